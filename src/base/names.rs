@@ -1,0 +1,148 @@
+//! The names of a run, frozen once: topics, groups, broker names, each with a small id.
+//!
+//! Ids follow the order of the names in UTF-16 code units, which is how Java compares strings, so that sorting ids
+//! is sorting names. Everything a run can ever name is known when the scenario is resolved: for each consumer group its
+//! retry and dead-letter topics are named with it, whether or not they come to exist.
+
+use super::ids::{BrokerName, GroupId, MessageQueue, TopicId};
+use std::sync::Arc;
+
+/// `MixAll.RETRY_GROUP_TOPIC_PREFIX` (4.9.8).
+pub const RETRY_PREFIX: &str = "%RETRY%";
+/// `MixAll.DLQ_GROUP_TOPIC_PREFIX` (4.9.8).
+pub const DLQ_PREFIX: &str = "%DLQ%";
+
+/// Collects names in any order; [`NamesBuilder::freeze`] sorts them.
+#[derive(Clone, Debug, Default)]
+pub struct NamesBuilder {
+    topics: Vec<String>,
+    groups: Vec<String>,
+    brokers: Vec<String>,
+}
+
+impl NamesBuilder {
+    pub fn topic(&mut self, name: &str) -> &mut Self {
+        self.topics.push(name.to_owned());
+        self
+    }
+    /// Names a group and, with it, its retry and dead-letter topics.
+    pub fn group(&mut self, name: &str) -> &mut Self {
+        self.groups.push(name.to_owned());
+        self.topics.push(format!("{RETRY_PREFIX}{name}"));
+        self.topics.push(format!("{DLQ_PREFIX}{name}"));
+        self
+    }
+    pub fn broker(&mut self, name: &str) -> &mut Self {
+        self.brokers.push(name.to_owned());
+        self
+    }
+    /// Sorts, removes doubles and hands out the ids.
+    pub fn freeze(self) -> Names {
+        let topics = sorted(self.topics);
+        let groups = sorted(self.groups);
+        let brokers = sorted(self.brokers);
+        let find = |name: String| position(&topics, &name).map(|i| TopicId(i as u16));
+        let retry = groups.iter().map(|g| find(format!("{RETRY_PREFIX}{g}"))).collect();
+        let dlq = groups.iter().map(|g| find(format!("{DLQ_PREFIX}{g}"))).collect();
+        let retry_of = topics.iter().map(|t| t.strip_prefix(RETRY_PREFIX).and_then(|g| position(&groups, g)).map(|i| GroupId(i as u16))).collect();
+        let dlq_of = topics.iter().map(|t| t.strip_prefix(DLQ_PREFIX).and_then(|g| position(&groups, g)).map(|i| GroupId(i as u16))).collect();
+        Names { topics, groups, brokers, retry, dlq, retry_of, dlq_of }
+    }
+}
+
+/// Java's string order: by UTF-16 code units.
+pub fn java_cmp(a: &str, b: &str) -> std::cmp::Ordering {
+    a.encode_utf16().cmp(b.encode_utf16())
+}
+
+fn sorted(mut names: Vec<String>) -> Vec<Arc<str>> {
+    names.sort_by(|a, b| java_cmp(a, b));
+    names.dedup();
+    names.into_iter().map(Arc::from).collect()
+}
+
+fn position(sorted: &[Arc<str>], name: &str) -> Option<usize> {
+    sorted.binary_search_by(|probe| java_cmp(probe, name)).ok()
+}
+
+/// The frozen table. Shared by every role of a run as `Arc<Names>`.
+#[derive(Clone, Debug, Default)]
+pub struct Names {
+    topics: Vec<Arc<str>>,
+    groups: Vec<Arc<str>>,
+    brokers: Vec<Arc<str>>,
+    retry: Vec<Option<TopicId>>,
+    dlq: Vec<Option<TopicId>>,
+    retry_of: Vec<Option<GroupId>>,
+    dlq_of: Vec<Option<GroupId>>,
+}
+
+impl Names {
+    pub fn topic(&self, name: &str) -> Option<TopicId> {
+        position(&self.topics, name).map(|i| TopicId(i as u16))
+    }
+    pub fn group(&self, name: &str) -> Option<GroupId> {
+        position(&self.groups, name).map(|i| GroupId(i as u16))
+    }
+    pub fn broker(&self, name: &str) -> Option<BrokerName> {
+        position(&self.brokers, name).map(|i| BrokerName(i as u16))
+    }
+    pub fn topic_name(&self, id: TopicId) -> &Arc<str> {
+        &self.topics[id.0 as usize]
+    }
+    pub fn group_name(&self, id: GroupId) -> &Arc<str> {
+        &self.groups[id.0 as usize]
+    }
+    pub fn broker_name(&self, id: BrokerName) -> &Arc<str> {
+        &self.brokers[id.0 as usize]
+    }
+    pub fn topics(&self) -> impl Iterator<Item = TopicId> + use<> {
+        (0..self.topics.len() as u16).map(TopicId)
+    }
+    pub fn groups(&self) -> impl Iterator<Item = GroupId> + use<> {
+        (0..self.groups.len() as u16).map(GroupId)
+    }
+    pub fn brokers(&self) -> impl Iterator<Item = BrokerName> + use<> {
+        (0..self.brokers.len() as u16).map(BrokerName)
+    }
+    /// `%RETRY%group`. Every group is named together with its retry topic, so this always exists.
+    pub fn retry_topic(&self, group: GroupId) -> TopicId {
+        self.retry[group.0 as usize].unwrap_or(TopicId(u16::MAX))
+    }
+    /// `%DLQ%group`.
+    pub fn dlq_topic(&self, group: GroupId) -> TopicId {
+        self.dlq[group.0 as usize].unwrap_or(TopicId(u16::MAX))
+    }
+    /// The group whose retry topic this is.
+    pub fn retry_group(&self, topic: TopicId) -> Option<GroupId> {
+        self.retry_of.get(topic.0 as usize).copied().flatten()
+    }
+    /// The group whose dead-letter topic this is.
+    pub fn dlq_group(&self, topic: TopicId) -> Option<GroupId> {
+        self.dlq_of.get(topic.0 as usize).copied().flatten()
+    }
+    /// "broker-a:3", as the live summaries and `mqadmin` spell a queue.
+    pub fn queue(&self, mq: MessageQueue) -> String {
+        format!("{}:{}", self.broker_name(mq.broker), mq.queue_id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_follow_javas_order_of_names() {
+        let mut b = NamesBuilder::default();
+        b.topic("b").topic("a").topic("B").topic("a").group("cg").broker("broker-b").broker("broker-a").broker("broker-10");
+        let n = b.freeze();
+        assert!(n.topic("B") < n.topic("a") && n.topic("a") < n.topic("b"));
+        assert!(n.broker("broker-10") < n.broker("broker-a"));
+        let cg = n.group("cg").unwrap();
+        assert_eq!(&**n.topic_name(n.retry_topic(cg)), "%RETRY%cg");
+        assert_eq!(n.retry_group(n.topic("%RETRY%cg").unwrap()), Some(cg));
+        assert_eq!(n.dlq_group(n.topic("%DLQ%cg").unwrap()), Some(cg));
+        // U+FFFF sorts after a surrogate pair in Java, before it in UTF-8.
+        assert_eq!(java_cmp("\u{ffff}", "\u{10000}"), std::cmp::Ordering::Greater);
+    }
+}
