@@ -1,3 +1,6 @@
 //! placeholder
 pub mod base;
+pub mod contract;
 pub mod rocketmq;
+pub mod run;
+pub mod world;

@@ -5,3 +5,4 @@ pub mod client;
 pub mod filter;
 pub mod nameserver;
 pub mod route;
+pub mod settings;

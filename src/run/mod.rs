@@ -1,0 +1,2 @@
+//! Scenario + world + observers -> Outcome.
+pub mod outcome;

@@ -1,0 +1,246 @@
+//! What a run amounts to: plain data that every report is written from. Nothing here refers to the world.
+//!
+//! The figures of producers and groups have the names and the shape of the live summaries, so that the two can be laid
+//! side by side.
+
+use std::collections::BTreeMap;
+
+/// Three-valued: a check that compared nothing, or a run that could not drain, is unknown, never pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verdict {
+    Pass,
+    Unknown,
+    Fail,
+}
+
+/// Everything.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    pub header: Header,
+    pub verdict: Verdict,
+    /// Laws: hold in every run, whatever is expected.
+    pub laws: Vec<CheckResult>,
+    pub expectations: Vec<ExpectationResult>,
+    /// Every counter, in a fixed order.
+    pub counters: Vec<Counter>,
+    pub faults: Vec<FaultReport>,
+    /// By producer node name.
+    pub sends: BTreeMap<String, SendFigures>,
+    /// By group name.
+    pub groups: BTreeMap<String, GroupFigures>,
+    pub outages: Vec<Outage>,
+    pub series: Series,
+    /// "node began/ended its shutdown".
+    pub shutdowns: Vec<(String, &'static str, f64)>,
+    pub transaction_checks: Option<TransactionFigures>,
+    /// Remarks that a reader must not miss: faults that touched nothing, an interrupted run.
+    pub warnings: Vec<String>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Header {
+    pub scenario: String,
+    pub question: String,
+    pub rocketmq: String,
+    pub seed: u64,
+    pub tie_seed: u64,
+    pub digest: u64,
+    pub events: u64,
+    /// ns, from the beginning of the warm-up to the end of the run.
+    pub simulated: u64,
+    /// ns of warm-up: time 0 of the scenario lies here.
+    pub zero: u64,
+    /// ns from the beginning: end of the load and end of the run.
+    pub load_end: u64,
+    pub end: u64,
+    /// The run was stopped from outside before its end.
+    pub interrupted: bool,
+    /// It ended because nothing was left to do, and everything had drained.
+    pub drained: bool,
+    /// Arguments that differ from the file, for the command that repeats the run ("--seed 7", "--set ...").
+    pub arguments: Vec<String>,
+    /// Path of the scenario as the user gave it.
+    pub path: String,
+}
+
+/// One law, or another check that is always on.
+#[derive(Clone, Debug)]
+pub struct CheckResult {
+    pub name: &'static str,
+    pub verdict: Verdict,
+    /// How many comparisons were made.
+    pub compared: u64,
+    /// First violation, or why it is unknown.
+    pub detail: String,
+}
+
+#[derive(Clone, Debug)]
+pub struct ExpectationResult {
+    pub counter: String,
+    pub min: Option<i64>,
+    pub max: Option<i64>,
+    pub got: Option<i64>,
+    pub unit: Unit,
+    pub verdict: Verdict,
+    pub detail: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    Count,
+    /// Nanoseconds.
+    Duration,
+    /// Queue-nanoseconds: nanoseconds summed over queues.
+    QueueTime,
+    /// Thousandths.
+    Ratio,
+}
+
+/// One figure of the run.
+#[derive(Clone, Debug)]
+pub struct Counter {
+    /// "lost", "lost@cg".
+    pub name: String,
+    /// `None`: nothing was there to count (no success at all, no such group).
+    pub value: Option<i64>,
+    pub unit: Unit,
+    /// Split by cause, largest first.
+    pub causes: Vec<(String, i64)>,
+}
+
+#[derive(Clone, Debug)]
+pub struct FaultReport {
+    pub label: String,
+    /// Seconds from time 0.
+    pub from_s: f64,
+    pub until_s: Option<f64>,
+    /// Processes, connections and frames it met. 0 is reported.
+    pub touched: u64,
+}
+
+/// Quantiles of whole milliseconds, as the live summaries have them.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct MsQuantiles {
+    pub n: u64,
+    pub p50: u64,
+    pub p90: u64,
+    pub p99: u64,
+    pub max: u64,
+}
+
+/// `sends.<producer>` of a live summary.
+#[derive(Clone, Debug, Default)]
+pub struct SendFigures {
+    pub n: u64,
+    pub status: BTreeMap<&'static str, u64>,
+    pub errors: BTreeMap<String, u64>,
+    pub round_trip_ms: MsQuantiles,
+    pub failed_round_trip_ms: MsQuantiles,
+    pub failed_first_s: Option<f64>,
+    pub failed_last_s: Option<f64>,
+    pub slow_over_1s: u64,
+    pub slow_first_s: Option<f64>,
+    pub slow_last_s: Option<f64>,
+    pub not_send_ok: u64,
+    pub not_send_ok_first_s: Option<f64>,
+    pub not_send_ok_last_s: Option<f64>,
+    pub acked_by_broker_per_10s: BTreeMap<String, Vec<u64>>,
+    pub failed_per_10s: Vec<u64>,
+    pub slow_per_10s: Vec<u64>,
+    pub longest_time_without_success_s: Option<f64>,
+    pub longest_time_without_success_by_broker_s: BTreeMap<String, f64>,
+    /// Failures by broker of the last attempt and cause.
+    pub failed_by_broker: BTreeMap<String, BTreeMap<String, u64>>,
+}
+
+/// `groups.<group>` of a live summary, and what only a simulator can know.
+#[derive(Clone, Debug, Default)]
+pub struct GroupFigures {
+    pub model: &'static str,
+    pub orderly: bool,
+    pub deliveries: u64,
+    pub distinct: u64,
+    pub duplicates: u64,
+    pub duplicated_messages: u64,
+    /// `None` for broadcasting groups, as in the live summaries.
+    pub lost_acked: Option<u64>,
+    pub delivered_but_not_acked: u64,
+    pub unknown: u64,
+    pub latency_ms: MsQuantiles,
+    pub latency_over_1s: u64,
+    pub order_inversions_per_key: u64,
+    pub deliveries_by_consumer_per_10s: BTreeMap<String, Vec<u64>>,
+    pub worst_store_to_listener_s_by_queue: BTreeMap<String, f64>,
+    pub duplicate_deliveries_first_s: Option<f64>,
+    pub duplicate_deliveries_last_s: Option<f64>,
+    pub reconsume_times: BTreeMap<u16, u64>,
+    pub allocations: Vec<AllocationChange>,
+    /// By attempt number: seconds between attempt k-1 and k.
+    pub seconds_before_attempt: BTreeMap<u16, SecondsSpread>,
+    pub latency_ms_by_delay_level: BTreeMap<u8, MsQuantiles>,
+    /// Stored, not yet committed by the group, at the end.
+    pub backlog_by_queue: BTreeMap<String, u64>,
+    /// Age of the oldest uncommitted message at the end, s.
+    pub oldest_by_queue_s: BTreeMap<String, f64>,
+    pub peak_backlog: u64,
+}
+
+#[derive(Clone, Debug)]
+pub struct AllocationChange {
+    pub t: f64,
+    pub consumer: String,
+    pub members: u16,
+    pub queues_in_view: u16,
+    pub owned: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SecondsSpread {
+    pub n: u64,
+    pub min: f64,
+    pub p50: f64,
+    pub max: f64,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct TransactionFigures {
+    pub messages_checked: u64,
+    pub checks: u64,
+    pub seconds_to_first_check: SecondsSpread,
+    pub check_times_s: Vec<f64>,
+}
+
+/// A stretch in which something that should work did not.
+#[derive(Clone, Debug)]
+pub struct Outage {
+    /// "sends of pg-0 to broker-b", "delivery of orders broker-b:2 to cg".
+    pub what: String,
+    pub from_s: f64,
+    pub until_s: Option<f64>,
+    /// The deadline or event that ended it: "route poll of pg-0 (pollNameServerInterval 30 s)".
+    pub ended_by: String,
+}
+
+/// What the charts draw.
+#[derive(Clone, Debug, Default)]
+pub struct Series {
+    /// Deliveries, thinned: seconds of delivery, latency in ms, 0 first delivery / 1 duplicate.
+    pub deliveries: Vec<(f64, f64, u8)>,
+    /// Sends, thinned: second of the call's beginning, ms it took, 0 acked / 1 unknown / 2 failed.
+    pub sends: Vec<(f64, f64, u8)>,
+    /// Per second: p50, p99, max of delivery latency in ms (only seconds with deliveries).
+    pub delivery_quantiles: Vec<(f64, f64, f64, f64)>,
+    /// Ownership by group and queue.
+    pub ownership: Vec<OwnershipRow>,
+    /// Backlog by group: (second, messages).
+    pub backlog: BTreeMap<String, Vec<(f64, u64)>>,
+}
+
+/// A row of the ownership Gantt.
+#[derive(Clone, Debug)]
+pub struct OwnershipRow {
+    pub group: String,
+    pub queue: String,
+    /// (from, until, owners): consumer names; empty = unowned, more than one = overlap. Only from the first owner on.
+    pub spans: Vec<(f64, f64, Vec<String>)>,
+}

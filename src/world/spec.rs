@@ -1,0 +1,408 @@
+//! What a run is made of, resolved: every default applied, every name an id, every time a number.
+//!
+//! A scenario file is decoded into this ([`crate::scenario`]); the world is built from it and from nothing else.
+
+use crate::base::ids::{Addr, BrokerName, Entity, GroupId, NodeId, TopicId};
+use crate::base::names::Names;
+use crate::base::quantile::Quantiles;
+use crate::contract::{TxState, WorkClass};
+use crate::rocketmq::settings::{BrokerSettings, ConsumerSettings, InstanceSettings, NameserverSettings, ProducerSettings, Rules, Version};
+use std::sync::Arc;
+
+/// One run.
+#[derive(Clone, Debug)]
+pub struct Spec {
+    /// The file's stem or the name a program gave.
+    pub name: String,
+    pub question: String,
+    pub version: Version,
+    pub seed: u64,
+    /// Permutes ties of events at one instant when not 0.
+    pub tie_seed: u64,
+    /// From the beginning of the run to time 0, ns.
+    pub warmup: u64,
+    /// From time 0 to the end of the load, ns.
+    pub duration: u64,
+    /// At most this long after the load until everything is delivered, ns.
+    pub drain: u64,
+    /// The run ends as unknown past this many events.
+    pub max_events: u64,
+    pub names: Arc<Names>,
+    /// In the order of the scenario: nameservers, brokers, producers, consumers. `NodeId` is the index.
+    pub nodes: Vec<NodeSpec>,
+    /// Names of the hosts; several nodes may share one.
+    pub hosts: Vec<String>,
+    pub topics: Vec<TopicSpec>,
+    pub preloads: Vec<Preload>,
+    pub start_offsets: Vec<StartOffset>,
+    pub links: LinkSpec,
+    pub faults: Vec<FaultSpec>,
+    pub expect: Vec<Expectation>,
+}
+
+impl Spec {
+    /// The node with this name.
+    pub fn node(&self, name: &str) -> Option<NodeId> {
+        self.nodes.iter().position(|n| n.name == name).map(|i| NodeId(i as u16))
+    }
+    /// Nodes that are nameservers, in order.
+    pub fn nameservers(&self) -> impl Iterator<Item = NodeId> + '_ {
+        self.nodes.iter().enumerate().filter(|(_, n)| matches!(n.kind, NodeKind::Nameserver(_))).map(|(i, _)| NodeId(i as u16))
+    }
+}
+
+/// One process slot: a name, a host, and what runs in it.
+#[derive(Clone, Debug)]
+pub struct NodeSpec {
+    /// "ns-0", "broker-a:0", "pg-0", "cg-1".
+    pub name: String,
+    pub entity: Entity,
+    /// Index into [`Spec::hosts`].
+    pub host: u16,
+    /// Address of its service port. One a node.
+    pub addr: Addr,
+    pub start: StartSpec,
+    /// Wall clock minus true time at the beginning, ns.
+    pub clock_offset: i64,
+    /// Parts per million by which the node's clocks run fast.
+    pub clock_drift_ppm: i64,
+    pub version: Version,
+    pub rules: Rules,
+    /// Cores: sizes of thread pools follow from it.
+    pub cpus: u32,
+    pub services: Services,
+    pub kind: NodeKind,
+}
+
+/// When a process starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartSpec {
+    /// At a drawn moment of its kind's window in the warm-up.
+    Drawn,
+    /// At this moment, ns from time 0 (negative: in the warm-up).
+    At(i64),
+}
+
+/// How long each class of work lasts on a node.
+#[derive(Clone, Debug)]
+pub struct Services {
+    pub send: Quantiles,
+    pub pull: Quantiles,
+    pub manage: Quantiles,
+    pub route: Quantiles,
+    pub channel_event: Quantiles,
+    pub fsync: Quantiles,
+    pub boot: Quantiles,
+    /// How late a thread goes on after a thaw, and the cost of each buffered frame.
+    pub thaw: Quantiles,
+    pub thaw_frame: Quantiles,
+}
+
+impl Services {
+    pub fn of(&self, class: WorkClass) -> &Quantiles {
+        match class {
+            WorkClass::Send => &self.send,
+            WorkClass::Pull => &self.pull,
+            WorkClass::Manage => &self.manage,
+            WorkClass::Route => &self.route,
+            WorkClass::ChannelEvent => &self.channel_event,
+            WorkClass::Fsync => &self.fsync,
+            WorkClass::Boot => &self.boot,
+        }
+    }
+}
+
+/// What runs in a process.
+#[derive(Clone, Debug)]
+pub enum NodeKind {
+    Nameserver(Arc<NameserverSettings>),
+    Broker(Arc<BrokerSpec>),
+    Client(Arc<ClientSpec>),
+}
+
+#[derive(Clone, Debug)]
+pub struct BrokerSpec {
+    pub broker: BrokerName,
+    pub broker_id: u64,
+    pub cluster: String,
+    pub settings: BrokerSettings,
+    /// Addresses of all nameservers.
+    pub nameservers: Arc<[Addr]>,
+    /// DLedger group, when `enableDLegerCommitLog` is set: index of this node and the addresses of all.
+    pub dledger: Option<(u8, Arc<[Addr]>)>,
+}
+
+/// A client process: one or more producers and consumers, each with its instance settings. Members with one client id share an instance.
+#[derive(Clone, Debug)]
+pub struct ClientSpec {
+    pub nameservers: Arc<[Addr]>,
+    /// What comes before the `@` of a client id.
+    pub client_ip: String,
+    /// Whether the ip is drawn anew in each life (a container that is rescheduled).
+    pub new_ip_each_life: bool,
+    pub members: Vec<MemberSpec>,
+}
+
+/// A producer or consumer of a client process.
+#[derive(Clone, Debug)]
+pub struct MemberSpec {
+    pub instance: InstanceSettings,
+    /// Started with the process, or by an operation later.
+    pub started: bool,
+    pub role: MemberRole,
+}
+
+#[derive(Clone, Debug)]
+pub enum MemberRole {
+    Producer(ProducerSpec),
+    Consumer(ConsumerSpec),
+}
+
+/// How a producer sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SendMode {
+    Sync,
+    Async,
+    Oneway,
+}
+
+#[derive(Clone, Debug)]
+pub struct ProducerSpec {
+    /// Number of the producer in the run: the high part of its message ids.
+    pub index: u16,
+    pub group: GroupId,
+    pub topic: TopicId,
+    pub settings: ProducerSettings,
+    pub mode: SendMode,
+    /// Application threads that call `send`, behind an unbounded queue of due messages. Keyed sends use one.
+    pub threads: u16,
+    pub load: LoadSpec,
+    /// Codes added to the retry set (`addRetryResponseCode`).
+    pub retry_response_codes: Vec<u16>,
+    /// Messages that form one `MessageBatch`; 1: no batch.
+    pub batch: u16,
+    pub transactional: Option<TransactionSpec>,
+    /// `false`: sends do not wait for flush and replication (`waitStoreMsgOK`).
+    pub wait_store_msg_ok: bool,
+}
+
+/// A transactional producer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TransactionSpec {
+    pub local: TxState,
+    pub check: TxState,
+    /// How long `executeLocalTransaction` takes, ns.
+    pub takes: u64,
+}
+
+/// The open-loop load of one producer.
+#[derive(Clone, Debug)]
+pub struct LoadSpec {
+    /// Stretches of load, in time order, without overlap; times in ns from time 0.
+    pub phases: Vec<LoadPhase>,
+    pub arrivals: Arrivals,
+    /// Sharding keys 0..keys; 0: unkeyed. Message n has key n mod keys, as the live runs have it, unless `keys_drawn`.
+    pub keys: u32,
+    pub keys_drawn: bool,
+    /// Body sizes in bytes.
+    pub size: Quantiles,
+    pub delay_level: u8,
+    /// Tags, taken in turn by message number; empty: none.
+    pub tags: Vec<Arc<str>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LoadPhase {
+    pub from: i64,
+    pub until: i64,
+    /// Messages in 1000 seconds, so that "0.5/s" is a whole number.
+    pub per_1000s: u64,
+    /// Messages that fall due together.
+    pub burst: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrivals {
+    /// Evenly spaced, from a drawn phase.
+    Even,
+    /// Exponential inter-arrival times.
+    Poisson,
+}
+
+#[derive(Clone, Debug)]
+pub struct ConsumerSpec {
+    /// Number of the consumer in the run.
+    pub index: u16,
+    pub group: GroupId,
+    pub settings: ConsumerSettings,
+    pub orderly: bool,
+    /// Topic and tag expression ("*" or "a || b").
+    pub subscriptions: Vec<(TopicId, String)>,
+    /// Time a listener call takes.
+    pub service_time: Quantiles,
+    pub script: ListenerScript,
+    /// Brokers with a machine room, for the machine-room strategies: `room@name`.
+    pub consumer_idcs: Vec<String>,
+    /// A strategy from outside, by registry name; `None` uses `settings.allocate_message_queue_strategy`.
+    pub custom_strategy: Option<Arc<dyn crate::rocketmq::client::consumer::allocate::AllocateMessageQueueStrategy>>,
+}
+
+/// What a listener answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenerScript {
+    /// Messages whose number is a multiple of this fail; 0: none, 1: all.
+    pub fail_every: u64,
+    /// How many times such a message fails before it succeeds; `u16::MAX`: for ever.
+    pub fail_times: u16,
+    /// A call that takes this long instead of the drawn time, for messages whose number is a multiple of `stay_every`.
+    pub stay: u64,
+    pub stay_every: u64,
+    /// An interrupted call fails instead of finishing.
+    pub throw_on_interrupt: bool,
+}
+
+impl Default for ListenerScript {
+    fn default() -> Self {
+        ListenerScript { fail_every: 0, fail_times: u16::MAX, stay: 0, stay_every: 0, throw_on_interrupt: false }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct TopicSpec {
+    pub topic: TopicId,
+    pub read_queue_nums: u32,
+    pub write_queue_nums: u32,
+    pub perm: u8,
+    /// Broker names that carry it; empty: it is not created anywhere (auto-create).
+    pub brokers: Vec<BrokerName>,
+    /// `ORDER_TOPIC_CONFIG` at the nameservers ("broker-a:4;broker-b:4").
+    pub order_conf: Option<Arc<str>>,
+}
+
+/// Messages that lie in a topic before the run begins.
+#[derive(Clone, Copy, Debug)]
+pub struct Preload {
+    pub topic: TopicId,
+    /// Messages over all queues together.
+    pub messages: u64,
+    /// Age of the oldest at the beginning, ns; they are evenly spread.
+    pub age: u64,
+    pub body_len: u32,
+}
+
+/// A group's committed offset before the run begins.
+#[derive(Clone, Copy, Debug)]
+pub struct StartOffset {
+    pub group: GroupId,
+    pub topic: TopicId,
+    /// Share of the preloaded messages already consumed, in percent.
+    pub consumed_percent: u8,
+}
+
+/// One direction of the network between two hosts.
+#[derive(Clone, Debug)]
+pub struct LinkTable {
+    pub latency: Quantiles,
+    /// Bytes a second; 0: unlimited.
+    pub bandwidth: u64,
+}
+
+#[derive(Clone, Debug)]
+pub struct LinkSpec {
+    pub default: LinkTable,
+    /// Latency between processes of one host.
+    pub loopback: LinkTable,
+    /// Overrides, later ones win: from any of these hosts to any of those.
+    pub overrides: Vec<(Vec<u16>, Vec<u16>, LinkTable)>,
+    /// First retransmission timeout, ns (200 ms on Linux), and the ceiling of its doubling (120 s).
+    pub rto_first: u64,
+    pub rto_max: u64,
+    /// A sender gives a flow up after this long without an acknowledgement, ns (about 15 minutes).
+    pub give_up: u64,
+    /// Bytes that the kernel of a frozen process takes in before the sender stalls.
+    pub receive_buffer: u64,
+    /// Connections the kernel completes for a frozen process.
+    pub backlog: u32,
+}
+
+/// A fault or an operation, at its time.
+#[derive(Clone, Debug)]
+pub struct FaultSpec {
+    /// As the file names it, for reports: "kill broker-b:0".
+    pub label: String,
+    /// ns from time 0.
+    pub at: i64,
+    /// ns until it ends; `None`: it does not end by itself.
+    pub lasts: Option<u64>,
+    /// Repeats every so many ns, this many times in all.
+    pub every: Option<(u64, u32)>,
+    pub what: FaultKind,
+}
+
+/// What strikes.
+#[derive(Clone, Debug)]
+pub enum FaultKind {
+    /// SIGKILL; ends with a restart on the same disk.
+    Kill { nodes: Vec<NodeId> },
+    /// The host is gone with all its processes; ends with the host's return and a restart.
+    LoseHost { hosts: Vec<u16> },
+    /// SIGSTOP; ends with SIGCONT.
+    Freeze { nodes: Vec<NodeId> },
+    /// SIGTERM; ends with a start.
+    Shutdown { nodes: Vec<NodeId> },
+    /// SIGTERM (or a start, when it is down), and a start `down` later.
+    Restart { nodes: Vec<NodeId>, down: u64 },
+    /// The nodes one after the other, `gap` apart, each down for `down`.
+    RollingRestart { nodes: Vec<NodeId>, down: u64, gap: u64 },
+    /// Starts processes that were declared but not started.
+    Start { nodes: Vec<NodeId> },
+    /// No packet passes from any of these hosts to any of those (and back, when `both`).
+    Cut { from: Vec<u16>, to: Vec<u16>, both: bool },
+    /// Packets take longer.
+    SlowLink { from: Vec<u16>, to: Vec<u16>, both: bool, latency: Option<Quantiles>, bandwidth: Option<u64> },
+    /// Appends and fsyncs of these nodes stand still (`stall`), or last `factor` times as long.
+    SlowDisk { nodes: Vec<NodeId>, factor: u32, stall: bool },
+    /// The wall clock is set by so many ms.
+    ClockStep { nodes: Vec<NodeId>, by_ms: i64 },
+    /// The clocks run fast by so many parts per million.
+    ClockDrift { nodes: Vec<NodeId>, ppm: i64 },
+    /// Open connections between the two sides are reset.
+    Reset { a: Vec<NodeId>, b: Vec<NodeId> },
+    /// Requests with this code from one side to the other meet an accident.
+    Intercept { from: Vec<NodeId>, to: Vec<NodeId>, code: u16, first: u64, percent: u8, action: InterceptAction },
+    /// A role stands still between two named steps.
+    Hold { nodes: Vec<NodeId>, step: HoldStep, pause: u64 },
+    /// `updateTopic` on these brokers.
+    UpdateTopic { brokers: Vec<NodeId>, topic: TopicId, read: Option<u32>, write: Option<u32>, perm: Option<u8> },
+    /// `wipeWritePerm` at every nameserver; ends with `addWritePerm`.
+    WipeWritePerm { broker: BrokerName },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InterceptAction {
+    /// The request vanishes; the connection lives.
+    Drop,
+    /// It arrives so much later, ns.
+    Delay(u64),
+    /// The server's answer is this code instead, without the request being looked at.
+    Answer(u16),
+}
+
+/// Named gaps between two steps of a role.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HoldStep {
+    /// Broker: between "nothing found" and parking the pull (H20).
+    PullSuspend,
+}
+
+/// A bound on a counter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expectation {
+    /// Counter name, with an optional `@entity` ("lost", "lost@cg").
+    pub counter: String,
+    /// In the counter's own unit: a number, or ns for durations.
+    pub min: Option<i64>,
+    pub max: Option<i64>,
+    /// A fault that this rests on, by index: unknown when it touched nothing.
+    pub needs_fault: Option<u16>,
+}
