@@ -1,6 +1,7 @@
 //! placeholder
 pub mod base;
 pub mod contract;
+pub mod kernel;
 pub mod rocketmq;
 pub mod run;
 pub mod world;

@@ -6,6 +6,10 @@ use crate::base::ids::{Addr, BrokerName, Entity, GroupId, NodeId, TopicId};
 use crate::base::names::Names;
 use crate::base::quantile::Quantiles;
 use crate::contract::{TxState, WorkClass};
+use crate::rocketmq::client::config::{self, ClientConfig, ConsumerConfig, MemberConfig, MemberKind, ProducerConfig};
+use crate::rocketmq::client::consumer::allocate::Strategy;
+use crate::rocketmq::client::consumer::allocate::machine_room::MachineRoom;
+use crate::rocketmq::filter;
 use crate::rocketmq::settings::{BrokerSettings, ConsumerSettings, InstanceSettings, NameserverSettings, ProducerSettings, Rules, Version};
 use std::sync::Arc;
 
@@ -146,8 +150,12 @@ pub struct ClientSpec {
 /// A producer or consumer of a client process.
 #[derive(Clone, Debug)]
 pub struct MemberSpec {
+    /// "pg-0", "c1": what reports call it. The node's own name unless several members share the process.
+    pub name: String,
+    /// The name, hashed: the draws of a member hang on it, wherever it lives.
+    pub entity: Entity,
     pub instance: InstanceSettings,
-    /// Started with the process, or by an operation later.
+    /// Started with the process, or by an operation later. A process with no started member does not start by itself.
     pub started: bool,
     pub role: MemberRole,
 }
@@ -348,14 +356,16 @@ pub enum FaultKind {
     LoseHost { hosts: Vec<u16> },
     /// SIGSTOP; ends with SIGCONT.
     Freeze { nodes: Vec<NodeId> },
-    /// SIGTERM; ends with a start.
-    Shutdown { nodes: Vec<NodeId> },
+    /// SIGTERM; ends with a start. `members` are single producers and consumers (by number in the process) of processes that
+    /// hold others too: `shutdown()` is called on them and the process goes on.
+    Shutdown { nodes: Vec<NodeId>, members: Vec<(NodeId, u16)> },
     /// SIGTERM (or a start, when it is down), and a start `down` later.
     Restart { nodes: Vec<NodeId>, down: u64 },
     /// The nodes one after the other, `gap` apart, each down for `down`.
     RollingRestart { nodes: Vec<NodeId>, down: u64, gap: u64 },
-    /// Starts processes that were declared but not started.
-    Start { nodes: Vec<NodeId> },
+    /// Starts what was declared but not started: the process if it does not run, and with it every member that was not started; or
+    /// single `members` of processes that hold others too.
+    Start { nodes: Vec<NodeId>, members: Vec<(NodeId, u16)> },
     /// No packet passes from any of these hosts to any of those (and back, when `both`).
     Cut { from: Vec<u16>, to: Vec<u16>, both: bool },
     /// Packets take longer.
@@ -405,4 +415,67 @@ pub struct Expectation {
     pub max: Option<i64>,
     /// A fault that this rests on, by index: unknown when it touched nothing.
     pub needs_fault: Option<u16>,
+}
+
+/// The configuration of a client process, from its specification.
+pub(super) fn client_config(spec: &Spec, node: &NodeSpec, client: &ClientSpec) -> ClientConfig {
+    let names = &spec.names;
+    let members = client
+        .members
+        .iter()
+        .map(|member| MemberConfig {
+            instance: member.instance.clone(),
+            started: member.started,
+            role: match &member.role {
+                MemberRole::Producer(p) => MemberKind::Producer(Arc::new(ProducerConfig {
+                    entity: member.entity,
+                    group: p.group,
+                    settings: p.settings.clone(),
+                    mode: match p.mode {
+                        SendMode::Sync => config::SendMode::Sync,
+                        SendMode::Async => config::SendMode::Async,
+                        SendMode::Oneway => config::SendMode::Oneway,
+                    },
+                    threads: if p.load.keys > 0 { 1 } else { p.threads },
+                    retry_response_codes: p.retry_response_codes.clone(),
+                    create_topic_key: names.topic(&p.settings.create_topic_key).or(names.topic("TBW102")).unwrap_or(p.topic),
+                    wait_store_msg_ok: p.wait_store_msg_ok,
+                    transaction: p.transactional.map(|t| (t.local, t.check)),
+                })),
+                MemberRole::Consumer(c) => MemberKind::Consumer(Arc::new(ConsumerConfig {
+                    group: c.group,
+                    settings: c.settings.clone(),
+                    orderly: c.orderly,
+                    subscriptions: c.subscriptions.iter().map(|(topic, expression)| (*topic, codes(*topic, expression))).collect(),
+                    strategy: strategy(c),
+                })),
+            },
+        })
+        .collect();
+    ClientConfig {
+        names: names.clone(),
+        nameservers: client.nameservers.clone(),
+        client_ip: client.client_ip.as_str().into(),
+        new_ip_each_life: client.new_ip_each_life,
+        rules: node.rules,
+        cpus: node.cpus,
+        members,
+    }
+}
+
+/// Filter codes of a tag expression; `None` for everything. Decoding has refused what cannot be parsed.
+fn codes(topic: TopicId, expression: &str) -> Option<Arc<[i32]>> {
+    let data = filter::build_subscription_data(topic, Some(expression), 0).ok()?;
+    if data.is_sub_all() || data.codes.is_empty() { None } else { Some(data.codes.iter().copied().collect()) }
+}
+
+fn strategy(consumer: &ConsumerSpec) -> Strategy {
+    if let Some(custom) = &consumer.custom_strategy {
+        return Strategy::Custom(custom.clone());
+    }
+    match consumer.settings.allocate_message_queue_strategy.as_str() {
+        "MACHINE_ROOM" => Strategy::MachineRoom(MachineRoom::new(consumer.consumer_idcs.iter().map(|room| Arc::from(room.as_str())))),
+        "CONSISTENT_HASH" => Strategy::ConsistentHash { virtual_nodes: consumer.settings.virtual_node_cnt as u32 },
+        name => Strategy::by_name(name).unwrap_or_default(),
+    }
 }

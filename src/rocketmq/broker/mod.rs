@@ -1,0 +1,611 @@
+//! A broker process: requests through pools, the store behind them, the registries beside it.
+//!
+//! `BrokerController` and its processors (4.9.8). A request is read from its channel, waits in the pool of its kind, is worked on for as long
+//! as the driver says, and acts on the store in one step at the end of that time. What runs on timers of its own (registration, holds,
+//! housekeeping, delayed delivery, persistence) is computed from the clock, not ticked while nothing can be due.
+
+mod consumers;
+pub mod delay_level;
+mod pull;
+pub mod rebalance_lock;
+mod registration;
+mod schedule;
+mod send;
+pub mod store;
+
+use self::consumers::ConsumerManager;
+use self::delay_level::DelayLevels;
+use self::pull::Holds;
+use self::rebalance_lock::RebalanceLockManager;
+use self::store::BrokerDisk;
+use crate::base::draw::{Luck, Purpose};
+use crate::base::ids::{Addr, BrokerName, MessageQueue, TopicId};
+use crate::base::names::Names;
+use crate::base::time::{MS, SEC};
+use crate::contract::note::{ForgetWhy, Note};
+use crate::contract::{Admin, Conn, Deadline, Env, Input, Now, Op, Out, Role, WorkClass};
+use crate::rocketmq::disk::NodeDisk;
+use crate::rocketmq::message::BatchPool;
+use crate::rocketmq::protocol::{Answer, Body, Frame, Request, answer_code};
+use crate::rocketmq::remoting::client::{ConnNumbers, Net, RemotingClient, RemotingSettings};
+use crate::rocketmq::remoting::server::{Channels, Pool};
+use crate::rocketmq::remoting::timers::{Timers, grid};
+use crate::rocketmq::settings::{BrokerSettings, Rules};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// Everything a broker is configured with.
+#[derive(Clone, Debug)]
+pub struct BrokerConfig {
+    pub names: Arc<Names>,
+    pub broker: BrokerName,
+    pub broker_id: u64,
+    pub addr: Addr,
+    pub nameservers: Arc<[Addr]>,
+    pub settings: BrokerSettings,
+    pub rules: Rules,
+    pub cpus: u32,
+}
+
+/// Which pool works a request off (`BrokerController#registerProcessor`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum PoolKind {
+    Send,
+    Pull,
+    Heartbeat,
+    ClientManage,
+    ConsumerManage,
+    Admin,
+}
+
+const POOLS: usize = 6;
+
+/// A request on its way through the broker.
+#[derive(Clone, Debug)]
+struct Job {
+    conn: Conn,
+    serial: u32,
+    opaque: u32,
+    luck: Luck,
+    oneway: bool,
+    pool: PoolKind,
+    request: Request,
+    /// The first run of a pull may be held; a woken one may not.
+    may_suspend: bool,
+}
+
+/// An event of the Netty event thread.
+#[derive(Clone, Copy, Debug)]
+struct ChannelEvent {
+    conn: Conn,
+    serial: u32,
+    why: ForgetWhy,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tick {
+    Register,
+    PersistOffsets,
+    Housekeeping,
+    HoldCheck,
+    Reput,
+    FastFailure,
+    Delay,
+    PersistDelay,
+}
+
+/// `BrokerController` (4.9.8).
+#[derive(Clone, Debug)]
+pub struct Broker {
+    config: Arc<BrokerConfig>,
+    channels: Channels,
+    pools: [Pool<Job>; POOLS],
+    jobs: Vec<Option<Job>>,
+    free_jobs: Vec<u32>,
+    events: Pool<ChannelEvent>,
+    event_now: Option<ChannelEvent>,
+    conns: ConnNumbers,
+    outer: RemotingClient<registration::Outer>,
+    registration: registration::Registrations,
+    consumers: ConsumerManager,
+    locks: RebalanceLockManager,
+    /// Live consumer offsets: by group, then consume queue; -1: none.
+    offsets: Vec<Vec<i64>>,
+    offsets_dirty: bool,
+    holds: Holds,
+    levels: DelayLevels,
+    schedule: schedule::ScheduleService,
+    /// Next queue offset by consume queue (`CommitLog.topicQueueTable`).
+    next_offsets: Vec<u64>,
+    /// Jobs that wait for the put lock, the first one holding it, and since when (wall ms) it is held.
+    put_lock: VecDeque<u32>,
+    put_lock_since_ms: i64,
+    timers: Timers<Tick>,
+    reput_set: bool,
+    hold_check_set: bool,
+    fast_failure_set: bool,
+    offsets_persist_set: bool,
+    phase: u64,
+    draws: u64,
+    stopping: bool,
+}
+
+/// The ticket of the event thread's work; jobs count from 0.
+const EVENT_TICKET: u32 = u32::MAX;
+
+impl Broker {
+    /// The process before its first input.
+    pub fn new(config: Arc<BrokerConfig>) -> Self {
+        let s = &config.settings;
+        let cpus = config.cpus as u64;
+        let or = |set: u64, default: u64| if set > 0 { set as u32 } else { default as u32 };
+        let pools = [
+            Pool::new(or(s.send_message_thread_pool_nums, cpus.min(4)), s.send_thread_pool_queue_capacity),
+            Pool::new(or(s.pull_message_thread_pool_nums, 16 + 2 * cpus), s.pull_thread_pool_queue_capacity),
+            Pool::new(or(s.heartbeat_thread_pool_nums, cpus.min(32)), 50_000),
+            Pool::new(32, 1_000_000),
+            Pool::new(32, 1_000_000),
+            Pool::new(16, 1_000_000),
+        ];
+        let levels = DelayLevels::parse(&s.message_delay_level).unwrap_or_default();
+        let remoting = RemotingSettings { connect_timeout_ms: 3_000, idle_ns: 120 * SEC, close_if_timeout: true };
+        let start = Now { mono: 0, wall_ms: 0 };
+        Broker {
+            channels: Channels::new(s.server_channel_max_idle_time_seconds * SEC),
+            pools,
+            jobs: Vec::new(),
+            free_jobs: Vec::new(),
+            events: Pool::new(1, u64::MAX),
+            event_now: None,
+            conns: ConnNumbers::default(),
+            outer: RemotingClient::new(0, remoting, config.nameservers.clone(), 0, start),
+            registration: Default::default(),
+            consumers: ConsumerManager::default(),
+            locks: RebalanceLockManager::new(s.rebalance_lock_max_live_time as i64),
+            offsets: Vec::new(),
+            offsets_dirty: false,
+            holds: Holds::default(),
+            schedule: schedule::ScheduleService::default(),
+            levels,
+            next_offsets: Vec::new(),
+            put_lock: VecDeque::new(),
+            put_lock_since_ms: 0,
+            timers: Timers::default(),
+            reput_set: false,
+            hold_check_set: false,
+            fast_failure_set: false,
+            offsets_persist_set: false,
+            phase: 0,
+            draws: 0,
+            stopping: false,
+            config,
+        }
+    }
+
+    fn luck(&mut self, env: &Env<'_, NodeDisk, BatchPool>) -> Luck {
+        self.draws += 1;
+        env.luck(Purpose::Request, (env.life as u64) << 40 | self.draws)
+    }
+
+    /// A fixed-rate moment: the phase of this life plus whole periods.
+    fn grid(&self, now: Now, period_ms: u64) -> u64 {
+        grid(now.mono + 1, self.phase, period_ms * MS)
+    }
+
+    // ---- life
+
+    fn start(&mut self, cx: &mut Cx<'_, '_>) {
+        let remoting = RemotingSettings { connect_timeout_ms: 3_000, idle_ns: 120 * SEC, close_if_timeout: true };
+        self.outer = RemotingClient::new(0, remoting, self.config.nameservers.clone(), 0, cx.now);
+        self.phase = cx.now.mono;
+        self.load(cx);
+        let first = |after_ms: u64| cx.now.mono + after_ms * MS;
+        self.timers.set(first(10_000), Tick::Register);
+        self.timers.set(first(10_000), Tick::Housekeeping);
+        self.timers.set(first(self.config.settings.flush_delay_offset_interval), Tick::PersistDelay);
+        self.schedule_start(cx);
+        self.register_all(cx);
+    }
+
+    /// Builds the state of this life from the disk (`DefaultMessageStore#load`, `ConfigManager#load`).
+    fn load(&mut self, cx: &mut Cx<'_, '_>) {
+        let disk = &mut cx.env.disk.broker;
+        self.ensure_system_topics(disk, cx.now);
+        while disk.dispatch_next().is_some() {}
+        self.next_offsets = disk.queues().iter().map(|q| q.max()).collect();
+        self.offsets = disk.consumer_offsets.clone();
+    }
+
+    /// Topics that `TopicConfigManager` creates at construction (server spec 2.5).
+    fn ensure_system_topics(&self, disk: &mut BrokerDisk, now: Now) {
+        use crate::rocketmq::route::TopicConfig;
+        let s = &self.config.settings;
+        let names = &self.config.names;
+        let queues = s.default_topic_queue_nums as u32;
+        let built_in = [
+            ("TBW102", queues, 7, s.auto_create_topic_enable),
+            ("SELF_TEST_TOPIC", 1, 6, true),
+            ("BenchmarkTest", 1024, 6, true),
+            ("OFFSET_MOVED_EVENT", 1, 6, true),
+            ("SCHEDULE_TOPIC_XXXX", self.levels.max_level() as u32, 6, true),
+        ];
+        for (name, nums, perm, wanted) in built_in {
+            if let Some(topic) = names.topic(name)
+                && wanted
+                && !disk.topics.contains_key(&topic)
+            {
+                disk.topics.insert(topic, TopicConfig { read: nums, write: nums, perm });
+                disk.topics_version = disk.topics_version.next(now.wall_ms);
+            }
+        }
+    }
+
+    // ---- requests
+
+    fn pool_of(request: &Request) -> PoolKind {
+        match request {
+            Request::Send(_) | Request::SendBatch(..) | Request::SendBack { .. } => PoolKind::Send,
+            Request::Pull(_) => PoolKind::Pull,
+            Request::Heartbeat(_) => PoolKind::Heartbeat,
+            Request::UnregisterClient { .. } => PoolKind::ClientManage,
+            Request::QueryOffset { .. } | Request::UpdateOffset { .. } | Request::ConsumerList { .. } => PoolKind::ConsumerManage,
+            _ => PoolKind::Admin,
+        }
+    }
+
+    fn on_request(&mut self, cx: &mut Cx<'_, '_>, conn: Conn, frame: Frame) {
+        let Frame { opaque, luck, body } = frame;
+        let Body::Request { oneway, request } = body else { return };
+        let Some(serial) = self.channels.serial(conn) else { return };
+        self.channels.touch(conn, cx.now.mono);
+        let pool = Self::pool_of(&request);
+        let job = Job { conn, serial, opaque, luck, oneway, pool, request, may_suspend: true };
+        if pool == PoolKind::Send && self.page_cache_busy(cx.now) {
+            return self.refuse_busy(cx, &job);
+        }
+        self.offer(cx, job);
+    }
+
+    fn offer(&mut self, cx: &mut Cx<'_, '_>, job: Job) {
+        let pool = job.pool;
+        match self.pools[pool as usize].offer(job, cx.now.mono) {
+            Ok(Some(job)) => self.begin(cx, job),
+            Ok(None) => self.watch_queues(cx.now),
+            Err(job) => self.refuse_busy(cx, &job),
+        }
+    }
+
+    fn begin(&mut self, cx: &mut Cx<'_, '_>, job: Job) {
+        let class = match job.pool {
+            PoolKind::Send => WorkClass::Send,
+            PoolKind::Pull => WorkClass::Pull,
+            _ => WorkClass::Manage,
+        };
+        let word = job.luck.service();
+        let ticket = match self.free_jobs.pop() {
+            Some(i) => {
+                self.jobs[i as usize] = Some(job);
+                i
+            }
+            None => {
+                self.jobs.push(Some(job));
+                self.jobs.len() as u32 - 1
+            }
+        };
+        cx.out.work(ticket, class, 1, word);
+    }
+
+    fn take_job(&mut self, ticket: u32) -> Option<Job> {
+        let job = self.jobs.get_mut(ticket as usize)?.take()?;
+        self.free_jobs.push(ticket);
+        Some(job)
+    }
+
+    /// A worker is done with its job: it takes the next one.
+    fn free_worker(&mut self, cx: &mut Cx<'_, '_>, pool: PoolKind) {
+        if let Some(next) = self.pools[pool as usize].done() {
+            self.begin(cx, next);
+        }
+    }
+
+    fn worked(&mut self, cx: &mut Cx<'_, '_>, ticket: u32) {
+        if ticket == EVENT_TICKET {
+            return self.channel_event_done(cx);
+        }
+        let Some(Some(job)) = self.jobs.get(ticket as usize) else { return };
+        if job.pool == PoolKind::Send {
+            // Appends happen one at a time, under the put lock; with a healthy disk nobody ever waits for it.
+            self.put_lock.push_back(ticket);
+            if self.put_lock.len() == 1 {
+                self.put_lock_since_ms = cx.now.wall_ms;
+            }
+            return self.drain_put_lock(cx);
+        }
+        let Some(job) = self.take_job(ticket) else { return };
+        let pool = job.pool;
+        self.execute(cx, job);
+        self.free_worker(cx, pool);
+    }
+
+    fn drain_put_lock(&mut self, cx: &mut Cx<'_, '_>) {
+        while !cx.env.disk.broker.stalled {
+            let Some(ticket) = self.put_lock.pop_front() else { return };
+            self.put_lock_since_ms = cx.now.wall_ms;
+            if let Some(job) = self.take_job(ticket) {
+                self.execute(cx, job);
+                self.free_worker(cx, PoolKind::Send);
+            }
+        }
+        self.watch_queues(cx.now);
+    }
+
+    /// Acts on a request whose work is done and answers it.
+    fn execute(&mut self, cx: &mut Cx<'_, '_>, mut job: Job) {
+        let request = std::mem::replace(&mut job.request, Request::ConsumerList { group: crate::base::ids::GroupId(0) });
+        let answer = match request {
+            Request::Send(send) => self.send_message(cx, &send, None),
+            Request::SendBatch(send, rest) => self.send_message(cx, &send, Some(&rest)),
+            Request::SendBack { group, phys, delay_level, max_reconsume_times, origin } => {
+                self.consumer_send_msg_back(cx, group, phys, delay_level, max_reconsume_times, &origin)
+            }
+            Request::Pull(pull) => {
+                job.request = Request::Pull(pull);
+                return self.pull_message(cx, job, pull);
+            }
+            Request::Heartbeat(data) => self.heartbeat(cx, job.conn, job.serial, &data),
+            Request::UnregisterClient { client_id: _, producer: _, consumer } => {
+                if let Some(group) = consumer {
+                    self.unregister_consumer(cx, job.conn, job.serial, group);
+                }
+                Answer::Code(answer_code::SUCCESS)
+            }
+            Request::ConsumerList { group } => match self.consumers.members(group, self.config.rules.member_list_keeps_doubles) {
+                Some(list) => Answer::Members(list),
+                None => Answer::Code(answer_code::SYSTEM_ERROR),
+            },
+            Request::QueryOffset { group, queue } => self.query_offset(cx, group, queue),
+            Request::UpdateOffset { group, queue, offset } => {
+                self.commit_offset(cx, group, queue, offset, crate::contract::note::CommitBy::Update);
+                Answer::Code(answer_code::SUCCESS)
+            }
+            Request::MaxOffset { queue } => Answer::Offset(self.max_offset(cx, queue)),
+            Request::SearchOffset { queue, timestamp_ms } => Answer::Offset(self.search_offset(cx, queue, timestamp_ms)),
+            Request::LockBatch { group, client_id, queues } => {
+                let granted = self.locks.try_lock_batch(group, &client_id, &queues, cx.now.wall_ms);
+                for queue in &granted {
+                    cx.out.note(Note::LockGranted { group, queue: *queue, client: client_id.clone() });
+                }
+                Answer::Locked(granted.into())
+            }
+            Request::UnlockBatch { group, client_id, queues } => {
+                for queue in self.locks.unlock_batch(group, &client_id, &queues) {
+                    cx.out.note(Note::LockReleased { group, queue, client: client_id.clone() });
+                }
+                Answer::Code(answer_code::SUCCESS)
+            }
+            Request::NotifyConsumerIdsChanged { .. } | Request::Register(_) | Request::Unregister { .. } | Request::Route { .. } => {
+                Answer::Code(answer_code::REQUEST_CODE_NOT_SUPPORTED)
+            }
+        };
+        self.respond(cx, &job, answer);
+    }
+
+    fn respond(&mut self, cx: &mut Cx<'_, '_>, job: &Job, answer: Answer) {
+        if job.oneway || !self.channels.is_open(job.conn, job.serial) {
+            if let Answer::Pulled { messages, .. } = answer {
+                cx.env.pool.give(messages);
+            }
+            return;
+        }
+        self.channels.touch(job.conn, cx.now.mono);
+        let bytes = answer.bytes();
+        cx.out.write(job.conn, Frame { opaque: job.opaque, luck: job.luck, body: Body::Answer(answer) }, bytes, job.luck.inbound());
+    }
+
+    fn refuse_busy(&mut self, cx: &mut Cx<'_, '_>, job: &Job) {
+        cx.out.note(Note::Busy { code: job.request.code() });
+        self.respond(cx, job, Answer::Code(answer_code::SYSTEM_BUSY));
+    }
+
+    // ---- fast failure: BrokerFastFailure, every 10 ms from 1 s after start
+
+    /// `DefaultMessageStore#isOSPageCacheBusy`: the put lock has been held for more than a second.
+    fn page_cache_busy(&self, now: Now) -> bool {
+        !self.put_lock.is_empty()
+            && now.wall_ms - self.put_lock_since_ms > self.config.settings.os_page_cache_busy_time_out_mills as i64
+    }
+
+    fn watch_queues(&mut self, now: Now) {
+        if self.fast_failure_set || !self.config.settings.broker_fast_failure_enable {
+            return;
+        }
+        if self.pools[..3].iter().all(|p| p.queued() == 0) && self.put_lock.is_empty() {
+            return;
+        }
+        self.fast_failure_set = true;
+        self.timers.set(self.grid(now, 10), Tick::FastFailure);
+    }
+
+    fn fast_failure(&mut self, cx: &mut Cx<'_, '_>) {
+        self.fast_failure_set = false;
+        let s = &self.config.settings;
+        let limits = [s.wait_time_mills_in_send_queue, s.wait_time_mills_in_pull_queue, s.wait_time_mills_in_heartbeat_queue];
+        let busy = self.page_cache_busy(cx.now);
+        for (i, limit) in limits.into_iter().enumerate() {
+            let limit = if i == PoolKind::Send as usize && busy { 0 } else { limit * MS };
+            while let Some(job) = self.pools[i].expire(cx.now.mono, limit) {
+                self.refuse_busy(cx, &job);
+            }
+        }
+        self.watch_queues(cx.now);
+    }
+
+    // ---- channel events: NettyEventExecutor, one thread
+
+    fn channel_gone(&mut self, cx: &mut Cx<'_, '_>, conn: Conn, why: ForgetWhy) {
+        let Some(serial) = self.channels.close(conn) else { return };
+        if let Ok(Some(event)) = self.events.offer(ChannelEvent { conn, serial, why }, cx.now.mono) {
+            self.begin_event(cx, event);
+        }
+    }
+
+    fn begin_event(&mut self, cx: &mut Cx<'_, '_>, event: ChannelEvent) {
+        self.event_now = Some(event);
+        let word = self.luck(cx.env).service();
+        cx.out.work(EVENT_TICKET, WorkClass::ChannelEvent, 1, word);
+    }
+
+    fn channel_event_done(&mut self, cx: &mut Cx<'_, '_>) {
+        if let Some(event) = self.event_now.take() {
+            self.consumer_channel_event(cx, event.conn, event.serial, event.why);
+        }
+        if let Some(next) = self.events.done() {
+            self.begin_event(cx, next);
+        }
+    }
+
+    // ---- timers
+
+    fn tick(&mut self, cx: &mut Cx<'_, '_>, tick: Tick, nominal: u64) {
+        let s = &self.config.settings;
+        match tick {
+            Tick::Register => {
+                let period = s.register_name_server_period.clamp(10_000, 60_000);
+                self.timers.set(nominal + period * MS, Tick::Register);
+                self.register_all(cx);
+            }
+            Tick::Housekeeping => {
+                self.timers.set(nominal + 10 * SEC, Tick::Housekeeping);
+                self.scan_not_active_channels(cx);
+            }
+            Tick::PersistOffsets => {
+                self.offsets_persist_set = false;
+                cx.env.disk.broker.consumer_offsets.clone_from(&self.offsets);
+                self.offsets_dirty = false;
+            }
+            Tick::HoldCheck => {
+                self.hold_check_set = false;
+                self.check_holds(cx);
+            }
+            Tick::Reput => {
+                self.reput_set = false;
+                self.reput(cx);
+            }
+            Tick::FastFailure => self.fast_failure(cx),
+            Tick::Delay => self.deliver_delayed(cx),
+            Tick::PersistDelay => {
+                self.timers.set(nominal + s.flush_delay_offset_interval * MS, Tick::PersistDelay);
+                cx.env.disk.broker.delay_offsets.clone_from(self.schedule.offsets());
+            }
+        }
+    }
+
+    /// Offsets changed: they will be written with the next turn of the 5 s timer (first after 10 s).
+    fn offsets_changed(&mut self, now: Now) {
+        self.offsets_dirty = true;
+        if !self.offsets_persist_set {
+            self.offsets_persist_set = true;
+            let at = grid(now.mono + 1, self.phase + 10 * SEC, self.config.settings.flush_consumer_offset_interval.max(1) * MS);
+            self.timers.set(at, Tick::PersistOffsets);
+        }
+    }
+
+    fn admin(&mut self, cx: &mut Cx<'_, '_>, admin: Admin) {
+        if let Admin::UpdateTopic { topic, read, write, perm } = admin {
+            self.update_topic(cx, topic, read, write, perm);
+        }
+    }
+
+    fn stop(&mut self, cx: &mut Cx<'_, '_>) {
+        self.stopping = true;
+        if self.unregister_all(cx) == 0 {
+            self.exit(cx);
+        }
+    }
+
+    /// The end of `BrokerController#shutdown`: offsets are written, then the process is gone.
+    fn exit(&mut self, cx: &mut Cx<'_, '_>) {
+        cx.env.disk.broker.consumer_offsets.clone_from(&self.offsets);
+        cx.env.disk.broker.delay_offsets.clone_from(self.schedule.offsets());
+        cx.out.ops.push(Op::Exit);
+    }
+
+    fn queue_of(&self, topic: TopicId, queue_id: u16) -> MessageQueue {
+        MessageQueue { topic, broker: self.config.broker, queue_id: queue_id as i32 }
+    }
+}
+
+/// What a call lends to the rooms of this broker.
+pub(super) struct Cx<'a, 'e> {
+    pub(super) now: Now,
+    pub(super) env: &'a mut Env<'e, NodeDisk, BatchPool>,
+    pub(super) out: &'a mut Out<Frame>,
+}
+
+impl Role for Broker {
+    type Wire = Frame;
+    type Disk = NodeDisk;
+    type Pool = BatchPool;
+
+    fn handle(&mut self, now: Now, input: Input<Frame>, env: &mut Env<'_, NodeDisk, BatchPool>, out: &mut Out<Frame>) {
+        let mut cx = Cx { now, env, out };
+        let cx = &mut cx;
+        match input {
+            Input::Start => self.start(cx),
+            Input::Frame { conn, frame } => match self.conns.owner(conn) {
+                Some((_, addr)) => {
+                    let _ = self.outer.on_frame(now, conn, addr, frame);
+                    self.drain_outer(cx);
+                }
+                None => self.on_request(cx, conn, frame),
+            },
+            Input::Worked { ticket } => self.worked(cx, ticket),
+            Input::Wake => {}
+            Input::Accepted { conn, .. } => {
+                self.channels.open(conn, now.mono);
+            }
+            Input::Closed { conn, how } => match self.conns.owner(conn) {
+                Some((_, addr)) => {
+                    self.outer.on_closed(conn, addr, how);
+                    self.drain_outer(cx);
+                }
+                None => self.channel_gone(cx, conn, ForgetWhy::ChannelClosed),
+            },
+            Input::Connected { conn } => {
+                if let Some((_, addr)) = self.conns.owner(conn) {
+                    self.outer.on_connected(&mut Net { now, out: cx.out, conns: &mut self.conns }, conn, addr);
+                    self.drain_outer(cx);
+                }
+            }
+            Input::ConnectFailed { conn, .. } => {
+                if let Some((_, addr)) = self.conns.owner(conn) {
+                    self.outer.on_connect_failed(&mut Net { now, out: cx.out, conns: &mut self.conns }, conn, addr);
+                    self.drain_outer(cx);
+                }
+            }
+            Input::Admin(admin) => self.admin(cx, admin),
+            Input::App(_) => {}
+            Input::Stop => self.stop(cx),
+        }
+        while let Some((nominal, tick)) = self.timers.due(now.mono) {
+            self.tick(cx, tick, nominal);
+        }
+        if !self.put_lock.is_empty() {
+            self.drain_put_lock(cx);
+        }
+        if self.outer.next_deadline(now).is_some_and(|d| d.in_ns(now) == 0) {
+            self.outer.wake(&mut Net { now, out: cx.out, conns: &mut self.conns });
+            self.drain_outer(cx);
+        }
+        while let Some(conn) = self.channels.idle(now.mono) {
+            cx.out.close(conn);
+            self.channel_gone(cx, conn, ForgetWhy::ChannelIdle);
+        }
+    }
+
+    fn next_deadline(&mut self, now: Now) -> Option<Deadline> {
+        let mono = [self.timers.next(), self.channels.next_idle_check()].into_iter().flatten().min();
+        let mine = Deadline::sooner(mono.map(Deadline::mono), self.schedule.next_due(), now);
+        Deadline::sooner(mine, self.outer.next_deadline(now), now)
+    }
+}

@@ -1,0 +1,281 @@
+//! Pulls: checks, reading, holding, waking; and the offsets that ride on them.
+//!
+//! `PullMessageProcessor`, `DefaultMessageStore#getMessage`, `PullRequestHoldService`, `NotifyMessageArrivingListener`, `ConsumerOffsetManager`,
+//! `ConsumerManageProcessor` (4.9.8; server spec 6 and 7). A pull that finds nothing is parked; it runs again when a message for its queue is
+//! dispatched, or when a check every 5 s finds its 15 s over.
+
+use super::consumers::Refusal;
+use super::{Broker, Cx, Job, Tick};
+use crate::base::ids::{GroupId, MessageQueue};
+use crate::contract::note::{CommitBy, Note};
+use crate::rocketmq::protocol::{Answer, PullRequest, answer_code};
+use std::sync::Arc;
+
+/// A parked pull.
+#[derive(Clone, Debug)]
+struct Held {
+    job: Job,
+    since_ms: i64,
+    timeout_ms: i64,
+    offset: i64,
+    codes: Option<Arc<[i32]>>,
+}
+
+/// `PullRequestHoldService.pullRequestTable`, by consume queue.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Holds {
+    table: Vec<Vec<Held>>,
+    count: usize,
+}
+
+/// `GetMessageStatus` (4.9.8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum GetStatus {
+    Found,
+    NoMatchedMessage,
+    NoMessageInQueue,
+    OffsetTooSmall,
+    OffsetOverflowOne,
+    OffsetOverflowBadly,
+}
+
+/// Bytes of a consume-queue entry.
+const ENTRY: u64 = 20;
+
+impl Broker {
+    /// PULL_MESSAGE, first run or after being woken.
+    pub(super) fn pull_message(&mut self, cx: &mut Cx<'_, '_>, job: Job, pull: PullRequest) {
+        let codes = match self.check_pull(cx, &pull) {
+            Ok(codes) => codes,
+            Err(code) => return self.respond(cx, &job, Answer::Code(code)),
+        };
+        let number = cx.env.disk.broker.queue_number(pull.topic, pull.queue_id as u16);
+        let mut messages = cx.env.pool.take();
+        let (status, next_begin, min, max) = self.get_message(cx, number, pull.offset, pull.max_msg_nums as usize, codes.as_deref(), &mut messages);
+        if job.may_suspend
+            && let Some(offset) = pull.commit_offset
+        {
+            let queue = self.queue_of(pull.topic, pull.queue_id as u16);
+            self.commit_offset(cx, pull.group, queue, offset, CommitBy::Pull);
+        }
+        let code = match status {
+            GetStatus::Found => answer_code::SUCCESS,
+            GetStatus::NoMatchedMessage => answer_code::PULL_RETRY_IMMEDIATELY,
+            GetStatus::NoMessageInQueue if pull.offset != 0 => answer_code::PULL_OFFSET_MOVED,
+            GetStatus::NoMessageInQueue | GetStatus::OffsetOverflowOne => answer_code::PULL_NOT_FOUND,
+            GetStatus::OffsetOverflowBadly | GetStatus::OffsetTooSmall => answer_code::PULL_OFFSET_MOVED,
+        };
+        if code == answer_code::PULL_NOT_FOUND && job.may_suspend && pull.suspend_timeout_ms > 0 {
+            cx.env.pool.give(messages);
+            let s = &self.config.settings;
+            let timeout_ms = if s.long_polling_enable { pull.suspend_timeout_ms as i64 } else { s.short_polling_time_mills as i64 };
+            if self.holds.table.len() <= number {
+                self.holds.table.resize_with(number + 1, Vec::new);
+            }
+            self.holds.table[number].push(Held { job, since_ms: cx.now.wall_ms, timeout_ms, offset: pull.offset, codes });
+            self.holds.count += 1;
+            return self.plan_hold_check(cx);
+        }
+        self.respond(cx, &job, Answer::Pulled { code, next_begin, min, max, suggest_broker_id: 0, messages });
+    }
+
+    /// The checks of server spec 6.1, in order.
+    fn check_pull(&mut self, cx: &Cx<'_, '_>, pull: &PullRequest) -> Result<Option<Arc<[i32]>>, u16> {
+        const READ: u8 = 4;
+        if self.config.settings.broker_permission as u8 & READ == 0 {
+            return Err(answer_code::NO_PERMISSION);
+        }
+        if !self.consumers.is_known(pull.group) && !self.config.settings.auto_create_subscription_group {
+            return Err(answer_code::SUBSCRIPTION_GROUP_NOT_EXIST);
+        }
+        let Some(config) = cx.env.disk.broker.topics.get(&pull.topic) else { return Err(answer_code::TOPIC_NOT_EXIST) };
+        if config.perm & READ == 0 {
+            return Err(answer_code::NO_PERMISSION);
+        }
+        if pull.queue_id < 0 || pull.queue_id >= config.read as i32 {
+            return Err(answer_code::SYSTEM_ERROR);
+        }
+        self.consumers.subscription(pull.group, pull.topic, pull.sub_version).map_err(|refusal| match refusal {
+            Refusal::GroupUnknown | Refusal::NotSubscribed => answer_code::SUBSCRIPTION_NOT_EXIST,
+            Refusal::NotLatest => answer_code::SUBSCRIPTION_NOT_LATEST,
+        })
+    }
+
+    /// `DefaultMessageStore#getMessage` (server spec 6.2 and 6.3): status, next offset, minimum, maximum; messages are appended.
+    fn get_message(
+        &self,
+        cx: &mut Cx<'_, '_>,
+        number: usize,
+        offset: i64,
+        max_msg_nums: usize,
+        codes: Option<&[i32]>,
+        messages: &mut Vec<crate::rocketmq::message::Message>,
+    ) -> (GetStatus, u64, u64, u64) {
+        let disk = &cx.env.disk.broker;
+        let queue = disk.queue(number);
+        let (min, max) = (queue.min, queue.max());
+        if max == 0 {
+            return (GetStatus::NoMessageInQueue, 0, min, max);
+        }
+        if offset < min as i64 {
+            return (GetStatus::OffsetTooSmall, min, min, max);
+        }
+        let offset = offset as u64;
+        if offset == max {
+            return (GetStatus::OffsetOverflowOne, offset, min, max);
+        }
+        if offset > max {
+            let next = if min == 0 && self.config.rules.overflow_badly_restarts_at_zero { 0 } else { max };
+            return (GetStatus::OffsetOverflowBadly, next, min, max);
+        }
+        let s = &self.config.settings;
+        let visit = (16_000.max(max_msg_nums as u64 * ENTRY)) / ENTRY;
+        let memory = s.physical_memory / 100 * s.access_message_in_memory_max_ratio;
+        let log_end = disk.log.end;
+        let mut bytes = 0u64;
+        let mut next = offset;
+        while next < max && next - offset < visit {
+            let Some(record) = disk.record(number, next) else { break };
+            let size = record.record_size(self.config.names.topic_name(record.topic).len()) as u64;
+            if !messages.is_empty() {
+                let in_disk = log_end - record.phys > memory;
+                let (max_bytes, max_count) = if in_disk {
+                    (s.max_transfer_bytes_on_message_in_disk, s.max_transfer_count_on_message_in_disk)
+                } else {
+                    (s.max_transfer_bytes_on_message_in_memory, s.max_transfer_count_on_message_in_memory)
+                };
+                if messages.len() >= max_msg_nums || bytes + size > max_bytes || messages.len() as u64 > max_count.saturating_sub(1) {
+                    break;
+                }
+            }
+            next += 1;
+            if codes.is_some_and(|codes| !codes.contains(&record.tag_code)) {
+                continue;
+            }
+            bytes += size;
+            messages.push(*record);
+        }
+        let status = if messages.is_empty() { GetStatus::NoMatchedMessage } else { GetStatus::Found };
+        (status, next, min, max)
+    }
+
+    // ---- holding
+
+    fn plan_hold_check(&mut self, cx: &mut Cx<'_, '_>) {
+        if !self.hold_check_set && self.holds.count > 0 {
+            self.hold_check_set = true;
+            let period = if self.config.settings.long_polling_enable { 5_000 } else { self.config.settings.short_polling_time_mills.max(1) };
+            self.timers.set(self.grid(cx.now, period), Tick::HoldCheck);
+        }
+    }
+
+    /// `PullRequestHoldService#checkHoldRequest`.
+    pub(super) fn check_holds(&mut self, cx: &mut Cx<'_, '_>) {
+        for number in 0..self.holds.table.len() {
+            if !self.holds.table[number].is_empty() {
+                let max = cx.env.disk.broker.queue(number).max();
+                self.wake_holds(cx, number, max, None);
+            }
+        }
+        self.plan_hold_check(cx);
+    }
+
+    /// `PullRequestHoldService#notifyMessageArriving`.
+    pub(super) fn message_arriving(&mut self, cx: &mut Cx<'_, '_>, number: usize, max_offset: u64, tag_code: i32) {
+        if self.holds.table.get(number).is_some_and(|held| !held.is_empty()) && self.config.settings.long_polling_enable {
+            self.wake_holds(cx, number, max_offset, Some(tag_code));
+        }
+    }
+
+    fn wake_holds(&mut self, cx: &mut Cx<'_, '_>, number: usize, max_offset: u64, tag_code: Option<i32>) {
+        let now_ms = cx.now.wall_ms;
+        let held = std::mem::take(&mut self.holds.table[number]);
+        let mut parked = Vec::new();
+        for pull in held {
+            let newest = if max_offset as i64 > pull.offset { max_offset } else { cx.env.disk.broker.queue(number).max() };
+            let matches = tag_code.is_none_or(|tag| pull.codes.as_ref().is_none_or(|codes| codes.contains(&tag)));
+            if (newest as i64 > pull.offset && matches) || now_ms >= pull.since_ms + pull.timeout_ms {
+                self.holds.count -= 1;
+                let mut job = pull.job;
+                job.may_suspend = false;
+                // A dead channel's pull is worked off like any other; its answer goes nowhere.
+                self.offer(cx, job);
+            } else {
+                parked.push(pull);
+            }
+        }
+        if self.holds.table[number].is_empty() {
+            self.holds.table[number] = parked;
+        } else {
+            self.holds.table[number].extend(parked);
+        }
+    }
+
+    // ---- offsets
+
+    /// `ConsumerOffsetManager#commitOffset`: overwrites, whoever asks and whatever was there.
+    pub(super) fn commit_offset(&mut self, cx: &mut Cx<'_, '_>, group: GroupId, queue: MessageQueue, offset: u64, by: CommitBy) {
+        let number = cx.env.disk.broker.queue_number(queue.topic, queue.queue_id as u16);
+        let g = group.0 as usize;
+        if self.offsets.len() <= g {
+            self.offsets.resize(g + 1, Vec::new());
+        }
+        let row = &mut self.offsets[g];
+        if row.len() <= number {
+            row.resize(number + 1, -1);
+        }
+        if row[number] > offset as i64 && !self.config.rules.commit_is_unfenced {
+            return;
+        }
+        if row[number] != offset as i64 {
+            row[number] = offset as i64;
+            cx.out.note(Note::Committed { group, queue, offset, by });
+            self.offsets_changed(cx.now);
+        }
+    }
+
+    /// `ConsumerManageProcessor#queryConsumerOffset`: an unknown offset of a young queue is 0.
+    pub(super) fn query_offset(&mut self, cx: &mut Cx<'_, '_>, group: GroupId, queue: MessageQueue) -> Answer {
+        let disk = &cx.env.disk.broker;
+        let number = disk.find_queue(queue.topic, queue.queue_id as u16);
+        let stored = number.and_then(|n| self.offsets.get(group.0 as usize).and_then(|row| row.get(n))).copied().unwrap_or(-1);
+        if stored >= 0 {
+            return Answer::Offset(stored as u64);
+        }
+        let s = &self.config.settings;
+        let memory = s.physical_memory / 100 * s.access_message_in_memory_max_ratio;
+        let young = number.is_none_or(|n| {
+            disk.queue(n).min == 0 && disk.record(n, 0).is_none_or(|first| disk.log.end - first.phys <= memory)
+        });
+        if young { Answer::Offset(0) } else { Answer::Code(answer_code::QUERY_NOT_FOUND) }
+    }
+
+    /// GET_MAX_OFFSET: what consumers can see, not what will be assigned next.
+    pub(super) fn max_offset(&self, cx: &Cx<'_, '_>, queue: MessageQueue) -> u64 {
+        let disk = &cx.env.disk.broker;
+        disk.find_queue(queue.topic, queue.queue_id as u16).map_or(0, |n| disk.queue(n).max())
+    }
+
+    /// SEARCH_OFFSET_BY_TIMESTAMP (`ConsumeQueue#getOffsetInQueueByTime`): exact, else the nearer neighbour, the left one at a tie.
+    pub(super) fn search_offset(&self, cx: &Cx<'_, '_>, queue: MessageQueue, timestamp_ms: i64) -> u64 {
+        let disk = &cx.env.disk.broker;
+        let Some(number) = disk.find_queue(queue.topic, queue.queue_id as u16) else { return 0 };
+        let (mut low, mut high) = (disk.queue(number).min, disk.queue(number).max());
+        if low == high {
+            return 0;
+        }
+        let store_ms = |offset: u64| disk.record(number, offset).map_or(i64::MAX, |m| m.store_ms);
+        let (first, last) = (low, high - 1);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if store_ms(middle) < timestamp_ms { low = middle + 1 } else { high = middle }
+        }
+        if low > last {
+            return last;
+        }
+        if low == first || store_ms(low) == timestamp_ms {
+            return low;
+        }
+        if timestamp_ms - store_ms(low - 1) <= store_ms(low) - timestamp_ms { low - 1 } else { low }
+    }
+}

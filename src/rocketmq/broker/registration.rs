@@ -1,0 +1,86 @@
+//! The broker as a client of the nameservers: registration and unregistration.
+//!
+//! `BrokerOuterAPI#registerBrokerAll`, `BrokerController#registerBrokerAll` (4.9.8): to every nameserver in parallel, 6 s each, unconditionally
+//! every 30 s (`forceRegister`), and at once when a topic is created. Nameservers never talk to each other, so each knows a broker from this alone.
+
+use super::{Broker, Cx};
+use crate::base::ids::Addr;
+use crate::rocketmq::protocol::{Registration, Request};
+use crate::rocketmq::remoting::client::{Invoke, Net, Target};
+use std::sync::Arc;
+
+/// What an outer call was for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outer {
+    Register(Addr),
+    Unregister(Addr),
+}
+
+/// Calls under way.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Registrations {
+    unregistering: usize,
+}
+
+impl Broker {
+    fn registration(&self, cx: &Cx<'_, '_>) -> Arc<Registration> {
+        let disk = &cx.env.disk.broker;
+        let permission = self.config.settings.broker_permission as u8;
+        let mut topics = disk.topics.clone();
+        if permission & 6 != 6 {
+            topics.values_mut().for_each(|t| t.perm = permission);
+        }
+        Arc::new(Registration {
+            broker: self.config.broker,
+            broker_id: self.config.broker_id,
+            addr: self.config.addr,
+            ha_addr: self.config.addr,
+            version: disk.topics_version,
+            topics,
+        })
+    }
+
+    /// Registers with every nameserver.
+    pub(super) fn register_all(&mut self, cx: &mut Cx<'_, '_>) {
+        if self.stopping {
+            return;
+        }
+        let registration = self.registration(cx);
+        let timeout = self.config.settings.register_broker_timeout_mills;
+        for addr in self.config.clone().nameservers.iter().copied() {
+            let luck = self.luck(cx.env);
+            let mut net = Net { now: cx.now, out: cx.out, conns: &mut self.conns };
+            let request = Request::Register(registration.clone());
+            self.outer.call(&mut net, Invoke::Sync, Target::Addr(addr), request, timeout, luck, Outer::Register(addr));
+        }
+        self.drain_outer(cx);
+    }
+
+    /// Unregisters everywhere (`BrokerController#shutdown`); returns how many answers are awaited.
+    pub(super) fn unregister_all(&mut self, cx: &mut Cx<'_, '_>) -> usize {
+        self.registration.unregistering = self.config.nameservers.len();
+        for addr in self.config.clone().nameservers.iter().copied() {
+            let luck = self.luck(cx.env);
+            let mut net = Net { now: cx.now, out: cx.out, conns: &mut self.conns };
+            let request = Request::Unregister { broker: self.config.broker, broker_id: self.config.broker_id, addr: self.config.addr };
+            self.outer.call(&mut net, Invoke::Sync, Target::Addr(addr), request, 3_000, luck, Outer::Unregister(addr));
+        }
+        self.drain_outer(cx);
+        self.registration.unregistering
+    }
+
+    pub(super) fn drain_outer(&mut self, cx: &mut Cx<'_, '_>) {
+        while let Some((what, _result)) = self.outer.done.pop_front() {
+            match what {
+                // A failed registration is only logged; the next period tries again.
+                Outer::Register(_) => {}
+                Outer::Unregister(_) => {
+                    self.registration.unregistering -= 1;
+                    if self.registration.unregistering == 0 && self.stopping {
+                        self.exit(cx);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Delayed delivery: one sequential task a level, looking every 100 ms.
+//!
+//! `ScheduleMessageService` (4.9.8; server spec 8.1). A delayed message lies in SCHEDULE_TOPIC_XXXX, queue level - 1, until its store time plus the
+//! level has come on the broker's *wall* clock; then it is put into its real topic as a new record. A level is served in order, so a
+//! put that fails blocks the ones behind it. Its progress is written to disk every 10 s: a crash delivers again what came after.
+
+use super::send::Put;
+use super::{Broker, Cx, Tick};
+use crate::base::time::MS;
+use crate::contract::Deadline;
+use crate::rocketmq::message::Message;
+use crate::rocketmq::remoting::timers::grid;
+
+/// `DELAY_FOR_A_WHILE`, ms.
+const LOOK_EVERY_MS: u64 = 100;
+/// `FIRST_DELAY_TIME`, ms.
+const FIRST_DELAY_MS: u64 = 1_000;
+
+/// Progress of every level.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ScheduleService {
+    /// Next queue offset by level - 1.
+    offsets: Vec<u64>,
+    /// Deliver time of the head of each level, wall ms.
+    heads: Vec<Option<i64>>,
+    /// Earliest of the heads.
+    next_ms: Option<i64>,
+    tick_set: bool,
+}
+
+impl ScheduleService {
+    pub(super) fn offsets(&self) -> &Vec<u64> {
+        &self.offsets
+    }
+    /// When the earliest head is due, on the wall clock; `None` while a look is already planned.
+    pub(super) fn next_due(&self) -> Option<Deadline> {
+        if self.tick_set { None } else { self.next_ms.map(Deadline::wall) }
+    }
+}
+
+impl Broker {
+    /// `ScheduleMessageService#load` and `#start`: offsets from disk, clamped into the queues.
+    pub(super) fn schedule_start(&mut self, cx: &mut Cx<'_, '_>) {
+        let levels = self.levels.max_level() as usize;
+        self.schedule.offsets = vec![0; levels];
+        self.schedule.heads = vec![None; levels];
+        let Some(topic) = self.config.names.topic("SCHEDULE_TOPIC_XXXX") else { return };
+        for level in 1..=levels {
+            let disk = &cx.env.disk.broker;
+            let saved = disk.delay_offsets.get(level - 1).copied().unwrap_or(0);
+            let max = disk.find_queue(topic, level as u16 - 1).map_or(0, |n| disk.queue(n).max());
+            self.schedule.offsets[level - 1] = saved.min(max);
+            self.look_at_head(cx, level);
+        }
+    }
+
+    /// A record entered the queue of a level.
+    pub(super) fn schedule_arrived(&mut self, cx: &mut Cx<'_, '_>, _number: usize, level: usize) {
+        if self.schedule.heads.get(level - 1).is_some_and(|head| head.is_none()) {
+            self.look_at_head(cx, level);
+        }
+    }
+
+    fn look_at_head(&mut self, cx: &mut Cx<'_, '_>, level: usize) {
+        let Some(topic) = self.config.names.topic("SCHEDULE_TOPIC_XXXX") else { return };
+        let disk = &cx.env.disk.broker;
+        let head = disk
+            .find_queue(topic, level as u16 - 1)
+            .and_then(|n| disk.record(n, self.schedule.offsets[level - 1]))
+            .map(|m| self.levels.compute_deliver_timestamp(level as i32, m.store_ms));
+        self.schedule.heads[level - 1] = head;
+        self.schedule.next_ms = self.schedule.heads.iter().flatten().min().copied();
+    }
+
+    /// Called when a head is due (to plan the next look of its task) and at that look.
+    pub(super) fn plan_delayed(&mut self, cx: &mut Cx<'_, '_>) {
+        if self.schedule.tick_set || self.schedule.next_ms.is_none_or(|at| at > cx.now.wall_ms) {
+            return;
+        }
+        self.schedule.tick_set = true;
+        let at = grid(cx.now.mono + 1, self.phase + FIRST_DELAY_MS * MS, LOOK_EVERY_MS * MS);
+        self.timers.set(at, Tick::Delay);
+    }
+
+    /// One look of every level that is due.
+    pub(super) fn deliver_delayed(&mut self, cx: &mut Cx<'_, '_>) {
+        self.schedule.tick_set = false;
+        let Some(topic) = self.config.names.topic("SCHEDULE_TOPIC_XXXX") else { return };
+        let now_ms = cx.now.wall_ms;
+        for level in 1..=self.schedule.heads.len() {
+            if self.schedule.heads[level - 1].is_none_or(|at| at > now_ms) {
+                // The guard against a clock that was set back: a head further off than its whole delay counts as due.
+                let guard = self.schedule.heads[level - 1].is_some_and(|at| at > self.levels.compute_deliver_timestamp(level as i32, now_ms));
+                if !guard {
+                    continue;
+                }
+            }
+            loop {
+                let disk = &cx.env.disk.broker;
+                let offset = self.schedule.offsets[level - 1];
+                let Some(record) = disk.find_queue(topic, level as u16 - 1).and_then(|n| disk.record(n, offset)).copied() else { break };
+                let mut due = self.levels.compute_deliver_timestamp(level as i32, record.store_ms);
+                if due > self.levels.compute_deliver_timestamp(level as i32, now_ms) {
+                    due = now_ms;
+                }
+                if due > now_ms || cx.env.disk.broker.stalled {
+                    break;
+                }
+                let message = Message {
+                    topic: record.real_topic,
+                    queue_id: record.real_queue_id,
+                    delay_level: 0,
+                    flags: record.flags | Message::NO_WAIT,
+                    ..record
+                };
+                match self.put_message(cx, message) {
+                    Put::Ok { .. } => self.schedule.offsets[level - 1] = offset + 1,
+                    // The same record again in 100 ms: the level waits behind it.
+                    _ => break,
+                }
+            }
+            self.look_at_head(cx, level);
+        }
+        self.plan_delayed(cx);
+    }
+}

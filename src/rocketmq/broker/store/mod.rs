@@ -1,0 +1,141 @@
+//! The broker's store: one commit log, a consume queue for each topic queue, and the small files beside them.
+//!
+//! The log is the only copy of a message; a consume queue holds positions in the log and is what consumers can see
+//! (`CommitLog`, `ConsumeQueue`, `DefaultMessageStore`, 4.9.8). The value lives on the host's disk, which outlives the process: the next life of
+//! a broker is built from it alone.
+
+use crate::base::ids::TopicId;
+use crate::rocketmq::message::Message;
+use crate::rocketmq::route::{DataVersion, TopicConfig};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Records of a sealed stretch of the log.
+const STRETCH: usize = 4096;
+
+/// Every record in physical order. Full stretches are shared between clones of a run.
+#[derive(Clone, Debug, Default)]
+pub struct CommitLog {
+    sealed: Vec<Arc<[Message]>>,
+    tail: Vec<Message>,
+    /// Physical offset behind the last record.
+    pub end: u64,
+    /// Tells a wiped or replaced log from the one before.
+    pub identity: u16,
+}
+
+impl CommitLog {
+    pub fn len(&self) -> usize {
+        self.sealed.len() * STRETCH + self.tail.len()
+    }
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+    pub fn get(&self, index: usize) -> Option<&Message> {
+        match self.sealed.get(index / STRETCH) {
+            Some(stretch) => stretch.get(index % STRETCH),
+            None => self.tail.get(index - self.sealed.len() * STRETCH),
+        }
+    }
+    /// Appends a record of `size` bytes; returns its index.
+    pub fn append(&mut self, message: Message, size: u32) -> usize {
+        if self.tail.len() == STRETCH {
+            self.sealed.push(std::mem::take(&mut self.tail).into());
+            self.tail.reserve(STRETCH);
+        }
+        self.tail.push(message);
+        self.end += size as u64;
+        self.len() - 1
+    }
+    /// The record that begins at a physical offset.
+    pub fn at_phys(&self, phys: u64) -> Option<&Message> {
+        let stretch = self.sealed.partition_point(|s| s.last().is_some_and(|m| m.phys < phys));
+        let records: &[Message] = self.sealed.get(stretch).map_or(&self.tail, |s| s);
+        records.binary_search_by_key(&phys, |m| m.phys).ok().map(|i| &records[i])
+    }
+}
+
+/// One queue of a topic: positions of its records in the log.
+#[derive(Clone, Debug)]
+pub struct ConsumeQueue {
+    pub topic: TopicId,
+    pub queue_id: u16,
+    entries: Vec<u32>,
+    /// First queue offset that is still there.
+    pub min: u64,
+}
+
+impl ConsumeQueue {
+    /// One past the last queue offset that consumers can see.
+    pub fn max(&self) -> u64 {
+        self.entries.len() as u64
+    }
+    /// The log index of a queue offset.
+    pub fn entry(&self, offset: u64) -> Option<usize> {
+        self.entries.get(offset as usize).map(|&i| i as usize)
+    }
+}
+
+/// What one broker keeps on its host's disk.
+#[derive(Clone, Debug, Default)]
+pub struct BrokerDisk {
+    pub log: CommitLog,
+    queues: Vec<ConsumeQueue>,
+    /// By topic, then queue id: index into `queues`, plus one.
+    index: Vec<Vec<u32>>,
+    /// Records that are in their consume queue.
+    pub dispatched: usize,
+    /// topics.json.
+    pub topics: BTreeMap<TopicId, TopicConfig>,
+    pub topics_version: DataVersion,
+    /// consumerOffset.json: by group, then by consume queue; -1: none.
+    pub consumer_offsets: Vec<Vec<i64>>,
+    /// delayOffset.json: next queue offset by level.
+    pub delay_offsets: Vec<u64>,
+    /// Appends stand still (a fault): whoever holds the put lock waits.
+    pub stalled: bool,
+}
+
+impl BrokerDisk {
+    /// The queue's number, created when it is new.
+    pub fn queue_number(&mut self, topic: TopicId, queue_id: u16) -> usize {
+        if let Some(number) = self.find_queue(topic, queue_id) {
+            return number;
+        }
+        let t = topic.0 as usize;
+        if self.index.len() <= t {
+            self.index.resize(t + 1, Vec::new());
+        }
+        let row = &mut self.index[t];
+        if row.len() <= queue_id as usize {
+            row.resize(queue_id as usize + 1, 0);
+        }
+        self.queues.push(ConsumeQueue { topic, queue_id, entries: Vec::new(), min: 0 });
+        row[queue_id as usize] = self.queues.len() as u32;
+        self.queues.len() - 1
+    }
+    /// The queue's number, if it has been created.
+    #[inline]
+    pub fn find_queue(&self, topic: TopicId, queue_id: u16) -> Option<usize> {
+        let number = *self.index.get(topic.0 as usize)?.get(queue_id as usize)?;
+        (number > 0).then(|| number as usize - 1)
+    }
+    pub fn queue(&self, number: usize) -> &ConsumeQueue {
+        &self.queues[number]
+    }
+    pub fn queues(&self) -> &[ConsumeQueue] {
+        &self.queues
+    }
+    /// Puts the next record of the log into its consume queue (`ReputMessageService#doReput`); returns the queue's number and the record.
+    pub fn dispatch_next(&mut self) -> Option<(usize, Message)> {
+        let message = *self.log.get(self.dispatched)?;
+        let number = self.queue_number(message.topic, message.queue_id);
+        self.queues[number].entries.push(self.dispatched as u32);
+        self.dispatched += 1;
+        Some((number, message))
+    }
+    /// The record at a queue offset that consumers can see.
+    pub fn record(&self, number: usize, offset: u64) -> Option<&Message> {
+        self.queues.get(number)?.entry(offset).and_then(|i| self.log.get(i))
+    }
+}

@@ -1,0 +1,193 @@
+//! Start and shutdown of a push consumer.
+//!
+//! `DefaultMQPushConsumerImpl#start` and `#shutdown` (4.9.8; client spec 4.1 and 9.5). Start ends with a route look-up of each topic, a heartbeat and a
+//! rebalance; shutdown does not wait for running listeners unless told to, then persists, unregisters and is gone.
+
+use super::offsets::PersistAll;
+use super::orderly::UnlockQueues;
+use crate::base::ids::{Addr, TopicId};
+use crate::base::time::{MS, SEC};
+use crate::contract::Op as ContractOp;
+use crate::contract::note::{Note, RevokeWhy};
+use crate::rocketmq::client::heartbeat::HeartbeatAll;
+use crate::rocketmq::client::instance::{Cx, Exec, Instance, ServiceState, ThreadId, Tick};
+use crate::rocketmq::client::ops::{Ret, Step};
+use crate::rocketmq::client::route::UpdateRoute;
+use crate::rocketmq::protocol::Request;
+use crate::rocketmq::remoting::client::Target;
+
+/// `start()`.
+#[derive(Clone, Debug)]
+pub(in crate::rocketmq::client) struct StartConsumer {
+    c: u16,
+    topics: Vec<TopicId>,
+    next: usize,
+    heartbeat: bool,
+}
+
+impl StartConsumer {
+    pub(in crate::rocketmq::client) fn new(c: u16) -> Self {
+        StartConsumer { c, topics: Vec::new(), next: 0, heartbeat: false }
+    }
+
+    pub(in crate::rocketmq::client) fn step(&mut self, i: &mut Instance, cx: &mut Cx<'_, '_>, _: ThreadId, ret: Ret) -> Step {
+        let index = i.consumers[self.c as usize].index;
+        match ret {
+            Ret::Go => {
+                if !self.register(i, cx) {
+                    cx.out.note(Note::ClientStarted { index, ok: false });
+                    return Step::Done(Ret::Unit);
+                }
+                self.topics = i.consumers[self.c as usize].subscriptions.keys().copied().collect();
+            }
+            // The unchecked exception leaves start() after the state is RUNNING: no heartbeat, no rebalance; the timers repair it.
+            Ret::Route(Err(())) => {
+                cx.out.note(Note::ClientStarted { index, ok: false });
+                return Step::Done(Ret::Unit);
+            }
+            _ => {}
+        }
+        if let Some(topic) = self.topics.get(self.next) {
+            self.next += 1;
+            return Step::Call(UpdateRoute::of(*topic).into());
+        }
+        if !self.heartbeat {
+            self.heartbeat = true;
+            return Step::Call(HeartbeatAll::default().into());
+        }
+        i.rebalance_immediately();
+        cx.out.note(Note::ClientStarted { index, ok: true });
+        Step::Done(Ret::Unit)
+    }
+
+    fn register(&mut self, i: &mut Instance, cx: &mut Cx<'_, '_>) -> bool {
+        let group = i.consumers[self.c as usize].config.group;
+        if i.consumers.iter().any(|other| other.registered && other.config.group == group) {
+            return false;
+        }
+        let renew = i.settings.rebalance_lock_interval;
+        let consumer = &mut i.consumers[self.c as usize];
+        consumer.registered = true;
+        consumer.state = ServiceState::Running;
+        let (orderly, clustering) = (consumer.config.orderly, consumer.clustering());
+        let clean_ns = consumer.config.settings.consume_timeout.max(1) * 60 * SEC;
+        if orderly && clustering && renew > 0 {
+            i.timers.set(cx.now.mono + SEC, Tick::LockAll(self.c));
+        }
+        if !orderly {
+            i.timers.set(cx.now.mono + clean_ns, Tick::CleanExpired(self.c));
+        }
+        i.heartbeat_cache = None;
+        i.start(cx);
+        true
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Begin,
+    Awaiting,
+    Unlocking,
+    Persisting,
+    Unregistering,
+}
+
+/// `shutdown()`.
+#[derive(Clone, Debug)]
+pub(in crate::rocketmq::client) struct ShutdownConsumer {
+    c: u16,
+    stage: Stage,
+    targets: Vec<Addr>,
+    next: usize,
+    exit: bool,
+    awaited_ms: u64,
+}
+
+/// How often shutdown looks whether its listeners are done, ms.
+const LOOK_MS: u64 = 10;
+
+impl ShutdownConsumer {
+    pub(in crate::rocketmq::client) fn new(c: u16, exit: bool) -> Self {
+        ShutdownConsumer { c, stage: Stage::Begin, targets: Vec::new(), next: 0, exit, awaited_ms: 0 }
+    }
+
+    pub(in crate::rocketmq::client) fn step(&mut self, i: &mut Instance, cx: &mut Cx<'_, '_>, t: ThreadId, _: Ret) -> Step {
+        let consumer = &mut i.consumers[self.c as usize];
+        let index = consumer.index;
+        match self.stage {
+            Stage::Begin => {
+                if consumer.state != ServiceState::Running {
+                    if self.exit {
+                        cx.out.ops.push(ContractOp::Exit);
+                    }
+                    return Step::Done(Ret::Unit);
+                }
+                consumer.shutting_down = true;
+                cx.out.note(Note::ShutdownBegan { index });
+                i.drop_queued(Exec::Consume(self.c));
+                self.stage = Stage::Awaiting;
+                self.await_listeners(i, cx, t)
+            }
+            Stage::Awaiting => self.await_listeners(i, cx, t),
+            Stage::Unlocking => {
+                self.stage = Stage::Persisting;
+                Step::Call(PersistAll::of(self.c).into())
+            }
+            Stage::Persisting => {
+                let consumer = &mut i.consumers[self.c as usize];
+                consumer.registered = false;
+                i.heartbeat_cache = None;
+                self.targets = i.addrs.values().flat_map(|ids| ids.values().copied()).collect();
+                self.stage = Stage::Unregistering;
+                self.unregister(i, cx, t)
+            }
+            Stage::Unregistering => self.unregister(i, cx, t),
+        }
+    }
+
+    /// The pool is shut down, its listeners are given awaitTerminationMillisWhenShutdown, then interrupted.
+    fn await_listeners(&mut self, i: &mut Instance, cx: &mut Cx<'_, '_>, t: ThreadId) -> Step {
+        let running = i.running(Exec::Consume(self.c));
+        let wait = i.consumers[self.c as usize].config.settings.await_termination_millis_when_shutdown;
+        if !running.is_empty() && self.awaited_ms < wait {
+            self.awaited_ms += LOOK_MS;
+            return i.sleep(cx, t, LOOK_MS * MS);
+        }
+        for thread in running {
+            cx.out.ops.push(ContractOp::Interrupt { ticket: (i.number as u32) << 20 | thread });
+        }
+        let consumer = &i.consumers[self.c as usize];
+        if consumer.config.orderly && consumer.clustering() {
+            self.stage = Stage::Unlocking;
+            return Step::Call(UnlockQueues::all(i, self.c).into());
+        }
+        self.stage = Stage::Persisting;
+        Step::Call(PersistAll::of(self.c).into())
+    }
+
+    fn unregister(&mut self, i: &mut Instance, cx: &mut Cx<'_, '_>, t: ThreadId) -> Step {
+        let group = i.consumers[self.c as usize].config.group;
+        if self.next < self.targets.len() {
+            self.next += 1;
+            let request = Request::UnregisterClient { client_id: i.client_id.clone(), producer: None, consumer: Some(group) };
+            return i.rpc(cx, t, Target::Addr(self.targets[self.next - 1]), request, i.settings.mq_client_api_timeout);
+        }
+        let consumer = &mut i.consumers[self.c as usize];
+        for p in consumer.table.values() {
+            let pq = &mut consumer.pqs[*p as usize];
+            if !pq.queue.dropped {
+                pq.queue.dropped = true;
+                cx.out.note(Note::Revoked { group, queue: pq.mq, why: RevokeWhy::Shutdown });
+            }
+        }
+        consumer.table.clear();
+        consumer.state = ServiceState::ShutdownAlready;
+        let index = consumer.index;
+        i.stop_if_last(cx);
+        cx.out.note(Note::ShutdownEnded { index });
+        if self.exit {
+            cx.out.ops.push(ContractOp::Exit);
+        }
+        Step::Done(Ret::Unit)
+    }
+}

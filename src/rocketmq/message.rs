@@ -1,0 +1,81 @@
+//! A message as the logic sees it: every field that a rule reads, none of the bytes.
+//!
+//! One `Copy` value serves on the wire, in the commit log and in a consumer's cache. Bodies are lengths and tags are their
+//! hash (plus a number that stands for the text), because no rule of RocketMQ looks further in.
+
+use crate::base::ids::{MessageId, TopicId};
+use crate::rocketmq::client::consumer::process_queue::Cached;
+
+/// `Message` / `MessageExt` (common 4.9.8).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Message {
+    pub id: MessageId,
+    /// Milliseconds of the producer's wall clock.
+    pub born_ms: i64,
+    /// Milliseconds of the broker's wall clock at the append.
+    pub store_ms: i64,
+    pub queue_offset: u64,
+    /// Physical offset in the commit log.
+    pub phys: u64,
+    pub body_len: u32,
+    /// `String#hashCode` of the tag; 0 without one. In the schedule topic's consume queue: see `deliver_ms` there.
+    pub tag_code: i32,
+    /// `None` as `u32::MAX`.
+    pub key: u32,
+    pub topic: TopicId,
+    /// REAL_TOPIC of a delayed message: where it goes when its delay is over.
+    pub real_topic: TopicId,
+    /// RETRY_TOPIC of a retry copy: the topic the application knows. The topic itself otherwise.
+    pub origin_topic: TopicId,
+    pub queue_id: u16,
+    /// REAL_QID of a delayed message.
+    pub real_queue_id: u16,
+    /// Length of the stored property string.
+    pub properties_len: u16,
+    pub reconsume_times: u16,
+    /// Text of the tag, as a number within the producer's tags.
+    pub tag: u8,
+    pub delay_level: u8,
+    pub flags: u8,
+}
+
+impl Message {
+    /// The message does not wait for flush and replication (`WAIT=false`).
+    pub const NO_WAIT: u8 = 1;
+    /// Transaction type of the sysFlag: prepared.
+    pub const PREPARED: u8 = 2;
+    /// The internal producer's fallback for a failed send-back: the broker applies its retry/DLQ rule.
+    pub const RETRY_BY_CLIENT: u8 = 4;
+
+    /// Size of the record in the commit log: 91 fixed bytes with IPv4, body, topic, properties (server spec 3.5).
+    pub fn record_size(&self, topic_len: usize) -> u32 {
+        91 + self.body_len + topic_len as u32 + self.properties_len as u32
+    }
+}
+
+impl Cached for Message {
+    fn queue_offset(&self) -> u64 {
+        self.queue_offset
+    }
+    fn body_len(&self) -> u32 {
+        self.body_len
+    }
+}
+
+/// Buffers for the messages of pull answers: they travel inside frames and come back here.
+#[derive(Clone, Debug, Default)]
+pub struct BatchPool {
+    spare: Vec<Vec<Message>>,
+}
+
+impl BatchPool {
+    pub fn take(&mut self) -> Vec<Message> {
+        self.spare.pop().unwrap_or_default()
+    }
+    pub fn give(&mut self, mut batch: Vec<Message>) {
+        if self.spare.len() < 4096 {
+            batch.clear();
+            self.spare.push(batch);
+        }
+    }
+}

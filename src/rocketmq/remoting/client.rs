@@ -1,0 +1,592 @@
+//! The calling end: channels by address, the response table and its scan, the chosen nameserver.
+//!
+//! `NettyRemotingClient` and `NettyRemotingAbstract` (4.9.8). The rules that decide outages: a synchronous timeout closes its channel and
+//! thereby fails every other request on it at once; a peer's orderly close fails nothing, requests run to their own timeout; a reset fails
+//! them; asynchronous timeouts are noticed by a scan once a second, a second late; a connect blocks its caller for up to 3 s whatever the
+//! request's own timeout. A call is a row in a table and ends as a row in [`RemotingClient::done`], with the caller's token.
+
+use super::idle::IdleWatch;
+use super::timers::Timers;
+use crate::base::draw::Luck;
+use crate::base::ids::Addr;
+use crate::base::time::MS;
+use crate::contract::note::{Note, RpcFailure};
+use crate::contract::{Conn, Deadline, Ending, Now, Out, Port};
+use crate::rocketmq::protocol::{Answer, Body, Frame, Request};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// Numbers the outgoing connections of one process and remembers whose they are.
+#[derive(Clone, Debug, Default)]
+pub struct ConnNumbers {
+    owners: Vec<(u16, Addr)>,
+}
+
+impl ConnNumbers {
+    fn open(&mut self, owner: u16, to: Addr) -> Conn {
+        self.owners.push((owner, to));
+        Conn::outgoing(self.owners.len() as u32 - 1)
+    }
+    /// Which remoting instance of the process opened this connection, and to where.
+    pub fn owner(&self, conn: Conn) -> Option<(u16, Addr)> {
+        if conn.is_accepted() { None } else { self.owners.get(conn.index()).copied() }
+    }
+}
+
+/// What a call of this room needs from its surroundings.
+#[derive(Debug)]
+pub struct Net<'a> {
+    pub now: Now,
+    pub out: &'a mut Out<Frame>,
+    pub conns: &'a mut ConnNumbers,
+}
+
+/// Where a request goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    Addr(Addr),
+    /// The chosen nameserver: what a null address means in `NettyRemotingClient`.
+    Nameserver,
+}
+
+/// How a request is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Invoke {
+    Sync,
+    Async,
+    Oneway,
+    /// Nothing is sent: the caller only waits until there is a channel, as every invocation does first.
+    Connect,
+}
+
+/// A call that failed below the application.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RpcError {
+    pub why: RpcFailure,
+    /// Whether the request left: then the server may have acted on it.
+    pub written: bool,
+    pub to: Option<Addr>,
+}
+
+/// Settings of one instance.
+#[derive(Clone, Copy, Debug)]
+pub struct RemotingSettings {
+    pub connect_timeout_ms: u64,
+    pub idle_ns: u64,
+    pub close_if_timeout: bool,
+}
+
+/// `NettySystemConfig` permits (client 4.9.8).
+const ASYNC_PERMITS: usize = 65_535;
+/// `NettyRemotingClient.LOCK_TIMEOUT_MILLIS`.
+const LOCK_TIMEOUT: u64 = 3_000 * MS;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Waits for the channel to this address.
+    Connecting(Addr),
+    /// Waits for another caller to choose a nameserver.
+    Selecting,
+    /// Written on the channel with this connection.
+    Outstanding(Conn, Addr),
+}
+
+#[derive(Clone, Debug)]
+struct Call<T> {
+    token: T,
+    invoke: Invoke,
+    begin_ms: i64,
+    timeout_ms: u64,
+    request: Option<Request>,
+    luck: Luck,
+    state: State,
+}
+
+#[derive(Clone, Debug)]
+struct Slot<T> {
+    generation: u32,
+    call: Option<Call<T>>,
+}
+
+#[derive(Clone, Debug)]
+enum Channel {
+    Connecting { conn: Conn, waiters: Vec<u32> },
+    Active { conn: Conn, last_io: u64 },
+}
+
+#[derive(Clone, Debug)]
+struct Selection {
+    holder: u32,
+    tries_left: usize,
+    waiters: VecDeque<u32>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Tick {
+    /// A caller has waited long enough for a connection.
+    ConnectWait(u32),
+    /// A caller has waited long enough for the nameserver lock.
+    LockWait(u32),
+}
+
+/// What became of an arriving frame.
+#[derive(Debug)]
+pub enum Arrived {
+    /// It answered a call.
+    Answered,
+    /// It answered nothing that still waits.
+    Late(Answer),
+    /// A request of the peer.
+    Request(Request),
+}
+
+/// One remoting client.
+#[derive(Clone, Debug)]
+pub struct RemotingClient<T> {
+    owner: u16,
+    settings: RemotingSettings,
+    channels: Vec<Option<Channel>>,
+    calls: Vec<Slot<T>>,
+    free: Vec<u32>,
+    nameservers: Arc<[Addr]>,
+    chosen: Option<Addr>,
+    namesrv_index: u64,
+    selection: Option<Selection>,
+    timers: Timers<Tick>,
+    sync_deadlines: VecDeque<(u64, u32)>,
+    async_expiries: VecDeque<(i64, u32)>,
+    outstanding_async: usize,
+    /// Wall time of the first scan of the response table.
+    scan_from_ms: i64,
+    idle: IdleWatch,
+    /// Calls that ended, in order.
+    pub done: VecDeque<(T, Result<Answer, RpcError>)>,
+}
+
+/// Keeps a queue of deadlines sorted; they are nearly in order already.
+fn insert_sorted<K: Copy + PartialOrd>(queue: &mut VecDeque<(K, u32)>, at: K, id: u32) {
+    let mut i = queue.len();
+    while i > 0 && queue[i - 1].0 > at {
+        i -= 1;
+    }
+    queue.insert(i, (at, id));
+}
+
+impl<T: Copy + std::fmt::Debug> RemotingClient<T> {
+    const INDEX_BITS: u32 = 20;
+
+    /// `first_index` is the random start of `namesrvIndex` (0..999).
+    pub fn new(owner: u16, settings: RemotingSettings, nameservers: Arc<[Addr]>, first_index: u64, now: Now) -> Self {
+        RemotingClient {
+            owner,
+            settings,
+            channels: Vec::new(),
+            calls: Vec::new(),
+            free: Vec::new(),
+            nameservers,
+            chosen: None,
+            namesrv_index: first_index,
+            selection: None,
+            timers: Timers::default(),
+            sync_deadlines: VecDeque::new(),
+            async_expiries: VecDeque::new(),
+            outstanding_async: 0,
+            scan_from_ms: now.wall_ms + 3_000,
+            idle: IdleWatch::new(settings.idle_ns),
+            done: VecDeque::new(),
+        }
+    }
+
+    /// The nameserver in use.
+    pub fn chosen_nameserver(&self) -> Option<Addr> {
+        self.chosen
+    }
+
+    /// Sends a request; the end comes through [`Self::done`].
+    #[allow(clippy::too_many_arguments, reason = "one row of the response table")]
+    pub fn call(&mut self, net: &mut Net<'_>, invoke: Invoke, target: Target, request: Request, timeout_ms: u64, luck: Luck, token: T) {
+        let call = Call { token, invoke, begin_ms: net.now.wall_ms, timeout_ms, request: Some(request), luck, state: State::Selecting };
+        let id = self.insert(call);
+        match target {
+            Target::Addr(addr) => self.reach(net, id, addr),
+            Target::Nameserver => match self.chosen.filter(|addr| self.is_active(*addr)) {
+                Some(addr) => self.reach(net, id, addr),
+                None => self.select(net, id),
+            },
+        }
+    }
+
+    fn insert(&mut self, call: Call<T>) -> u32 {
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.calls.push(Slot { generation: 0, call: None });
+            self.calls.len() as u32 - 1
+        });
+        let slot = &mut self.calls[index as usize];
+        slot.generation = (slot.generation + 1) & ((1 << (32 - Self::INDEX_BITS)) - 1);
+        slot.call = Some(call);
+        slot.generation << Self::INDEX_BITS | index
+    }
+
+    fn get(&mut self, id: u32) -> Option<&mut Call<T>> {
+        let slot = self.calls.get_mut((id & ((1 << Self::INDEX_BITS) - 1)) as usize)?;
+        if slot.generation == id >> Self::INDEX_BITS { slot.call.as_mut() } else { None }
+    }
+
+    fn outstanding(&self, id: u32) -> bool {
+        self.calls
+            .get((id & ((1 << Self::INDEX_BITS) - 1)) as usize)
+            .is_some_and(|slot| slot.generation == id >> Self::INDEX_BITS && matches!(&slot.call, Some(Call { state: State::Outstanding(..), .. })))
+    }
+
+    fn take(&mut self, id: u32) -> Option<Call<T>> {
+        let index = id & ((1 << Self::INDEX_BITS) - 1);
+        let slot = self.calls.get_mut(index as usize)?;
+        if slot.generation != id >> Self::INDEX_BITS {
+            return None;
+        }
+        let call = slot.call.take()?;
+        self.free.push(index);
+        if call.invoke == Invoke::Async && matches!(call.state, State::Outstanding(..)) {
+            self.outstanding_async -= 1;
+        }
+        Some(call)
+    }
+
+    fn end(&mut self, id: u32, result: Result<Answer, RpcFailure>) {
+        if let Some(call) = self.take(id) {
+            let (written, to) = match call.state {
+                State::Outstanding(_, addr) => (true, Some(addr)),
+                State::Connecting(addr) => (false, Some(addr)),
+                State::Selecting => (false, self.chosen),
+            };
+            self.done.push_back((call.token, result.map_err(|why| RpcError { why, written, to })));
+        }
+    }
+
+    fn channel(&self, addr: Addr) -> Option<&Channel> {
+        self.channels.get(addr.0 as usize).and_then(|c| c.as_ref())
+    }
+
+    /// Whether there is an open connection to the address.
+    pub fn is_active(&self, addr: Addr) -> bool {
+        matches!(self.channel(addr), Some(Channel::Active { .. }))
+    }
+
+    /// `getAndCreateChannel`: write now, or wait for the connection.
+    fn reach(&mut self, net: &mut Net<'_>, id: u32, addr: Addr) {
+        let i = addr.0 as usize;
+        if self.channels.len() <= i {
+            self.channels.resize(i + 1, None);
+        }
+        if let Some(call) = self.get(id) {
+            call.state = State::Connecting(addr);
+        }
+        match &mut self.channels[i] {
+            Some(Channel::Active { conn, .. }) => {
+                let conn = *conn;
+                self.write(net, id, conn, addr);
+                return;
+            }
+            Some(Channel::Connecting { waiters, .. }) => waiters.push(id),
+            slot @ None => {
+                let conn = net.conns.open(self.owner, addr);
+                net.out.connect(conn, addr, Port::Main);
+                *slot = Some(Channel::Connecting { conn, waiters: vec![id] });
+            }
+        }
+        self.timers.set(net.now.mono + self.settings.connect_timeout_ms * MS, Tick::ConnectWait(id));
+    }
+
+    fn write(&mut self, net: &mut Net<'_>, id: u32, conn: Conn, addr: Addr) {
+        let now = net.now;
+        let outstanding_async = self.outstanding_async;
+        let Some(call) = self.get(id) else { return };
+        if call.invoke == Invoke::Connect {
+            return self.end(id, Ok(Answer::Code(0)));
+        }
+        let cost = (now.wall_ms - call.begin_ms).max(0) as u64;
+        let invoke = call.invoke;
+        if invoke != Invoke::Oneway && call.timeout_ms < cost {
+            let why = if invoke == Invoke::Sync { RpcFailure::Timeout } else { RpcFailure::TooMuchRequest };
+            return self.end(id, Err(why));
+        }
+        if invoke == Invoke::Async && outstanding_async >= ASYNC_PERMITS {
+            return self.end(id, Err(RpcFailure::TooMuchRequest));
+        }
+        let left = call.timeout_ms - cost.min(call.timeout_ms);
+        let Some(request) = call.request.take() else { return };
+        call.state = State::Outstanding(conn, addr);
+        let luck = call.luck;
+        let bytes = request.bytes();
+        net.out.write(conn, Frame { opaque: id, luck, body: Body::Request { oneway: invoke == Invoke::Oneway, request } }, bytes, luck.outbound());
+        if let Some(Some(Channel::Active { last_io, .. })) = self.channels.get_mut(addr.0 as usize) {
+            *last_io = now.mono;
+        }
+        match invoke {
+            Invoke::Oneway | Invoke::Connect => self.end(id, Ok(Answer::Code(0))),
+            Invoke::Sync => insert_sorted(&mut self.sync_deadlines, now.mono + left * MS, id),
+            Invoke::Async => {
+                self.outstanding_async += 1;
+                insert_sorted(&mut self.async_expiries, now.wall_ms + left as i64 + 1_000, id);
+            }
+        }
+    }
+
+    // ---- nameserver choice: NettyRemotingClient#getAndCreateNameserverChannel
+
+    fn select(&mut self, net: &mut Net<'_>, id: u32) {
+        match &mut self.selection {
+            Some(selection) => {
+                selection.waiters.push_back(id);
+                self.timers.set(net.now.mono + LOCK_TIMEOUT, Tick::LockWait(id));
+            }
+            None => {
+                self.selection = Some(Selection { holder: id, tries_left: self.nameservers.len(), waiters: VecDeque::new() });
+                self.try_next_nameserver(net);
+            }
+        }
+    }
+
+    fn try_next_nameserver(&mut self, net: &mut Net<'_>) {
+        let Some(selection) = &mut self.selection else { return };
+        if selection.tries_left == 0 {
+            let holder = selection.holder;
+            self.end(holder, Err(RpcFailure::Connect));
+            return self.pass_selection_on(net);
+        }
+        selection.tries_left -= 1;
+        let holder = selection.holder;
+        self.namesrv_index += 1;
+        let addr = self.nameservers[(self.namesrv_index % self.nameservers.len() as u64) as usize];
+        if self.chosen != Some(addr) {
+            self.chosen = Some(addr);
+            net.out.note(Note::NameserverChosen { addr });
+        }
+        if self.is_active(addr) {
+            self.reach(net, holder, addr);
+            return self.pass_selection_on(net);
+        }
+        self.reach(net, holder, addr);
+    }
+
+    /// The lock is free again: the next caller in line uses the choice, or makes one of its own.
+    fn pass_selection_on(&mut self, net: &mut Net<'_>) {
+        let Some(mut selection) = self.selection.take() else { return };
+        while let Some(id) = selection.waiters.pop_front() {
+            if self.get(id).is_none() {
+                continue;
+            }
+            match self.chosen.filter(|addr| self.is_active(*addr)) {
+                Some(addr) => self.reach(net, id, addr),
+                None => {
+                    selection.holder = id;
+                    selection.tries_left = self.nameservers.len();
+                    self.selection = Some(selection);
+                    return self.try_next_nameserver(net);
+                }
+            }
+        }
+    }
+
+    fn is_holder(&self, id: u32) -> bool {
+        self.selection.as_ref().is_some_and(|s| s.holder == id)
+    }
+
+    // ---- what the sockets bring
+
+    /// A connection asked for is open.
+    pub fn on_connected(&mut self, net: &mut Net<'_>, conn: Conn, addr: Addr) {
+        let Some(slot) = self.channels.get_mut(addr.0 as usize) else { return };
+        if !matches!(slot, Some(Channel::Connecting { conn: c, .. }) if *c == conn) {
+            return;
+        }
+        let Some(Channel::Connecting { waiters, .. }) = slot.replace(Channel::Active { conn, last_io: net.now.mono }) else { return };
+        self.idle.watch(addr.0 as u32, net.now.mono);
+        for id in waiters {
+            if self.get(id).is_some_and(|call| call.state == State::Connecting(addr)) {
+                let holder = self.is_holder(id);
+                self.write(net, id, conn, addr);
+                if holder {
+                    self.pass_selection_on(net);
+                }
+            }
+        }
+    }
+
+    /// A connection asked for failed.
+    pub fn on_connect_failed(&mut self, net: &mut Net<'_>, conn: Conn, addr: Addr) {
+        let Some(slot) = self.channels.get_mut(addr.0 as usize) else { return };
+        if !matches!(slot, Some(Channel::Connecting { conn: c, .. }) if *c == conn) {
+            return;
+        }
+        let Some(Channel::Connecting { waiters, .. }) = slot.take() else { return };
+        for id in waiters {
+            self.connect_failed(net, id, addr);
+        }
+    }
+
+    fn connect_failed(&mut self, net: &mut Net<'_>, id: u32, addr: Addr) {
+        if self.get(id).is_none_or(|call| call.state != State::Connecting(addr)) {
+            return;
+        }
+        if self.is_holder(id) {
+            if let Some(call) = self.get(id) {
+                call.state = State::Selecting;
+            }
+            return self.try_next_nameserver(net);
+        }
+        self.end(id, Err(RpcFailure::Connect));
+    }
+
+    /// A connection ended. An orderly close fails nothing; a reset fails what is outstanding on it.
+    pub fn on_closed(&mut self, conn: Conn, addr: Addr, how: Ending) {
+        let Some(slot) = self.channels.get_mut(addr.0 as usize) else { return };
+        if !matches!(slot, Some(Channel::Active { conn: c, .. }) if *c == conn) {
+            return;
+        }
+        *slot = None;
+        if how == Ending::Reset {
+            self.fail_fast(conn);
+        }
+    }
+
+    /// Ends every request that is outstanding on a channel: `NettyRemotingAbstract#failFast`.
+    fn fail_fast(&mut self, conn: Conn) {
+        for index in 0..self.calls.len() {
+            let slot = &self.calls[index];
+            if matches!(&slot.call, Some(Call { state: State::Outstanding(c, _), .. }) if *c == conn) {
+                self.end(slot.generation << Self::INDEX_BITS | index as u32, Err(RpcFailure::ChannelClosed));
+            }
+        }
+    }
+
+    /// Closes a channel from this side.
+    pub fn close_channel(&mut self, net: &mut Net<'_>, addr: Addr) {
+        let Some(slot) = self.channels.get_mut(addr.0 as usize) else { return };
+        match slot.take() {
+            Some(Channel::Active { conn, .. }) => {
+                net.out.close(conn);
+                self.fail_fast(conn);
+            }
+            Some(Channel::Connecting { conn, waiters }) => {
+                net.out.close(conn);
+                for id in waiters {
+                    self.connect_failed(net, id, addr);
+                }
+            }
+            None => {}
+        }
+    }
+
+    /// Closes everything: `NettyRemotingClient#shutdown`.
+    pub fn shutdown(&mut self, net: &mut Net<'_>) {
+        for addr in 0..self.channels.len() as u16 {
+            self.close_channel(net, Addr(addr));
+        }
+    }
+
+    /// A frame arrived.
+    pub fn on_frame(&mut self, now: Now, conn: Conn, addr: Addr, frame: Frame) -> Arrived {
+        if let Some(Some(Channel::Active { conn: c, last_io })) = self.channels.get_mut(addr.0 as usize)
+            && *c == conn
+        {
+            *last_io = now.mono;
+        }
+        match frame.body {
+            Body::Request { request, .. } => Arrived::Request(request),
+            Body::Answer(answer) => {
+                if self.get(frame.opaque).is_some_and(|call| matches!(call.state, State::Outstanding(c, _) if c == conn)) {
+                    self.end(frame.opaque, Ok(answer));
+                    Arrived::Answered
+                } else {
+                    Arrived::Late(answer)
+                }
+            }
+            Body::Ha(_) => Arrived::Answered,
+        }
+    }
+
+    // ---- deadlines
+
+    /// Does everything that is due.
+    pub fn wake(&mut self, net: &mut Net<'_>) {
+        let now = net.now;
+        while let Some((_, tick)) = self.timers.due(now.mono) {
+            match tick {
+                Tick::ConnectWait(id) => self.connect_wait_over(net, id),
+                Tick::LockWait(id) => {
+                    if self.get(id).is_some_and(|call| call.state == State::Selecting) && !self.is_holder(id) {
+                        self.end(id, Err(RpcFailure::Connect));
+                    }
+                }
+            }
+        }
+        while let Some((at, id)) = self.sync_deadlines.front().copied() {
+            if at > now.mono {
+                break;
+            }
+            self.sync_deadlines.pop_front();
+            if let Some(State::Outstanding(conn, addr)) = self.get(id).map(|call| call.state) {
+                self.end(id, Err(RpcFailure::Timeout));
+                if self.settings.close_if_timeout
+                    && matches!(self.channel(addr), Some(Channel::Active { conn: c, .. }) if *c == conn)
+                {
+                    self.close_channel(net, addr);
+                }
+            }
+        }
+        if self.next_scan_ms().is_some_and(|at| at <= now.wall_ms) {
+            while let Some((at, id)) = self.async_expiries.front().copied() {
+                if at > now.wall_ms {
+                    break;
+                }
+                self.async_expiries.pop_front();
+                self.end(id, Err(RpcFailure::Timeout));
+            }
+        }
+        loop {
+            let channels = &self.channels;
+            let idle = self.idle.idle(now.mono, |addr| match channels.get(addr as usize) {
+                Some(Some(Channel::Active { last_io, .. })) => Some(*last_io),
+                _ => None,
+            });
+            let Some(addr) = idle else { break };
+            self.close_channel(net, Addr(addr as u16));
+        }
+    }
+
+    fn connect_wait_over(&mut self, net: &mut Net<'_>, id: u32) {
+        let Some(State::Connecting(addr)) = self.get(id).map(|call| call.state) else { return };
+        // Netty's own connect timeout is the same 3 s and gives the attempt up.
+        if let Some(slot) = self.channels.get_mut(addr.0 as usize)
+            && let Some(Channel::Connecting { conn, waiters }) = slot
+        {
+            if waiters.first() == Some(&id) {
+                net.out.close(*conn);
+                *slot = None;
+            } else {
+                waiters.retain(|w| *w != id);
+            }
+        }
+        self.connect_failed(net, id, addr);
+    }
+
+    /// The first tick of the scan at which the oldest asynchronous request would be expired.
+    fn next_scan_ms(&self) -> Option<i64> {
+        let (expiry, _) = self.async_expiries.front()?;
+        let behind = (*expiry - self.scan_from_ms).max(0);
+        Some(self.scan_from_ms + (behind + 999) / 1_000 * 1_000)
+    }
+
+    /// The next moment at which something is due.
+    pub fn next_deadline(&mut self, now: Now) -> Option<Deadline> {
+        while self.sync_deadlines.front().is_some_and(|(_, id)| !self.outstanding(*id)) {
+            self.sync_deadlines.pop_front();
+        }
+        while self.async_expiries.front().is_some_and(|(_, id)| !self.outstanding(*id)) {
+            self.async_expiries.pop_front();
+        }
+        let mono = [self.sync_deadlines.front().map(|(at, _)| *at), self.timers.next(), self.idle.next()].into_iter().flatten().min();
+        Deadline::sooner(mono.map(Deadline::mono), self.next_scan_ms().map(Deadline::wall), now)
+    }
+}

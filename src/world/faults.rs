@@ -1,0 +1,420 @@
+//! Faults and operations: what strikes when, what it met, and how it ends.
+//!
+//! A fault that met nothing (no running process, no open connection, no frame) is reported as such: an expectation that rests on it is then
+//! unknown, not passed.
+
+use super::spec::{FaultKind, InterceptAction, NodeKind, Spec};
+use super::{Event, Held, Item, Kind, State, World};
+use crate::base::draw::Draws;
+use crate::base::ids::{Entity, NodeId};
+use crate::contract::note::{Note, Observer};
+use crate::contract::{Admin, AppInput, Ending, Input};
+use crate::kernel::order::Class;
+
+/// What an intercepted request meets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Met {
+    Nothing,
+    Drop,
+    Delay(u64),
+    Answer(u16),
+}
+
+#[derive(Clone, Debug)]
+struct Intercept {
+    fault: u16,
+    from: Vec<NodeId>,
+    to: Vec<NodeId>,
+    code: u16,
+    left: u64,
+    percent: u8,
+    action: InterceptAction,
+    seen: u64,
+}
+
+/// Progress of the fault plan.
+#[derive(Clone, Debug)]
+pub(super) struct Faults {
+    intercepts: Vec<Intercept>,
+    /// Conditions on links by fault.
+    conditions: Vec<(u16, u32)>,
+    /// What each fault has met.
+    touched: Vec<u64>,
+}
+
+impl Faults {
+    pub(super) fn new(spec: &Spec) -> Self {
+        Faults { intercepts: Vec::new(), conditions: Vec::new(), touched: vec![0; spec.faults.len()] }
+    }
+    pub(super) fn intercepts(&self) -> bool {
+        !self.intercepts.is_empty()
+    }
+}
+
+/// What a fault event asks for, in the event's second number.
+const STRIKE: u32 = 0;
+const END: u32 = 1;
+/// From here on: step of a rolling restart, times two, plus whether it comes up.
+const STEP: u32 = 16;
+
+impl<O: Observer> World<O> {
+    /// Everything the scenario has planned.
+    pub(super) fn plan_faults(&mut self) {
+        let spec = self.spec.clone();
+        for (f, fault) in spec.faults.iter().enumerate() {
+            let first = (spec.warmup as i128 + fault.at as i128).max(1) as u64;
+            let (period, times) = fault.every.unwrap_or((0, 1));
+            for k in 0..times.max(1) as u64 {
+                let at = first + k * period;
+                let node = Self::owner(&spec, &fault.what);
+                self.schedule_at(at, Class::Fault, node, Kind::Fault, f as u32, STRIKE);
+                if let Some(lasts) = fault.lasts {
+                    self.schedule_at(at + lasts, Class::Fault, node, Kind::Fault, f as u32, END);
+                }
+            }
+        }
+    }
+
+    /// The node whose counter orders the fault's events.
+    fn owner(spec: &Spec, what: &FaultKind) -> NodeId {
+        let first = match what {
+            FaultKind::Kill { nodes }
+            | FaultKind::Freeze { nodes }
+            | FaultKind::Shutdown { nodes, .. }
+            | FaultKind::Restart { nodes, .. }
+            | FaultKind::RollingRestart { nodes, .. }
+            | FaultKind::Start { nodes, .. }
+            | FaultKind::SlowDisk { nodes, .. }
+            | FaultKind::ClockStep { nodes, .. }
+            | FaultKind::ClockDrift { nodes, .. }
+            | FaultKind::Hold { nodes, .. } => nodes.first().copied(),
+            FaultKind::Reset { a, .. } => a.first().copied(),
+            FaultKind::Intercept { from, .. } => from.first().copied(),
+            FaultKind::UpdateTopic { brokers, .. } => brokers.first().copied(),
+            FaultKind::LoseHost { .. } | FaultKind::Cut { .. } | FaultKind::SlowLink { .. } | FaultKind::WipeWritePerm { .. } => None,
+        };
+        first.unwrap_or(NodeId(spec.nodes.len().saturating_sub(1) as u16))
+    }
+
+    pub(super) fn fault(&mut self, index: u32, what: u32) {
+        let spec = self.spec.clone();
+        let Some(fault) = spec.faults.get(index as usize) else { return };
+        let f = index as u16;
+        if what >= STEP {
+            let step = (what - STEP) as usize / 2;
+            if let FaultKind::RollingRestart { nodes, down, gap } = &fault.what {
+                self.roll(f, nodes, *down, *gap, step, (what - STEP) % 2 == 1);
+            } else if let FaultKind::Restart { nodes, .. } = &fault.what {
+                nodes.iter().for_each(|n| self.boot(*n));
+            }
+            return;
+        }
+        let on = what == STRIKE;
+        let met = if on { self.strike(f, &fault.what) } else { self.relent(f, &fault.what) };
+        self.faults.touched[index as usize] += met;
+        let touched = self.touched(f);
+        let node = Self::owner(&spec, &fault.what);
+        self.truth(node, Note::Fault { index: f, on, touched });
+    }
+
+    /// What a fault has met so far, open conditions included.
+    fn touched(&self, f: u16) -> u64 {
+        let open: u64 = self.faults.conditions.iter().filter(|(g, _)| *g == f).map(|(_, id)| self.links.touched(*id)).sum();
+        self.faults.touched[f as usize] + open
+    }
+
+    /// Tells the observer what every fault met, at the end of the run.
+    pub fn report_faults(&mut self) {
+        let spec = self.spec.clone();
+        for (f, fault) in spec.faults.iter().enumerate() {
+            let touched = self.touched(f as u16);
+            let node = Self::owner(&spec, &fault.what);
+            self.truth(node, Note::Fault { index: f as u16, on: false, touched });
+        }
+    }
+
+    fn strike(&mut self, f: u16, what: &FaultKind) -> u64 {
+        match what {
+            FaultKind::Kill { nodes } => nodes.iter().filter(|n| self.kill(**n)).count() as u64,
+            FaultKind::LoseHost { hosts } => hosts.iter().map(|h| self.lose_host(*h)).sum(),
+            FaultKind::Freeze { nodes } => nodes.iter().filter(|n| self.freeze(**n)).count() as u64,
+            FaultKind::Shutdown { nodes, members } => {
+                let mut met = 0;
+                for node in nodes {
+                    met += self.stop(*node) as u64;
+                }
+                for (node, index) in members {
+                    met += 1;
+                    self.dispatch(*node, Input::App(AppInput::StopClient { index: *index }));
+                }
+                met
+            }
+            FaultKind::Restart { nodes, down } => {
+                let mut met = 0;
+                for node in nodes {
+                    met += 1;
+                    self.stop(*node);
+                    self.schedule_at(self.now + down.max(&1), Class::Fault, *node, Kind::Fault, f as u32, STEP + 1);
+                }
+                met
+            }
+            FaultKind::RollingRestart { nodes, down, gap } => {
+                self.roll(f, nodes, *down, *gap, 0, false);
+                nodes.len() as u64
+            }
+            FaultKind::Start { nodes, members } => {
+                for node in nodes {
+                    self.start_everything(*node);
+                    self.boot(*node);
+                }
+                for (node, index) in members {
+                    self.dispatch(*node, Input::App(AppInput::StartClient { index: *index }));
+                }
+                (nodes.len() + members.len()) as u64
+            }
+            FaultKind::Cut { from, to, both } => self.condition(f, from, to, *both, true, None, None),
+            FaultKind::SlowLink { from, to, both, latency, bandwidth } => {
+                self.condition(f, from, to, *both, false, latency.clone(), *bandwidth)
+            }
+            FaultKind::SlowDisk { nodes, stall, .. } => {
+                for node in nodes {
+                    self.disks[node.0 as usize].broker.stalled = *stall;
+                }
+                nodes.len() as u64
+            }
+            FaultKind::ClockStep { nodes, by_ms } => {
+                for node in nodes {
+                    self.processes[node.0 as usize].clock.step(*by_ms);
+                    self.truth(*node, Note::ClockStepped { ms: *by_ms });
+                    self.processes[node.0 as usize].armed = u64::MAX;
+                    self.arm(*node);
+                }
+                nodes.len() as u64
+            }
+            FaultKind::ClockDrift { nodes, ppm } => {
+                let now = self.now;
+                for node in nodes {
+                    self.processes[node.0 as usize].clock.drift(now, *ppm);
+                    self.processes[node.0 as usize].armed = u64::MAX;
+                    self.arm(*node);
+                }
+                nodes.len() as u64
+            }
+            FaultKind::Reset { a, b } => self.reset(a, b),
+            FaultKind::Intercept { from, to, code, first, percent, action } => {
+                self.faults.intercepts.push(Intercept {
+                    fault: f,
+                    from: from.clone(),
+                    to: to.clone(),
+                    code: *code,
+                    left: *first,
+                    percent: *percent,
+                    action: *action,
+                    seen: 0,
+                });
+                0
+            }
+            FaultKind::Hold { .. } => 0,
+            FaultKind::UpdateTopic { brokers, topic, read, write, perm } => {
+                for node in brokers {
+                    let Some(now) = self.disks[node.0 as usize].broker.topics.get(topic).copied() else { continue };
+                    let admin = Admin::UpdateTopic {
+                        topic: *topic,
+                        read: read.unwrap_or(now.read),
+                        write: write.unwrap_or(now.write),
+                        perm: perm.unwrap_or(now.perm),
+                    };
+                    self.dispatch(*node, Input::Admin(admin));
+                }
+                brokers.len() as u64
+            }
+            FaultKind::WipeWritePerm { broker } => {
+                let nameservers: Vec<NodeId> = self.spec.nameservers().collect();
+                for node in &nameservers {
+                    self.dispatch(*node, Input::Admin(Admin::WipeWritePerm { broker: *broker }));
+                }
+                nameservers.len() as u64
+            }
+        }
+    }
+
+    fn relent(&mut self, f: u16, what: &FaultKind) -> u64 {
+        match what {
+            FaultKind::Kill { nodes } | FaultKind::Shutdown { nodes, .. } => {
+                nodes.iter().for_each(|n| self.boot(*n));
+                0
+            }
+            FaultKind::LoseHost { hosts } => {
+                for host in hosts {
+                    self.hosts[*host as usize].lost = false;
+                    for node in self.nodes_of(*host) {
+                        if !self.processes[node.0 as usize].fresh {
+                            self.boot(node);
+                        }
+                    }
+                }
+                0
+            }
+            FaultKind::Freeze { nodes } => {
+                nodes.iter().for_each(|n| self.thaw(*n));
+                0
+            }
+            FaultKind::Cut { .. } | FaultKind::SlowLink { .. } => {
+                let (mine, rest): (Vec<_>, Vec<_>) = self.faults.conditions.iter().copied().partition(|(g, _)| *g == f);
+                self.faults.conditions = rest;
+                mine.iter().map(|(_, id)| self.links.remove(*id)).sum()
+            }
+            FaultKind::SlowDisk { nodes, .. } => {
+                for node in nodes {
+                    self.disks[node.0 as usize].broker.stalled = false;
+                    self.dispatch(*node, Input::Wake);
+                }
+                0
+            }
+            FaultKind::ClockDrift { nodes, .. } => {
+                let now = self.now;
+                for node in nodes {
+                    self.processes[node.0 as usize].clock.drift(now, 0);
+                    self.processes[node.0 as usize].armed = u64::MAX;
+                    self.arm(*node);
+                }
+                0
+            }
+            FaultKind::ClockStep { nodes, by_ms } => {
+                for node in nodes {
+                    self.processes[node.0 as usize].clock.step(-by_ms);
+                    self.truth(*node, Note::ClockStepped { ms: -by_ms });
+                    self.processes[node.0 as usize].armed = u64::MAX;
+                    self.arm(*node);
+                }
+                0
+            }
+            FaultKind::Intercept { .. } => {
+                self.faults.intercepts.retain(|i| i.fault != f);
+                0
+            }
+            _ => 0,
+        }
+    }
+
+    /// SIGTERM.
+    fn stop(&mut self, node: NodeId) -> bool {
+        match self.processes[node.0 as usize].state {
+            State::Up => {
+                self.dispatch(node, Input::Stop);
+                true
+            }
+            State::Frozen => {
+                self.processes[node.0 as usize].held.push(Held::Stop);
+                true
+            }
+            State::Booting => {
+                self.end_life(node, true);
+                true
+            }
+            State::Down => false,
+        }
+    }
+
+    /// One node of a rolling restart: down, later up, then the next.
+    fn roll(&mut self, f: u16, nodes: &[NodeId], down: u64, gap: u64, step: usize, up: bool) {
+        let Some(node) = nodes.get(step).copied() else { return };
+        if up {
+            self.boot(node);
+            return;
+        }
+        self.stop(node);
+        let what = STEP + (step as u32) * 2;
+        self.schedule_at(self.now + down.max(1), Class::Fault, node, Kind::Fault, f as u32, what + 1);
+        if step + 1 < nodes.len() {
+            self.schedule_at(self.now + gap.max(1), Class::Fault, node, Kind::Fault, f as u32, what + 2);
+        }
+    }
+
+    /// A process that was declared but not started starts with all its members.
+    fn start_everything(&mut self, node: NodeId) {
+        if let super::Blueprint::Client(config) = &mut self.processes[node.0 as usize].blueprint {
+            let mut all = (**config).clone();
+            all.members.iter_mut().for_each(|m| m.started = true);
+            *config = std::sync::Arc::new(all);
+        }
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "a condition of the network is these things")]
+    fn condition(
+        &mut self,
+        f: u16,
+        from: &[u16],
+        to: &[u16],
+        both: bool,
+        cut: bool,
+        latency: Option<crate::base::quantile::Quantiles>,
+        bandwidth: Option<u64>,
+    ) -> u64 {
+        let id = self.links.add(from, to, cut, latency.clone(), bandwidth);
+        self.faults.conditions.push((f, id));
+        if both {
+            let id = self.links.add(to, from, cut, latency, bandwidth);
+            self.faults.conditions.push((f, id));
+        }
+        0
+    }
+
+    /// Open connections between the two sides break with a reset at both ends.
+    fn reset(&mut self, a: &[NodeId], b: &[NodeId]) -> u64 {
+        let mut met = 0;
+        for id in 0..self.connections.len() as u32 {
+            let ends = self.connections[id as usize].ends;
+            let between = |x: NodeId, y: NodeId| (a.contains(&x) && b.contains(&y)) || (b.contains(&x) && a.contains(&y));
+            if !between(ends[0].node, ends[1].node) || !ends.iter().all(|e| e.open) || !self.connections[id as usize].established {
+                continue;
+            }
+            met += 1;
+            for side in 0..2 {
+                let items: Vec<Item> = self.connections[id as usize].directions[side].flying.drain(..).collect();
+                items.into_iter().for_each(|item| self.recycle(item));
+                self.connections[id as usize].directions[side].stalled.clear();
+            }
+            for side in 0..2 {
+                self.end_closed(id, side, Ending::Reset);
+            }
+        }
+        met
+    }
+
+    /// What a request meets on its way.
+    pub(super) fn intercept(&mut self, from: NodeId, to: NodeId, code: u16, opaque: u32) -> Met {
+        let draws: Draws = self.draws;
+        for intercept in &mut self.faults.intercepts {
+            if intercept.code != code || !intercept.from.contains(&from) || !intercept.to.contains(&to) || intercept.left == 0 {
+                continue;
+            }
+            intercept.seen += 1;
+            let entity = Entity((intercept.fault as u64) << 32 | from.0 as u64);
+            if !draws.strikes(entity, intercept.seen << 32 | opaque as u64, intercept.percent as u64, 100) {
+                continue;
+            }
+            intercept.left -= 1;
+            let fault = intercept.fault as usize;
+            let met = match intercept.action {
+                InterceptAction::Drop => Met::Drop,
+                InterceptAction::Delay(ns) => Met::Delay(ns),
+                InterceptAction::Answer(code) => Met::Answer(code),
+            };
+            self.faults.touched[fault] += 1;
+            return met;
+        }
+        Met::Nothing
+    }
+
+    /// Whether a node is a broker, for reports.
+    pub fn is_broker(&self, node: NodeId) -> bool {
+        matches!(self.spec.nodes[node.0 as usize].kind, NodeKind::Broker(_))
+    }
+
+    /// The recorded form of an event, for people.
+    pub fn describe(&self, event: &Event) -> String {
+        let name = &self.spec.nodes[event.node.0 as usize].name;
+        format!("{:?} at {name} (life {}, {}, {}), caused by event {}", event.kind, event.life, event.a, event.b, event.cause)
+    }
+}

@@ -1,0 +1,187 @@
+//! Sockets and links: connections between processes, bytes in order, latencies, cuts.
+//!
+//! Sockets, not packets. A frame takes a latency from the link's table and never overtakes an earlier one of its direction. A frame that meets a
+//! cut waits for TCP's retransmission: 200 ms, doubling to 120 s, until the path is open again or the sender gives up after about 15
+//! minutes. What a closed, killed or vanished peer makes of a frame is decided on its arrival.
+
+use super::spec::{LinkSpec, LinkTable, Spec};
+use crate::base::ids::NodeId;
+use crate::base::quantile::Quantiles;
+use crate::contract::Conn;
+use crate::rocketmq::protocol::Frame;
+use std::collections::VecDeque;
+
+/// Number of a connection in the world.
+pub type ConnId = u32;
+
+/// Something that travels.
+#[derive(Clone, Debug)]
+pub enum Item {
+    Frame(Frame),
+    /// The peer closed in order.
+    Fin,
+    /// The peer's host does not know the flow, or nobody read what was sent.
+    Reset,
+}
+
+/// One end of a connection.
+#[derive(Clone, Copy, Debug)]
+pub struct End {
+    pub node: NodeId,
+    pub life: u32,
+    pub conn: Conn,
+    /// The process still has it open.
+    pub open: bool,
+}
+
+/// One direction: from end `i` to the other.
+#[derive(Clone, Debug, Default)]
+pub struct Direction {
+    /// On the way, in order; each has an arrival event.
+    pub flying: VecDeque<Item>,
+    /// Arrived at a frozen process, not read.
+    pub unread: u32,
+    /// Waits for a retransmission.
+    pub stalled: VecDeque<(Item, u32, u32)>,
+    pub stalled_since: u64,
+    /// Retransmissions so far of this stall.
+    pub retries: u32,
+    /// Arrival of the last item, so that none overtakes it.
+    pub last_arrival: u64,
+    /// When the link's bandwidth is free again for this flow.
+    pub busy_until: u64,
+}
+
+/// A connection, or an attempt at one.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    pub ends: [End; 2],
+    pub directions: [Direction; 2],
+    /// The kernel of the serving host has completed the handshake.
+    pub established: bool,
+    /// SYNs sent without an answer.
+    pub syns: u32,
+    pub port: crate::contract::Port,
+}
+
+impl Connection {
+    /// Nothing can happen on it any more.
+    pub fn finished(&self) -> bool {
+        self.ends.iter().all(|e| !e.open) && self.directions.iter().all(|d| d.flying.is_empty() && d.stalled.is_empty())
+    }
+}
+
+/// A condition of the network between two sets of hosts.
+#[derive(Clone, Debug)]
+struct Condition {
+    id: u32,
+    from: Vec<bool>,
+    to: Vec<bool>,
+    cut: bool,
+    latency: Option<Quantiles>,
+    bandwidth: Option<u64>,
+    /// Frames and connects that met it.
+    pub touched: u64,
+}
+
+/// The links between hosts.
+#[derive(Clone, Debug)]
+pub struct Links {
+    spec: LinkSpec,
+    hosts: usize,
+    /// Index of the link table by (from, to): 0 default, 1 loopback, 2.. overrides.
+    table: Vec<u8>,
+    conditions: Vec<Condition>,
+    next_condition: u32,
+}
+
+impl Links {
+    pub fn new(spec: &Spec) -> Self {
+        let hosts = spec.hosts.len();
+        let mut table = vec![0u8; if spec.links.overrides.is_empty() { 0 } else { hosts * hosts }];
+        for (i, (from, to, _)) in spec.links.overrides.iter().enumerate() {
+            for a in from {
+                for b in to {
+                    table[*a as usize * hosts + *b as usize] = i as u8 + 2;
+                }
+            }
+        }
+        Links { spec: spec.links.clone(), hosts, table, conditions: Vec::new(), next_condition: 0 }
+    }
+
+    fn link(&self, from: u16, to: u16) -> &LinkTable {
+        if from == to {
+            return &self.spec.loopback;
+        }
+        match self.table.get(from as usize * self.hosts + to as usize) {
+            Some(i) if *i >= 2 => &self.spec.overrides[*i as usize - 2].2,
+            _ => &self.spec.default,
+        }
+    }
+
+    pub fn spec(&self) -> &LinkSpec {
+        &self.spec
+    }
+
+    /// How long one item takes, ns: latency plus transmission; and whether a condition was met.
+    pub fn delay(&mut self, from: u16, to: u16, word: u32, bytes: u32) -> u64 {
+        let mut latency = self.link(from, to).latency.at(word);
+        let mut bandwidth = self.link(from, to).bandwidth;
+        for condition in &mut self.conditions {
+            if !condition.cut && condition.from[from as usize] && condition.to[to as usize] {
+                condition.touched += 1;
+                if let Some(slow) = &condition.latency {
+                    latency = latency.max(slow.at(word));
+                }
+                if let Some(bytes_a_second) = condition.bandwidth {
+                    bandwidth = if bandwidth == 0 { bytes_a_second } else { bandwidth.min(bytes_a_second) };
+                }
+            }
+        }
+        let transmission = if bandwidth == 0 { 0 } else { bytes as u64 * 1_000_000_000 / bandwidth };
+        (latency + transmission).max(1)
+    }
+
+    /// Whether nothing passes this way now. Counts the meeting.
+    pub fn is_cut(&mut self, from: u16, to: u16) -> bool {
+        let mut cut = false;
+        for condition in &mut self.conditions {
+            if condition.cut && condition.from[from as usize] && condition.to[to as usize] {
+                condition.touched += 1;
+                cut = true;
+            }
+        }
+        cut
+    }
+
+    /// Adds a condition; returns its number.
+    pub fn add(&mut self, from: &[u16], to: &[u16], cut: bool, latency: Option<Quantiles>, bandwidth: Option<u64>) -> u32 {
+        let set = |hosts: &[u16]| {
+            let mut set = vec![false; self.hosts];
+            hosts.iter().for_each(|h| set[*h as usize] = true);
+            set
+        };
+        self.next_condition += 1;
+        let condition = Condition { id: self.next_condition, from: set(from), to: set(to), cut, latency, bandwidth, touched: 0 };
+        self.conditions.push(condition);
+        self.next_condition
+    }
+
+    /// Removes a condition; returns how much it met.
+    pub fn remove(&mut self, id: u32) -> u64 {
+        match self.conditions.iter().position(|c| c.id == id) {
+            Some(at) => self.conditions.remove(at).touched,
+            None => 0,
+        }
+    }
+
+    /// What a condition that is still there has met so far.
+    pub fn touched(&self, id: u32) -> u64 {
+        self.conditions.iter().find(|c| c.id == id).map_or(0, |c| c.touched)
+    }
+
+    /// The k-th retransmission timeout, ns.
+    pub fn rto(&self, k: u32) -> u64 {
+        self.spec.rto_first.saturating_mul(1 << k.min(30)).min(self.spec.rto_max)
+    }
+}
