@@ -30,7 +30,7 @@ pub struct Outcome {
     pub groups: BTreeMap<String, GroupFigures>,
     pub outages: Vec<Outage>,
     pub series: Series,
-    /// "node began/ended its shutdown".
+    /// (node, "closing" or "closed", second): a client began or ended its shutdown.
     pub shutdowns: Vec<(String, &'static str, f64)>,
     pub transaction_checks: Option<TransactionFigures>,
     /// Remarks that a reader must not miss: faults that touched nothing, an interrupted run.
@@ -122,6 +122,7 @@ pub struct FaultReport {
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct MsQuantiles {
     pub n: u64,
+    pub min: u64,
     pub p50: u64,
     pub p90: u64,
     pub p99: u64,
@@ -199,6 +200,8 @@ pub struct SecondsSpread {
     pub n: u64,
     pub min: f64,
     pub p50: f64,
+    pub p90: f64,
+    pub p99: f64,
     pub max: f64,
 }
 
@@ -206,6 +209,8 @@ pub struct SecondsSpread {
 pub struct TransactionFigures {
     pub messages_checked: u64,
     pub checks: u64,
+    /// Messages that were checked more than once.
+    pub more_than_one: u64,
     pub seconds_to_first_check: SecondsSpread,
     pub check_times_s: Vec<f64>,
 }

@@ -1,0 +1,52 @@
+//! A progress bar on standard error for runs that take long enough to make somebody wonder.
+
+use crate::run::Progress;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::io::IsTerminal;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+/// Shorter runs show nothing.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// Shows itself once a run has lasted; shows nothing where nobody is looking.
+pub(super) struct Meter {
+    began: Instant,
+    wanted: bool,
+    what: String,
+    bar: OnceLock<ProgressBar>,
+}
+
+impl Meter {
+    #[allow(clippy::disallowed_methods, reason = "times the display of this command, not anything in a run")]
+    pub(super) fn new(what: &str, quiet: bool) -> Meter {
+        let wanted = !quiet && std::io::stderr().is_terminal();
+        Meter { began: Instant::now(), wanted, what: what.to_owned(), bar: OnceLock::new() }
+    }
+
+    /// A run reports where it is.
+    pub(super) fn tick(&self, at: Progress) {
+        if !self.wanted || self.began.elapsed() < PATIENCE {
+            return;
+        }
+        let bar = self.bar.get_or_init(|| {
+            let bar = ProgressBar::with_draw_target(Some(at.total_ns), ProgressDrawTarget::stderr());
+            if let Ok(style) = ProgressStyle::with_template("{prefix}  [{bar:30}] {percent:>3} %  {msg}") {
+                bar.set_style(style.progress_chars("=> "));
+            }
+            bar.with_prefix(self.what.clone())
+        });
+        bar.set_length(at.total_ns);
+        bar.set_position(at.simulated_ns.min(at.total_ns));
+        let wall = self.began.elapsed().as_secs_f64();
+        let simulated = at.simulated_ns as f64 / 1e9;
+        bar.set_message(format!("{simulated:.0} s simulated, {:.0} times real time, {} events", simulated / wall, at.events));
+    }
+
+    /// Takes the bar off the screen.
+    pub(super) fn done(&self) {
+        if let Some(bar) = self.bar.get() {
+            bar.finish_and_clear();
+        }
+    }
+}
