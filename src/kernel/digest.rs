@@ -16,7 +16,7 @@ impl Digest {
     /// Folds one word in.
     #[inline]
     pub fn word(&mut self, word: u64) {
-        let wide = (self.0 ^ word) as u128 * 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835_u128;
+        let wide = (self.0 ^ word) as u128 * 0x9e37_79b9_7f4a_7c15_u128;
         self.0 = (wide >> 64) as u64 ^ (wide as u64).rotate_left(32) ^ word;
     }
     pub fn value(self) -> u64 {

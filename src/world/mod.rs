@@ -8,6 +8,8 @@ mod faults;
 mod load;
 mod net;
 pub mod spec;
+#[cfg(test)]
+pub(crate) mod tests;
 
 use self::clock::NodeClock;
 use self::load::Load;
@@ -120,7 +122,6 @@ enum State {
     Down,
     Booting,
     Up,
-    /// Runs again once everything queued during a freeze has been taken up.
     Frozen,
 }
 
@@ -191,6 +192,8 @@ struct Feed {
     node: NodeId,
     member: u16,
     load: Load,
+    /// When the next message falls due, ns of the run.
+    due: u64,
 }
 
 /// Why a run stopped.
@@ -255,7 +258,7 @@ impl<O: Observer> World<O> {
                     match &member.role {
                         MemberRole::Producer(p) => {
                             let entity = member.entity;
-                            feeds.push(Feed { node: NodeId(i as u16), member: m as u16, load: Load::new(entity, p) });
+                            feeds.push(Feed { node: NodeId(i as u16), member: m as u16, load: Load::new(entity, p), due: 0 });
                         }
                         MemberRole::Consumer(c) => {
                             let listener = Listener { member: m as u16, service: c.service_time.clone(), script: c.script.clone() };
@@ -465,7 +468,8 @@ impl<O: Observer> World<O> {
         let zero = self.spec.warmup;
         let (node, due) = (self.feeds[feed].node, self.feeds[feed].load.next(self.draws, zero));
         if let Some(at) = due {
-            self.schedule_at(at.max(self.now), Class::Load, node, Kind::Due, feed as u32, 0);
+            self.feeds[feed].due = at;
+            self.schedule_at(at, Class::Load, node, Kind::Due, feed as u32, 0);
         }
     }
 
@@ -837,7 +841,8 @@ impl<O: Observer> World<O> {
 
     fn due_now(&mut self, feed: u32) {
         let Feed { node, member, .. } = self.feeds[feed as usize];
-        let message = self.feeds[feed as usize].load.take(self.draws, self.now);
+        let due = self.feeds[feed as usize].due;
+        let message = self.feeds[feed as usize].load.take(self.draws, due);
         let running = self.processes[node.0 as usize].state == State::Up;
         if running {
             self.dispatch(node, Input::App(AppInput::Send { producer: member, message }));

@@ -1,0 +1,226 @@
+//! The smallest cluster that is real: one nameserver, one broker, one producer, one consumer, built by hand.
+
+use super::spec::*;
+use super::*;
+use crate::base::ids::{GroupId, TopicId};
+use crate::base::names::{Names, NamesBuilder};
+use crate::contract::note::SendEnd;
+use crate::rocketmq::settings::{BrokerSettings, ConsumerSettings, InstanceSettings, NameserverSettings, ProducerSettings, Rules, Version};
+
+/// Counts what the notes say.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) acked: u64,
+    pub(crate) failed: u64,
+    pub(crate) delivered: u64,
+    pub(crate) text: Vec<String>,
+    pub(crate) keep: bool,
+}
+
+impl Observer for Tally {
+    fn note(&mut self, stamp: Stamp, note: &Note) {
+        match note {
+            Note::SendEnded { end: SendEnd::Acked { .. }, .. } => self.acked += 1,
+            Note::SendEnded { .. } => self.failed += 1,
+            Note::ListenerEntered { .. } => self.delivered += 1,
+            _ => {}
+        }
+        if self.keep {
+            self.text.push(format!("{:>14.6} {} {note:?}", stamp.at as f64 / 1e9, stamp.node.0));
+        }
+    }
+}
+
+fn node(name: &str, index: u16, names: &mut Vec<String>, kind: NodeKind) -> NodeSpec {
+    names.push(name.to_owned());
+    let us = |p50: u64, p99: u64| Quantiles::log_normal(p50 * 1000, p99 * 1000);
+    NodeSpec {
+        name: name.to_owned(),
+        entity: Entity::named(name),
+        host: index,
+        addr: Addr(index),
+        start: StartSpec::Drawn,
+        clock_offset: 0,
+        clock_drift_ppm: 0,
+        version: Version::V4_9_8,
+        rules: Rules::of(Version::V4_9_8),
+        cpus: 4,
+        services: Services {
+            send: us(60, 400),
+            pull: us(40, 300),
+            manage: us(80, 500),
+            route: us(80, 500),
+            channel_event: us(50, 300),
+            fsync: us(2000, 12_000),
+            boot: us(500_000, 1_500_000),
+            thaw: us(2000, 30_000),
+            thaw_frame: us(20, 200),
+        },
+        kind,
+    }
+}
+
+/// `brokers` masters and `consumers` consumers of topic T with 4 queues a broker.
+pub(crate) fn cluster(brokers: u16, consumers: u16, per_s: u64, orderly: bool) -> Spec {
+    let mut b = NamesBuilder::default();
+    for topic in ["T", "TBW102", "SCHEDULE_TOPIC_XXXX", "SELF_TEST_TOPIC", "BenchmarkTest", "OFFSET_MOVED_EVENT"] {
+        b.topic(topic);
+    }
+    b.group("pg").group("cg").group("CLIENT_INNER_PRODUCER");
+    (0..brokers).for_each(|i| {
+        b.broker(&format!("broker-{i}"));
+    });
+    let names: Arc<Names> = Arc::new(b.freeze());
+    let topic: TopicId = names.topic("T").unwrap();
+    let group = |g: &str| -> GroupId { names.group(g).unwrap() };
+    let nameservers: Arc<[Addr]> = [Addr(0)].into();
+    let mut hosts = Vec::new();
+    let mut nodes = vec![node("ns-0", 0, &mut hosts, NodeKind::Nameserver(Arc::new(NameserverSettings::default())))];
+    for i in 0..brokers {
+        let broker = BrokerSpec {
+            broker: names.broker(&format!("broker-{i}")).unwrap(),
+            broker_id: 0,
+            cluster: "DefaultCluster".into(),
+            settings: BrokerSettings::default(),
+            nameservers: nameservers.clone(),
+            dledger: None,
+        };
+        let index = nodes.len() as u16;
+        nodes.push(node(&format!("broker-{i}:0"), index, &mut hosts, NodeKind::Broker(Arc::new(broker))));
+    }
+    let client = |name: &str, role: MemberRole| {
+        NodeKind::Client(Arc::new(ClientSpec {
+            nameservers: nameservers.clone(),
+            client_ip: name.to_owned(),
+            new_ip_each_life: false,
+            members: vec![MemberSpec {
+                name: name.to_owned(),
+                entity: Entity::named(name),
+                instance: InstanceSettings::default(),
+                started: true,
+                role,
+            }],
+        }))
+    };
+    let producer = MemberRole::Producer(ProducerSpec {
+        index: 0,
+        group: group("pg"),
+        topic,
+        settings: ProducerSettings::default(),
+        mode: SendMode::Sync,
+        threads: 8,
+        load: LoadSpec {
+            phases: vec![LoadPhase { from: 0, until: 120 * SEC as i64, per_1000s: per_s * 1000, burst: 1 }],
+            arrivals: Arrivals::Even,
+            keys: if orderly { 16 } else { 0 },
+            keys_drawn: false,
+            size: Quantiles::constant(100),
+            delay_level: 0,
+            tags: Vec::new(),
+        },
+        retry_response_codes: Vec::new(),
+        batch: 1,
+        transactional: None,
+        wait_store_msg_ok: true,
+    });
+    let index = nodes.len() as u16;
+    nodes.push(node("pg-0", index, &mut hosts, client("pg-0", producer)));
+    for i in 0..consumers {
+        let settings = ConsumerSettings { consume_from_where: crate::rocketmq::settings::ConsumeFromWhere::FirstOffset, ..Default::default() };
+        let consumer = MemberRole::Consumer(ConsumerSpec {
+            index: i,
+            group: group("cg"),
+            settings,
+            orderly,
+            subscriptions: vec![(topic, "*".into())],
+            service_time: Quantiles::constant(0),
+            script: ListenerScript::default(),
+            consumer_idcs: Vec::new(),
+            custom_strategy: None,
+        });
+        let name = format!("cg-{i}");
+        let index = nodes.len() as u16;
+        nodes.push(node(&name, index, &mut hosts, client(&name, consumer)));
+    }
+    let table = |p50: u64, p99: u64| LinkTable { latency: Quantiles::log_normal(p50 * 1000, p99 * 1000), bandwidth: 0 };
+    Spec {
+        name: "test".into(),
+        question: "Does it run?".into(),
+        version: Version::V4_9_8,
+        seed: 1,
+        tie_seed: 0,
+        warmup: 60 * SEC,
+        duration: 120 * SEC,
+        drain: 60 * SEC,
+        max_events: u64::MAX,
+        topics: vec![TopicSpec {
+            topic,
+            read_queue_nums: 4,
+            write_queue_nums: 4,
+            perm: 6,
+            brokers: names.brokers().collect(),
+            order_conf: None,
+        }],
+        names,
+        nodes,
+        hosts,
+        preloads: Vec::new(),
+        start_offsets: Vec::new(),
+        links: LinkSpec {
+            default: table(200, 1000),
+            loopback: table(30, 100),
+            overrides: Vec::new(),
+            rto_first: 200 * MS,
+            rto_max: 120 * SEC,
+            give_up: 924 * SEC,
+            receive_buffer: 131_072,
+            backlog: 1024,
+        },
+        faults: Vec::new(),
+        expect: Vec::new(),
+    }
+}
+
+pub(crate) fn run(spec: Spec, keep: bool) -> World<Tally> {
+    let end = spec.warmup + spec.duration + spec.drain;
+    let mut world = World::new(Arc::new(spec), Tally { keep, ..Tally::default() });
+    world.run_until(end, u64::MAX);
+    world
+}
+
+fn dump(world: &World<Tally>, name: &str) {
+    if let Ok(dir) = std::env::var("WT_DUMP") {
+        std::fs::write(format!("{dir}/{name}.txt"), world.observer.text.join("\n")).unwrap();
+    }
+    println!("{name}: {} events, acked {}, failed {}, delivered {}", world.events, world.observer.acked, world.observer.failed, world.observer.delivered);
+}
+
+#[test]
+fn one_of_each_delivers_everything() {
+    let world = run(cluster(1, 1, 100, false), true);
+    dump(&world, "one");
+    assert_eq!((world.observer.acked, world.observer.failed, world.observer.delivered), (12_000, 0, 12_000));
+}
+
+#[test]
+fn two_masters_one_killed() {
+    let mut spec = cluster(2, 3, 100, false);
+    spec.faults.push(FaultSpec {
+        label: "kill".into(),
+        at: 30 * SEC as i64,
+        lasts: Some(30 * SEC),
+        every: None,
+        what: FaultKind::Kill { nodes: vec![NodeId(2)] },
+    });
+    let world = run(spec, true);
+    dump(&world, "kill");
+    assert_eq!((world.observer.acked, world.observer.failed), (12_000, 0));
+    assert!(world.observer.delivered >= 12_000);
+}
+
+#[test]
+fn orderly_runs() {
+    let world = run(cluster(2, 3, 40, true), true);
+    dump(&world, "orderly");
+    assert_eq!((world.observer.acked, world.observer.failed, world.observer.delivered), (4_800, 0, 4_800));
+}
