@@ -13,7 +13,13 @@
 //! 6. [`scenario`], [`run`], [`report`], [`cli`]: from a file to an answer.
 
 pub mod base;
+pub mod check;
+pub mod cli;
 pub mod contract;
 pub mod kernel;
+pub mod meter;
+pub mod report;
 pub mod rocketmq;
+pub mod run;
+pub mod scenario;
 pub mod world;

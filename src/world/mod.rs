@@ -236,7 +236,8 @@ pub struct World<O> {
     observer: O,
     /// Called with every event when recording is on: (number, time, event).
     recorder: Option<Vec<(u64, u64, Event)>>,
-    net_draws: u64,
+    /// An input is being handled.
+    busy: bool,
 }
 
 /// Events at one instant above which a run is taken to be stuck.
@@ -310,7 +311,7 @@ impl<O: Observer> World<O> {
             inbox: VecDeque::new(),
             observer,
             recorder: None,
-            net_draws: 0,
+            busy: false,
             spec,
         };
         world.set_up();
@@ -556,17 +557,22 @@ impl<O: Observer> World<O> {
     // ---- the heart: one input of one role, and what it asks for
 
     fn dispatch(&mut self, node: NodeId, input: Input<Frame>) {
-        self.inbox.push_back((node.0, input));
-        if self.inbox.len() > 1 {
-            return;
+        if self.busy {
+            // Same-instant work runs to completion from its own FIFO.
+            return self.inbox.push_back((node.0, input));
         }
-        while let Some((node, input)) = self.inbox.front_mut().map(|(n, i)| (NodeId(*n), std::mem::replace(i, Input::Wake))) {
-            self.handle(node, input);
-            self.inbox.pop_front();
-            if self.inbox.front().is_none_or(|(next, _)| *next != node.0) {
-                self.arm(node);
+        self.busy = true;
+        self.handle(node, input);
+        let mut last = node;
+        while let Some((next, input)) = self.inbox.pop_front() {
+            if next != last.0 {
+                self.arm(last);
+                last = NodeId(next);
             }
+            self.handle(last, input);
         }
+        self.arm(last);
+        self.busy = false;
     }
 
     fn handle(&mut self, node: NodeId, input: Input<Frame>) {

@@ -224,3 +224,31 @@ fn orderly_runs() {
     dump(&world, "orderly");
     assert_eq!((world.observer.acked, world.observer.failed, world.observer.delivered), (4_800, 0, 4_800));
 }
+
+#[test]
+#[ignore = "prints how fast the bare world is"]
+fn speed() {
+    let mut spec = cluster(2, 8, 20_000, false);
+    if let NodeKind::Client(c) = &mut spec.nodes[3].kind {
+        let mut c2 = (**c).clone();
+        if let MemberRole::Producer(p) = &mut c2.members[0].role {
+            p.load.phases[0].until = 60 * SEC as i64;
+            p.threads = 64;
+        }
+        *c = Arc::new(c2);
+    }
+    #[allow(clippy::disallowed_methods, reason = "a bench may ask the machine for the time")]
+    let t = std::time::Instant::now();
+    let mut world = World::new(Arc::new(spec), ());
+    world.run_until(125 * SEC, u64::MAX);
+    let e = t.elapsed().as_secs_f64();
+    println!("{} events in {e:.2} s: {:.0} ns an event, {:.0} messages a second", world.events, e * 1e9 / world.events as f64, 1_200_000.0 / e);
+}
+
+#[test]
+fn sizes_are_watched() {
+    use std::mem::size_of;
+    println!("message {} request {} frame {} input {} op {} note {}", size_of::<crate::rocketmq::message::Message>(), size_of::<crate::rocketmq::protocol::Request>(), size_of::<Frame>(), size_of::<Input<Frame>>(), size_of::<Op<Frame>>(), size_of::<Note>());
+    assert!(size_of::<crate::rocketmq::message::Message>() <= 96, "a message waiting in a log");
+    assert!(size_of::<Frame>() <= 256, "a message in flight");
+}

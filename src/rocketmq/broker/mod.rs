@@ -128,6 +128,22 @@ pub struct Broker {
     phase: u64,
     draws: u64,
     stopping: bool,
+    topics: SystemTopics,
+}
+
+/// Built-in topics by id, looked up once.
+#[derive(Clone, Debug, Default)]
+struct SystemTopics {
+    schedule: Option<TopicId>,
+    /// Topics that no client may send to.
+    forbidden: Vec<TopicId>,
+}
+
+impl SystemTopics {
+    fn of(names: &Names) -> Self {
+        let forbidden = super::client::producer::validators::NOT_ALLOWED_SEND_TOPICS.iter().filter_map(|name| names.topic(name)).collect();
+        SystemTopics { schedule: names.topic("SCHEDULE_TOPIC_XXXX"), forbidden }
+    }
 }
 
 /// The ticket of the event thread's work; jobs count from 0.
@@ -178,6 +194,7 @@ impl Broker {
             phase: 0,
             draws: 0,
             stopping: false,
+            topics: SystemTopics::of(&config.names),
             config,
         }
     }

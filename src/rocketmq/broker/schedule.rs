@@ -44,7 +44,7 @@ impl Broker {
         let levels = self.levels.max_level() as usize;
         self.schedule.offsets = vec![0; levels];
         self.schedule.heads = vec![None; levels];
-        let Some(topic) = self.config.names.topic("SCHEDULE_TOPIC_XXXX") else { return };
+        let Some(topic) = self.topics.schedule else { return };
         for level in 1..=levels {
             let disk = &cx.env.disk.broker;
             let saved = disk.delay_offsets.get(level - 1).copied().unwrap_or(0);
@@ -62,7 +62,7 @@ impl Broker {
     }
 
     fn look_at_head(&mut self, cx: &mut Cx<'_, '_>, level: usize) {
-        let Some(topic) = self.config.names.topic("SCHEDULE_TOPIC_XXXX") else { return };
+        let Some(topic) = self.topics.schedule else { return };
         let disk = &cx.env.disk.broker;
         let head = disk
             .find_queue(topic, level as u16 - 1)
@@ -85,7 +85,7 @@ impl Broker {
     /// One look of every level that is due.
     pub(super) fn deliver_delayed(&mut self, cx: &mut Cx<'_, '_>) {
         self.schedule.tick_set = false;
-        let Some(topic) = self.config.names.topic("SCHEDULE_TOPIC_XXXX") else { return };
+        let Some(topic) = self.topics.schedule else { return };
         let now_ms = cx.now.wall_ms;
         for level in 1..=self.schedule.heads.len() {
             if self.schedule.heads[level - 1].is_none_or(|at| at > now_ms) {

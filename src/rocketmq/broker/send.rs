@@ -70,10 +70,7 @@ impl Broker {
     /// Steps 2 to 7 of server spec 3.1; the topic's own write permission is not among them.
     fn msg_check(&mut self, cx: &mut Cx<'_, '_>, send: &SendRequest) -> Result<TopicConfig, u16> {
         let topic = send.message.topic;
-        let names = self.config.names.clone();
-        let forbidden =
-            ["SCHEDULE_TOPIC_XXXX", "RMQ_SYS_TRANS_HALF_TOPIC", "RMQ_SYS_TRANS_OP_HALF_TOPIC", "SELF_TEST_TOPIC", "OFFSET_MOVED_EVENT"];
-        if forbidden.iter().any(|name| names.topic(name) == Some(topic)) {
+        if self.topics.forbidden.contains(&topic) {
             return Err(answer_code::NO_PERMISSION);
         }
         let existing = cx.env.disk.broker.topics.get(&topic).copied();
@@ -127,7 +124,7 @@ impl Broker {
         }
         let mut stored_as = self.stored_as(&message);
         if message.delay_level > 0
-            && let Some(schedule) = self.config.names.topic("SCHEDULE_TOPIC_XXXX")
+            && let Some(schedule) = self.topics.schedule
         {
             let level = message.delay_level.min(self.levels.max_level().clamp(0, 255) as u8);
             message.delay_level = level;
@@ -179,7 +176,7 @@ impl Broker {
 
     /// `ReputMessageService#doReput`: everything appended becomes visible, and held pulls hear of it.
     pub(super) fn reput(&mut self, cx: &mut Cx<'_, '_>) {
-        let schedule = self.config.names.topic("SCHEDULE_TOPIC_XXXX");
+        let schedule = self.topics.schedule;
         while let Some((number, message)) = cx.env.disk.broker.dispatch_next() {
             if Some(message.topic) == schedule {
                 self.schedule_arrived(cx, number, message.queue_id as usize + 1);
