@@ -142,6 +142,9 @@ pub fn response_name(code: u16) -> String {
     name.to_owned()
 }
 
+/// The offset of an acknowledged oneway send: the caller believes in it, and nobody ever learns a place.
+pub const ONEWAY_OFFSET: u64 = u64::MAX;
+
 /// How a send ended for its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SendEnd {

@@ -19,7 +19,7 @@ use crate::base::draw::{Draws, Purpose};
 use crate::base::ids::{Addr, Entity, MessageId, NodeId};
 use crate::base::quantile::Quantiles;
 use crate::base::time::{MS, SEC};
-use crate::contract::note::{Note, Observer, Stamp};
+use crate::contract::note::{Note, Observer, SendEnd, SendError, Stamp};
 use crate::contract::{AppInput, Conn, ConnectError, Deadline, Ending, Env, Input, Now, Op, Out, Port, Role, Verdict};
 use crate::kernel::digest::Digest;
 use crate::kernel::order::{Class, Order, Ties};
@@ -677,11 +677,12 @@ impl<O: Observer> World<O> {
             return;
         }
         process.state = State::Down;
-        process.role = None;
+        let role = process.role.take();
         process.armed = u64::MAX;
         process.held.clear();
         process.backlog = 0;
         self.calls[n].clear();
+        self.nobody_heard(node, role);
         let conns: Vec<ConnId> =
             self.processes[n].outgoing.drain(..).collect::<Vec<_>>().into_iter().chain(self.processes[n].accepted.drain(..)).collect();
         self.processes[n].free_accepted.clear();
@@ -693,6 +694,16 @@ impl<O: Observer> World<O> {
             let item = if unread && !orderly { Item::Reset } else { Item::Fin };
             self.send_item(id, side, item, 40, 0x4000_0000);
             self.reap(id);
+        }
+    }
+
+    /// Calls of the application that died with their process.
+    fn nobody_heard(&mut self, node: NodeId, role: Option<AnyRole>) {
+        if let Some(AnyRole::Client(client)) = role {
+            for msg in client.open_sends() {
+                let end = SendEnd::Unknown { error: SendError::ProcessDied, broker: None };
+                self.truth(node, Note::SendEnded { msg, end, attempts: 0 });
+            }
         }
     }
 
@@ -728,10 +739,12 @@ impl<O: Observer> World<O> {
             self.truth(node, Note::HostLost);
             let process = &mut self.processes[n];
             process.state = State::Down;
-            process.role = None;
+            let role = process.role.take();
             process.armed = u64::MAX;
             process.held.clear();
             self.calls[n].clear();
+            self.nobody_heard(node, role);
+            let process = &mut self.processes[n];
             let conns: Vec<ConnId> = process.outgoing.drain(..).chain(process.accepted.drain(..)).collect();
             process.free_accepted.clear();
             for id in conns {

@@ -10,7 +10,7 @@ use super::ops::{Op, Ret, Step};
 use super::producer::Producer;
 use super::producer::fault_strategy::BrokerHashes;
 use crate::base::draw::{Luck, Purpose};
-use crate::base::ids::{Addr, BrokerName, Entity, TopicId};
+use crate::base::ids::{Addr, BrokerName, Entity, MessageId, TopicId};
 use crate::base::time::{MS, SEC};
 use crate::contract::note::Note;
 use crate::contract::{Deadline, Env, Now, Out};
@@ -297,6 +297,27 @@ impl Instance {
     /// Jobs that wait in an executor's queue.
     pub(super) fn queued(&self, exec: Exec) -> usize {
         self.executors.get(&exec).map_or(0, |e| e.queue.len())
+    }
+
+    /// Messages whose call is under way: nobody will hear how it ends if the process dies now.
+    pub(super) fn open_sends(&self) -> Vec<MessageId> {
+        let mut open: Vec<MessageId> = self.async_sends.iter().flatten().map(|send| send.id()).collect();
+        for thread in &self.threads {
+            open.extend(thread.stack.iter().filter_map(|op| match op {
+                Op::Send(send) => send.open(),
+                Op::StartAsync(start) => Some(start.id()),
+                _ => None,
+            }));
+        }
+        for executor in self.executors.values() {
+            open.extend(executor.queue.iter().filter_map(|op| match op {
+                Op::StartAsync(start) => Some(start.id()),
+                _ => None,
+            }));
+        }
+        open.sort_unstable();
+        open.dedup();
+        open
     }
 
     /// Drops what waits in an executor's queue (`shutdownNow`).

@@ -50,6 +50,11 @@ impl ClientProcess {
         ClientProcess { config, conns: ConnNumbers::default(), instances: Vec::new(), places, stopping: 0 }
     }
 
+    /// Messages whose call is under way at this moment.
+    pub fn open_sends(&self) -> Vec<crate::base::ids::MessageId> {
+        self.instances.iter().flat_map(|i| i.open_sends()).collect()
+    }
+
     /// `ClientConfig#buildMQClientId` with `changeInstanceNameToPID`.
     fn client_id(&self, index: usize, now: Now, env: &Env<'_, NodeDisk, BatchPool>) -> Arc<str> {
         let member = &self.config.members[index];

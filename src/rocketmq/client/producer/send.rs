@@ -6,9 +6,9 @@
 
 use super::validators::check_message;
 use crate::base::draw::Purpose;
-use crate::base::ids::{BrokerName, MessageQueue, TopicId};
+use crate::base::ids::{BrokerName, MessageId, MessageQueue, TopicId};
 use crate::contract::Offered;
-use crate::contract::note::{AttemptError, Note, RpcFailure, SendEnd, SendError, SendStatus};
+use crate::contract::note::{AttemptError, Note, ONEWAY_OFFSET, RpcFailure, SendEnd, SendError, SendStatus};
 use crate::rocketmq::client::config::SendMode;
 use crate::rocketmq::client::instance::{Cx, Exec, Instance, ServiceState, ThreadId, Token};
 use crate::rocketmq::client::ops::{Ret, Step};
@@ -158,6 +158,11 @@ impl Send {
         }
     }
 
+    /// The application's message while its call is under way.
+    pub(in crate::rocketmq::client) fn open(&self) -> Option<MessageId> {
+        self.offered.filter(|_| self.stage != Stage::Begin).map(|o| o.id)
+    }
+
     pub(in crate::rocketmq::client) fn step(&mut self, i: &mut Instance, cx: &mut Cx<'_, '_>, t: ThreadId, ret: Ret) -> Step {
         match (self.stage, ret) {
             (Stage::Begin, _) => self.begin(i, cx),
@@ -293,7 +298,7 @@ impl Send {
             // A oneway request ends when it is written: nobody ever learns an offset.
             Ok(_) if config.mode == SendMode::Oneway => {
                 i.update_fault_item(cx, self.p, queue.broker, latency, false);
-                self.finish(i, cx, t, Ok(SendEnd::Acked { status: SendStatus::SendOk, queue, offset: u64::MAX }))
+                self.finish(i, cx, t, Ok(SendEnd::Acked { status: SendStatus::SendOk, queue, offset: ONEWAY_OFFSET }))
             }
             Ok(answer) => {
                 let code = answer.code();
@@ -379,7 +384,17 @@ pub(in crate::rocketmq::client) struct StartAsync {
     stage: u8,
 }
 
+impl AsyncSend {
+    pub(in crate::rocketmq::client) fn id(&self) -> MessageId {
+        self.message.id
+    }
+}
+
 impl StartAsync {
+    pub(in crate::rocketmq::client) fn id(&self) -> MessageId {
+        self.offered.id
+    }
+
     pub(in crate::rocketmq::client) fn step(&mut self, i: &mut Instance, cx: &mut Cx<'_, '_>, t: ThreadId, ret: Ret) -> Step {
         let config = i.producers[self.p as usize].config.clone();
         match (self.stage, ret) {

@@ -1,0 +1,220 @@
+//! What became of each message on its way in: due, begun, stored where, ended how.
+//!
+//! Message numbers are dense per producer, so 24 bytes a message in a plain vector serve every question that is asked later, and a hot
+//! note costs one indexed access. Copies beyond the first (a retried send) are rare and live in a map beside it.
+
+use super::facts::RunFacts;
+use crate::base::ids::MessageId;
+use crate::contract::note::SendStatus;
+use smallvec::SmallVec;
+use std::collections::BTreeMap;
+
+/// Producer numbers from here on are preloaded messages: acknowledged by definition, due when they were stored.
+pub const PRELOADED: u16 = 0xFF00;
+
+/// The statuses in the order of their numbers in [`Message`].
+pub const STATUSES: [SendStatus; 4] =
+    [SendStatus::SendOk, SendStatus::FlushDiskTimeout, SendStatus::FlushSlaveTimeout, SendStatus::SlaveNotAvailable];
+
+/// One message.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Message {
+    /// ns from the beginning of the run.
+    pub due: u64,
+    /// From due to the beginning of the send, in µs.
+    pub late_us: u32,
+    /// Queue number and offset of its latest ordinary record; read only when [`Message::is`] `PLACED`.
+    pub queue: u32,
+    pub offset: u32,
+    state: u16,
+    status: u8,
+}
+
+impl Message {
+    pub const BEGAN: u16 = 1;
+    pub const ENDED: u16 = 1 << 1;
+    pub const ACKED: u16 = 1 << 2;
+    pub const FAILED: u16 = 1 << 3;
+    pub const UNKNOWN: u16 = 1 << 4;
+    /// Some record of it was appended.
+    pub const STORED: u16 = 1 << 5;
+    /// An ordinary record was appended: `queue` and `offset` say where.
+    pub const PLACED: u16 = 1 << 6;
+    /// The record that `queue` and `offset` name was discarded at recovery.
+    pub const GONE: u16 = 1 << 7;
+    /// Fell due while its process was down.
+    pub const NOT_OFFERED: u16 = 1 << 8;
+    /// The process died during the call: nobody heard the result.
+    pub const UNHEARD: u16 = 1 << 9;
+    /// Stored more than once as an ordinary record.
+    pub const TWICE: u16 = 1 << 10;
+
+    #[inline]
+    pub fn is(&self, bits: u16) -> bool {
+        self.state & bits != 0
+    }
+    #[inline]
+    pub fn set(&mut self, bits: u16) {
+        self.state |= bits;
+    }
+    pub fn clear(&mut self, bits: u16) {
+        self.state &= !bits;
+    }
+    /// When the send began, ns (to the microsecond).
+    #[inline]
+    pub fn began(&self) -> u64 {
+        self.due + self.late_us as u64 * 1_000
+    }
+    /// With what it was acknowledged.
+    pub fn status(&self) -> SendStatus {
+        STATUSES[self.status as usize & 3]
+    }
+    #[inline]
+    pub fn ack(&mut self, status: SendStatus) {
+        self.set(Message::ACKED);
+        self.status = status as u8;
+    }
+}
+
+/// All messages of a run.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    producers: usize,
+    tables: Vec<Vec<Message>>,
+    /// Keys of keyed producers' messages.
+    keys: Vec<Vec<u32>>,
+    keyed: Vec<bool>,
+    /// All places of messages that were stored more than once.
+    places: BTreeMap<MessageId, SmallVec<[(u32, u32); 2]>>,
+}
+
+impl Ledger {
+    pub fn new(facts: &RunFacts) -> Self {
+        let producers = facts.producers.len();
+        Ledger {
+            producers,
+            tables: vec![Vec::new(); producers],
+            keys: vec![Vec::new(); producers],
+            keyed: facts.producers.iter().map(|p| p.keys > 0).collect(),
+            places: BTreeMap::new(),
+        }
+    }
+
+    /// Number of the table a message is in; preloaded ones follow the producers. `None`: no such producer.
+    #[inline]
+    pub fn table(&self, msg: MessageId) -> Option<usize> {
+        let producer = msg.producer();
+        if (producer as usize) < self.producers {
+            Some(producer as usize)
+        } else if producer >= PRELOADED {
+            Some(self.producers + (producer - PRELOADED) as usize)
+        } else {
+            None
+        }
+    }
+
+    /// Whether this table holds preloaded messages.
+    pub fn preloaded(&self, table: usize) -> bool {
+        table >= self.producers
+    }
+
+    #[inline]
+    pub fn get(&self, msg: MessageId) -> Option<&Message> {
+        self.tables.get(self.table(msg)?)?.get(msg.n() as usize)
+    }
+
+    /// The message's row, made if need be. `None`: no such producer.
+    #[inline]
+    pub fn row(&mut self, msg: MessageId) -> Option<&mut Message> {
+        let table = self.table(msg)?;
+        if table >= self.tables.len() {
+            self.tables.resize(table + 1, Vec::new());
+        }
+        let rows = &mut self.tables[table];
+        let n = msg.n() as usize;
+        if n >= rows.len() {
+            rows.resize(n + 1, Message::default());
+        }
+        Some(&mut rows[n])
+    }
+
+    /// Notes the key of a message of a keyed producer.
+    #[inline]
+    pub fn set_key(&mut self, msg: MessageId, key: u32) {
+        if let Some(keys) = self.keys.get_mut(msg.producer() as usize) {
+            let n = msg.n() as usize;
+            if n >= keys.len() {
+                keys.resize(n + 1, 0);
+            }
+            keys[n] = key;
+        }
+    }
+
+    /// The sharding key of a message, where it has one.
+    #[inline]
+    pub fn key(&self, msg: MessageId) -> Option<u32> {
+        let producer = msg.producer() as usize;
+        if *self.keyed.get(producer)? { self.keys[producer].get(msg.n() as usize).copied() } else { None }
+    }
+
+    /// An ordinary record was appended here.
+    pub fn place(&mut self, msg: MessageId, queue: u32, offset: u64) {
+        let Some(row) = self.row(msg) else { return };
+        let old = (row.queue, row.offset);
+        let again = row.is(Message::PLACED);
+        row.set(Message::STORED | Message::PLACED);
+        row.clear(Message::GONE);
+        (row.queue, row.offset) = (queue, offset as u32);
+        if again {
+            row.set(Message::TWICE);
+            let places = self.places.entry(msg).or_default();
+            if places.is_empty() {
+                places.push(old);
+            }
+            places.push((queue, offset as u32));
+        }
+    }
+
+    /// Whether an ordinary record of the message was appended at this place.
+    #[inline]
+    pub fn lies_at(&self, msg: MessageId, queue: u32, offset: u64) -> bool {
+        match self.get(msg) {
+            Some(row) if row.is(Message::PLACED) && (row.queue, row.offset) == (queue, offset as u32) => true,
+            Some(row) if row.is(Message::TWICE) => self.places.get(&msg).is_some_and(|p| p.contains(&(queue, offset as u32))),
+            _ => false,
+        }
+    }
+
+    /// Every table with its messages.
+    pub fn tables(&self) -> impl Iterator<Item = (usize, &[Message])> {
+        self.tables.iter().enumerate().map(|(i, rows)| (i, &rows[..]))
+    }
+
+    pub fn tables_mut(&mut self) -> impl Iterator<Item = (usize, &mut [Message])> {
+        self.tables.iter_mut().enumerate().map(|(i, rows)| (i, &mut rows[..]))
+    }
+}
+
+const _: () = assert!(std::mem::size_of::<Message>() <= 24);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::script;
+
+    #[test]
+    fn every_copy_keeps_its_place() {
+        let mut ledger = Ledger::new(&script::facts());
+        let msg = MessageId::new(0, 3);
+        assert!(ledger.get(msg).is_none());
+        ledger.place(msg, 1, 10);
+        assert!(ledger.lies_at(msg, 1, 10) && !ledger.lies_at(msg, 1, 11));
+        ledger.place(msg, 2, 7);
+        assert!(ledger.lies_at(msg, 1, 10) && ledger.lies_at(msg, 2, 7));
+        assert!(ledger.get(msg).unwrap().is(Message::TWICE));
+        let preloaded = MessageId::new(PRELOADED + 1, 0);
+        ledger.row(preloaded).unwrap().set(Message::STORED);
+        assert!(ledger.preloaded(ledger.table(preloaded).unwrap()));
+        assert!(ledger.row(MessageId::new(77, 0)).is_none(), "no such producer");
+    }
+}

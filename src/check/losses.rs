@@ -1,0 +1,311 @@
+//! What did not arrive, and what arrived although it should not have: one pass over all messages at the end.
+//!
+//! *Lost*: acknowledged, and never delivered to a clustering group that subscribes to it. A group owes nothing for messages older than
+//! itself and below the offset at which it began; everything sent while it existed is owed, whatever offset policy it follows. *Skipped*: stored,
+//! owed, below the group's committed offset, never delivered: nobody will ever look there again. *Ghosts*: delivered, then
+//! discarded from the log at recovery. Records that recovery discards are marked when it happens, since their offsets are used again.
+
+use super::delivery::Delivery;
+use super::facts::{RunFacts, TagFilter};
+use super::index::{Index, Rows};
+use super::ledger::{Ledger, Message, STATUSES};
+use super::offsets::Offsets;
+use crate::base::ids::{GroupId, TopicId};
+use crate::base::time::MS;
+use std::sync::Arc;
+
+/// Why an acknowledged message did not come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lost {
+    /// Its record was discarded at recovery.
+    Discarded,
+    /// The committed offset moved past it.
+    Skipped,
+    /// It is still in the log, or parked.
+    Waiting,
+}
+
+impl Lost {
+    pub const ALL: [Lost; 3] = [Lost::Discarded, Lost::Skipped, Lost::Waiting];
+    pub const fn name(self) -> &'static str {
+        match self {
+            Lost::Discarded => "discarded at recovery",
+            Lost::Skipped => "passed over by the committed offset",
+            Lost::Waiting => "not delivered by the end",
+        }
+    }
+}
+
+/// The result for one group.
+#[derive(Clone, Debug, Default)]
+pub struct Losses {
+    /// By status (the fifth: preloaded) and reason.
+    pub lost: [[u64; 3]; 5],
+    pub lost_at_load_end: u64,
+    pub skipped: u64,
+    /// Delivered although the call was refused, and although its fate was unknown to the sender.
+    pub refused: u64,
+    pub unsure: u64,
+    /// Delivered, and nobody ever heard how the call ended.
+    pub unheard: u64,
+    /// By feed: due time of the oldest message that is not yet committed, ns.
+    pub oldest: Rows<Option<u64>>,
+}
+
+impl Losses {
+    pub fn lost_total(&self) -> u64 {
+        self.lost.iter().flatten().sum()
+    }
+    /// "SEND_OK, discarded at recovery" and how many.
+    pub fn lost_causes(&self) -> impl Iterator<Item = (String, i64)> + '_ {
+        (0..5).flat_map(move |status| {
+            let name = STATUSES.get(status).map_or("preloaded", |s| s.name());
+            Lost::ALL.into_iter().map(move |why| (format!("{name}, {}", why.name()), self.lost[status][why as usize] as i64))
+        })
+    }
+}
+
+/// Truncations of one recovery, applied to the ledger together. Returns how many discarded messages somebody had been given.
+pub fn discard(ledger: &mut Ledger, delivery: &Delivery, cuts: &[(u32, u64)]) -> u64 {
+    let mut from: Vec<u64> = Vec::new();
+    for &(queue, offset) in cuts {
+        if from.len() <= queue as usize {
+            from.resize(queue as usize + 1, u64::MAX);
+        }
+        from[queue as usize] = from[queue as usize].min(offset);
+    }
+    let mut ghosts = 0;
+    for (table, rows) in ledger.tables_mut() {
+        for (n, row) in rows.iter_mut().enumerate() {
+            let cut = from.get(row.queue as usize).copied().unwrap_or(u64::MAX);
+            if row.is(Message::PLACED) && !row.is(Message::GONE | Message::TWICE) && row.offset as u64 >= cut {
+                row.set(Message::GONE);
+                ghosts += delivery.anywhere(table, n) as u64;
+            }
+        }
+    }
+    ghosts
+}
+
+/// What a group wants of one producer's messages.
+enum Wanted {
+    Nothing,
+    All,
+    /// By tag number.
+    Tags(Vec<bool>),
+}
+
+impl Wanted {
+    fn has(&self, n: usize) -> bool {
+        match self {
+            Wanted::Nothing => false,
+            Wanted::All => true,
+            Wanted::Tags(tags) => tags[n % tags.len()],
+        }
+    }
+}
+
+/// A message is owed if any member of the group wants it: members with different subscriptions are an error that must show as loss.
+fn wanted(facts: &RunFacts, members: &[u16], topic: TopicId, tags: &[Arc<str>]) -> Wanted {
+    let subscriptions = members.iter().flat_map(|m| &facts.consumers[*m as usize].subscriptions);
+    let filters: Vec<&TagFilter> = subscriptions.filter(|s| s.0 == topic).map(|s| &s.1).collect();
+    let wants = |tag: Option<&str>| filters.iter().any(|f| f.wants(tag));
+    if filters.is_empty() {
+        Wanted::Nothing
+    } else if tags.is_empty() {
+        if wants(None) { Wanted::All } else { Wanted::Nothing }
+    } else {
+        Wanted::Tags(tags.iter().map(|tag| wants(Some(tag))).collect())
+    }
+}
+
+/// Everything a pass reads.
+pub struct Evidence<'a> {
+    pub facts: &'a RunFacts,
+    pub index: &'a Index,
+    pub ledger: &'a Ledger,
+    pub delivery: &'a Delivery,
+    pub offsets: &'a Offsets,
+}
+
+/// The pass for one group.
+pub fn settle(evidence: &Evidence, group: GroupId) -> Losses {
+    let Evidence { facts, index, ledger, delivery, .. } = *evidence;
+    let mut found = Losses::default();
+    let mut feed_of = vec![None; index.queues.len()];
+    for &feed in &index.group(group).feeds {
+        feed_of[index.feeds[feed as usize].queue as usize] = Some(feed);
+    }
+    let slots = delivery.slots(index, group.0 as usize);
+    for (table, rows) in ledger.tables() {
+        let producer = facts.producers.get(table);
+        let wants = match producer {
+            Some(p) => wanted(facts, &index.group(group).members, p.topic, &p.tags),
+            None => Wanted::All,
+        };
+        if matches!(wants, Wanted::Nothing) {
+            continue;
+        }
+        let transactional = producer.is_some_and(|p| p.transactional);
+        for (n, row) in rows.iter().enumerate() {
+            let feed = if row.is(Message::PLACED) { feed_of[row.queue as usize] } else { None };
+            // Preloaded messages have no producer: their queue says what topic they belong to.
+            if !wants.has(n) || (producer.is_none() && feed.is_none()) {
+                continue;
+            }
+            for &slot in &slots {
+                match delivery.first_ms(slot, table, n) {
+                    Some(first) => delivered(&mut found, row, producer.is_none(), first, facts.load_end),
+                    None => undelivered(&mut found, evidence, group, row, feed, producer.is_none(), transactional),
+                }
+            }
+            if let Some(feed) = feed
+                && !row.is(Message::GONE)
+                && row.offset as u64 >= evidence.offsets.offset(feed)
+                && owed(evidence, group, row, Some(feed))
+            {
+                let oldest = found.oldest.at(feed);
+                *oldest = Some(oldest.map_or(row.due, |due| due.min(row.due)));
+            }
+        }
+    }
+    found
+}
+
+fn delivered(found: &mut Losses, row: &Message, preloaded: bool, first_ms: u32, load_end: u64) {
+    if row.is(Message::ACKED) || preloaded {
+        found.lost_at_load_end += (first_ms as u64 * MS > load_end) as u64;
+    } else if row.is(Message::UNHEARD) || !row.is(Message::ENDED) {
+        found.unheard += 1;
+    } else if row.is(Message::UNKNOWN) {
+        found.unsure += 1;
+    } else if row.is(Message::FAILED) {
+        found.refused += 1;
+    }
+}
+
+/// Whether the group was there for the message, or began below it.
+fn owed(evidence: &Evidence, group: GroupId, row: &Message, feed: Option<u32>) -> bool {
+    let began = evidence.delivery.began(group.0 as usize).unwrap_or(0);
+    let start = feed.and_then(|feed| evidence.delivery.start(feed)).unwrap_or(0);
+    row.due >= began || row.offset as u64 >= start
+}
+
+fn undelivered(
+    found: &mut Losses,
+    evidence: &Evidence,
+    group: GroupId,
+    row: &Message,
+    feed: Option<u32>,
+    preloaded: bool,
+    transactional: bool,
+) {
+    if !owed(evidence, group, row, feed) || (transactional && !row.is(Message::PLACED)) {
+        return;
+    }
+    let skipped = !row.is(Message::GONE) && feed.is_some_and(|feed| (row.offset as u64) < evidence.offsets.offset(feed));
+    found.skipped += skipped as u64;
+    if row.is(Message::ACKED) || preloaded {
+        let why = match row.is(Message::GONE) {
+            true => Lost::Discarded,
+            false if skipped => Lost::Skipped,
+            false => Lost::Waiting,
+        };
+        let status = if preloaded { 4 } else { row.status() as usize };
+        found.lost[status][why as usize] += 1;
+        found.lost_at_load_end += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::check::facts::TagFilter;
+    use crate::check::script::{causes, counter, facts, play, play_with, sent};
+
+    const HELD: &str = "-5 c1 assigned a:0 0;";
+
+    #[test]
+    fn lost_by_status_and_reason() {
+        let all = format!("{HELD} {} 2 c1 entered 0 a:0 0; 2 c1 entered 1 a:0 1; 2 c1 entered 2 a:0 2", sent(0..3));
+        assert_eq!(counter(&play(&all), "lost"), Some(0));
+        let one = format!("{HELD} {} 2 c1 entered 0 a:0 0; 2 c1 entered 2 a:0 2; 3 broker-a committed a:0 2", sent(0..3));
+        let found = play(&one);
+        assert_eq!(causes(&found, "lost@cg"), "SEND_OK, passed over by the committed offset 1");
+        assert_eq!((counter(&found, "skipped"), found.groups["cg"].lost_acked), (Some(1), Some(1)));
+        let late = format!("{HELD} {} 150 c1 entered 0 a:0 0", sent(0..1));
+        assert_eq!((counter(&play(&late), "lost"), counter(&play(&late), "lost_at_load_end")), (Some(0), Some(1)));
+    }
+
+    #[test]
+    fn discarded_records_are_losses_and_ghosts() {
+        let crash = format!(
+            "{HELD} {} 2 c1 entered 0 a:0 0; 3 broker-a hostlost; 9 broker-a up; 9.1 broker-a truncated a:0 0; 10 pg-0 began 3",
+            sent(0..2)
+        );
+        let found = play(&crash);
+        assert_eq!(counter(&found, "ghosts"), Some(1));
+        assert_eq!(causes(&found, "lost"), "SEND_OK, discarded at recovery 1");
+        // The offset is used again by another message, which is then no copy.
+        let again = format!("{crash}; 10 broker-a stored 3 a:0 0; 10.1 pg-0 acked 3 a:0 0; 11 c1 entered 3 a:0 0");
+        assert_eq!((counter(&play(&again), "duplicates"), counter(&play(&again), "ghosts")), (Some(0), Some(1)));
+    }
+
+    #[test]
+    fn refused_yet_delivered() {
+        let found = play("1 pg-0 began 0; 1 broker-a stored 0 a:0 0; 4 pg-0 unknown 0; 4.5 c1 entered 0 a:0 0");
+        assert_eq!((counter(&found, "delivered_though_refused"), counter(&found, "lost")), (Some(1), Some(0)));
+        assert_eq!(found.groups["cg"].delivered_but_not_acked, 1);
+    }
+
+    #[test]
+    fn tags_and_the_age_of_the_group_excuse() {
+        let mut tagged = facts();
+        tagged.producers[0].tags = vec!["x".into(), "y".into()];
+        for consumer in &mut tagged.consumers {
+            consumer.subscriptions[0].1 = TagFilter::Any(vec!["x".into()]);
+        }
+        assert_eq!(counter(&play_with(tagged.clone(), &sent(0..3)), "lost"), Some(2));
+        // One member that wants more makes the group owe more.
+        tagged.consumers[1].subscriptions[0].1 = TagFilter::All;
+        assert_eq!(counter(&play_with(tagged, &sent(0..3)), "lost"), Some(3));
+        let later = format!("{} 5 c1 assigned a:0 2; 6 c1 entered 2 a:0 2", sent(0..3));
+        assert_eq!(counter(&play(&later), "lost"), Some(0));
+        let earlier = format!("-5 c1 assigned a:1 0; {} 5 c1 assigned a:0 2; 6 c1 entered 2 a:0 2", sent(0..3));
+        assert_eq!(counter(&play(&earlier), "lost"), Some(2), "sent while the group existed");
+    }
+
+    /// Preloaded messages speak through their records: stored before time 0, owed from where the group began.
+    #[test]
+    fn preloaded_messages_are_owed_too() {
+        use crate::base::ids::{MessageId, NodeId, RecordId};
+        use crate::base::time::{SEC, WALL_EPOCH_MS};
+        use crate::contract::note::{Note, Observer, Stamp, StoredAs};
+        use crate::meter::{End, Watch};
+        let facts = facts();
+        let (queue, group) = (facts.queues[0], facts.consumers[0].group);
+        let mut watch = Watch::new(facts);
+        let (hour_ago, msg) = (WALL_EPOCH_MS - 3_600_000, |n| MessageId::new(0xFF00, n));
+        let rec = |offset| RecordId { queue, log: 0, offset };
+        let mut tell = |at, node, note| watch.note(Stamp { at, node: NodeId(node), life: 1, event: at }, &note);
+        for n in 0..3 {
+            tell(
+                0,
+                1,
+                Note::Stored { rec: rec(n), msg: msg(n), store_ms: hour_ago, phys: 0, bytes: 100, stored_as: StoredAs::Plain },
+            );
+        }
+        tell(SEC, 4, Note::Assigned { group, queue, offset: 1, orderly: false });
+        tell(
+            2 * SEC,
+            4,
+            Note::ListenerEntered { group, consumer: 0, msg: msg(1), rec: rec(1), store_ms: hour_ago, reconsume: 0 },
+        );
+        let found = watch.finish(End { end: 200 * SEC, drained: true, interrupted: false });
+        assert_eq!(
+            causes(&found, "lost@cg"),
+            "preloaded, not delivered by the end 1",
+            "the one below the first offset is not owed"
+        );
+        assert_eq!((counter(&found, "delivery_latency_max"), counter(&found, "backlog_end")), (Some(3602 * SEC as i64), Some(2)));
+    }
+}

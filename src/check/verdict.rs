@@ -1,0 +1,153 @@
+//! Judging: expectations against counters, and everything together.
+//!
+//! Three-valued throughout. An expectation is unknown when its counter does not exist or had nothing to count, or when the fault it rests on
+//! touched nothing: "nothing was lost" says little when nothing was sent. A run fails if any law or expectation fails, is unknown if any
+//! is unknown or the run was interrupted, and passes otherwise.
+
+use crate::run::outcome::{CheckResult, Counter, ExpectationResult, Unit, Verdict};
+
+/// A bound on a counter.
+#[derive(Clone, Debug, Default)]
+pub struct Expected {
+    /// "lost", "lost@cg".
+    pub counter: String,
+    /// In the counter's own unit.
+    pub min: Option<i64>,
+    pub max: Option<i64>,
+    /// What the fault that this rests on touched; `None`: it rests on none.
+    pub fault_touched: Option<u64>,
+}
+
+/// Judges each expectation.
+pub fn judge(counters: &[Counter], expected: &[Expected]) -> Vec<ExpectationResult> {
+    expected.iter().map(|e| judge_one(counters, e)).collect()
+}
+
+fn judge_one(counters: &[Counter], expected: &Expected) -> ExpectationResult {
+    let counter = counters.iter().find(|c| c.name == expected.counter);
+    let got = counter.and_then(|c| c.value);
+    let (verdict, detail) = match (counter, got) {
+        (None, _) => (
+            Verdict::Unknown,
+            format!("there is no counter \"{}\"; nearest: {}", expected.counter, nearest(counters, &expected.counter)),
+        ),
+        (Some(_), None) => {
+            let near = nearest(counters, &expected.counter);
+            (Verdict::Unknown, format!("\"{}\" had nothing to count in this run; nearest with a value: {near}", expected.counter))
+        }
+        _ if expected.fault_touched == Some(0) => (Verdict::Unknown, "the fault it rests on touched nothing".to_owned()),
+        (Some(counter), Some(got)) => {
+            let low = expected.min.is_some_and(|min| got < min);
+            let high = expected.max.is_some_and(|max| got > max);
+            let cause = counter.causes.first().map(|c| format!("mostly: {}", c.0)).unwrap_or_default();
+            match (low, high) {
+                (false, false) => (Verdict::Pass, String::new()),
+                (true, _) => (Verdict::Fail, "below the minimum".to_owned()),
+                (_, true) if cause.is_empty() => (Verdict::Fail, "above the maximum".to_owned()),
+                _ => (Verdict::Fail, format!("above the maximum; {cause}")),
+            }
+        }
+    };
+    ExpectationResult {
+        counter: expected.counter.clone(),
+        min: expected.min,
+        max: expected.max,
+        got,
+        unit: counter.map_or(Unit::Count, |c| c.unit),
+        verdict,
+        detail,
+    }
+}
+
+/// Everything together.
+pub fn overall(laws: &[CheckResult], expectations: &[ExpectationResult], interrupted: bool) -> Verdict {
+    let all = || laws.iter().map(|l| l.verdict).chain(expectations.iter().map(|e| e.verdict));
+    if all().any(|v| v == Verdict::Fail) {
+        Verdict::Fail
+    } else if interrupted || all().any(|v| v == Verdict::Unknown) {
+        Verdict::Unknown
+    } else {
+        Verdict::Pass
+    }
+}
+
+/// The three counters with a value whose names are nearest.
+fn nearest(counters: &[Counter], name: &str) -> String {
+    let mut names: Vec<(usize, &str)> = counters
+        .iter()
+        .filter(|c| c.value.is_some() && c.name != name)
+        .map(|c| (distance(name, &c.name), c.name.as_str()))
+        .collect();
+    names.sort();
+    names.truncate(3);
+    names.iter().map(|n| format!("\"{}\"", n.1)).collect::<Vec<_>>().join(", ")
+}
+
+/// Edit distance.
+pub fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let replaced = diagonal + (x != *y) as usize;
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counters() -> Vec<Counter> {
+        let counter = |name: &str, value| Counter {
+            name: name.to_owned(),
+            value,
+            unit: Unit::Count,
+            causes: vec![("SEND_OK".to_owned(), 3)],
+        };
+        vec![counter("lost", Some(3)), counter("lost@cg", Some(0)), counter("delivered", Some(9)), counter("takeover", None)]
+    }
+
+    #[test]
+    fn bounds_are_inclusive_and_the_rest_is_unknown() {
+        let one = |name: &str, min, max, touched| {
+            let expected = Expected { counter: name.to_owned(), min, max, fault_touched: touched };
+            judge(&counters(), &[expected]).remove(0)
+        };
+        assert_eq!(one("lost", Some(3), Some(3), None).verdict, Verdict::Pass);
+        assert_eq!(one("lost", Some(4), None, Some(7)).verdict, Verdict::Fail);
+        assert_eq!(one("lost", None, Some(0), None).detail, "above the maximum; mostly: SEND_OK");
+        assert_eq!(one("lost", None, Some(9), Some(0)).verdict, Verdict::Unknown);
+        assert_eq!(
+            one("lots", None, Some(9), None).detail,
+            "there is no counter \"lots\"; nearest: \"lost\", \"lost@cg\", \"delivered\""
+        );
+        let nothing = one("takeover", None, Some(9), None);
+        assert_eq!(nothing.verdict, Verdict::Unknown);
+        assert!(
+            nothing.detail.starts_with("\"takeover\" had nothing to count in this run; nearest with a value: "),
+            "{}",
+            nothing.detail
+        );
+    }
+
+    #[test]
+    fn one_failure_outweighs_all_and_one_unknown_outweighs_passes() {
+        let law = |verdict| CheckResult { name: "x", verdict, compared: 1, detail: String::new() };
+        use Verdict::*;
+        assert_eq!(overall(&[law(Pass), law(Unknown), law(Fail)], &[], true), Fail);
+        assert_eq!(overall(&[law(Pass), law(Unknown)], &[], false), Unknown);
+        assert_eq!(overall(&[law(Pass)], &[], true), Unknown);
+        assert_eq!(overall(&[law(Pass)], &[], false), Pass);
+    }
+
+    #[test]
+    fn edits_are_counted() {
+        assert_eq!((distance("lost", "lots"), distance("", "abc"), distance("abc", "abc")), (2, 3, 0));
+    }
+}

@@ -1,0 +1,18 @@
+//! Meters: the same notes, counted. [`Watch`] hears every note, hands it to the checks and meters as dense numbers, and at the end
+//! turns what they hold into laws, counters, figures, outages and chart series: everything of an outcome but its header and its verdict.
+
+pub mod clock;
+pub mod counters;
+mod findings;
+pub mod groups;
+pub mod hist;
+pub mod outages;
+pub mod routes;
+pub mod sends;
+pub mod series;
+pub mod transactions;
+mod watch;
+
+pub use counters::{CounterDoc, Scope, describe, known_counters};
+pub use findings::{End, Findings};
+pub use watch::Watch;

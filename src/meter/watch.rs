@@ -1,0 +1,677 @@
+//! The one observer of a run: resolves each note to dense numbers once and tells every check and meter what concerns it.
+//!
+//! The order in which they are told matters where one asks another: the roster knows of a death before ownership does, and a delivery is
+//! classified before its stall is closed. Notes of the data path (sends, stores, listener entries, commits) touch vectors only.
+
+use super::clock::Clock;
+use super::groups::{Change, Delivered, GroupMeter, Spread};
+use super::outages::{Outages, Stall};
+use super::routes::Routes;
+use super::sends::{Gap, Sends};
+use super::series::{PerSecond, Thin};
+use super::transactions::Transactions;
+use crate::base::ids::{GroupId, MessageId, MessageQueue, NodeId, RecordId};
+use crate::base::time::{MS, SEC, WALL_EPOCH_MS};
+use crate::check::conservation::Conservation;
+use crate::check::convergence::Convergence;
+use crate::check::delivery::{Arrival, Circumstances, Delivery, Kind};
+use crate::check::facts::{NodeKind, RunFacts};
+use crate::check::index::{Group, Index};
+use crate::check::ledger::{Ledger, Message, PRELOADED};
+use crate::check::listener::Listeners;
+use crate::check::lock_holder::LockHolder;
+use crate::check::losses;
+use crate::check::members::Members;
+use crate::check::offsets::Offsets;
+use crate::check::order::Order;
+use crate::check::ownership::Ownership;
+use crate::check::phantom::Phantom;
+use crate::check::roster::Roster;
+use crate::check::stalls::Stalls;
+use crate::check::takeover::Takeover;
+use crate::contract::note::{Note, Observer, SendEnd, SendError, Stamp, StoredAs};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A delivery stall longer than this is an outage, ns.
+pub(super) const STALL: u64 = SEC;
+
+/// When a fault struck and ended, ns, and what it met.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct FaultLog {
+    pub(super) from: Option<u64>,
+    pub(super) until: Option<u64>,
+    pub(super) touched: u64,
+}
+
+/// One entry into a listener, as its note tells it.
+#[derive(Clone, Copy)]
+struct Entry {
+    group: GroupId,
+    consumer: u16,
+    msg: MessageId,
+    rec: RecordId,
+    store_ms: i64,
+    reconsume: u16,
+}
+
+/// All checks and meters of one run. Plain data: a clone goes on independently.
+#[derive(Clone, Debug)]
+pub struct Watch {
+    pub(super) facts: Arc<RunFacts>,
+    pub(super) clock: Clock,
+    pub(super) index: Index,
+    pub(super) ledger: Ledger,
+    pub(super) roster: Roster,
+    pub(super) delivery: Delivery,
+    // Laws.
+    pub(super) phantom: Phantom,
+    pub(super) conservation: Conservation,
+    pub(super) locks: LockHolder,
+    pub(super) listeners: Listeners,
+    // Measures.
+    /// By slot of [`Delivery`].
+    orders: Vec<Order>,
+    pub(super) ownership: Ownership,
+    pub(super) takeover: Takeover,
+    pub(super) convergence: Convergence,
+    pub(super) offsets: Offsets,
+    pub(super) stalls: Stalls,
+    pub(super) members: Members,
+    pub(super) routes: Routes,
+    // Meters.
+    pub(super) sends: Vec<Sends>,
+    pub(super) groups: Vec<GroupMeter>,
+    pub(super) spread: Spread,
+    pub(super) transactions: Transactions,
+    pub(super) outages: Outages,
+    pub(super) delivery_points: Thin,
+    pub(super) send_points: Thin,
+    pub(super) per_second: PerSecond,
+    // Odds and ends.
+    pub(super) faults: Vec<FaultLog>,
+    pub(super) shutdowns: Vec<(NodeId, &'static str, u64)>,
+    pub(super) busy: BTreeMap<u16, u64>,
+    pub(super) ghosts: u64,
+    /// Truncations of the present recovery, as (queue, offset).
+    cuts: Vec<(u32, u64)>,
+    /// By broker name: when a process of it last died, ns, and whether one is awake.
+    broker_down_at: Vec<u64>,
+    broker_awake: Vec<bool>,
+    /// By group: most minus fewest queues a living member held at the end of the load.
+    pub(super) imbalance: Option<Vec<Option<u64>>>,
+}
+
+impl Watch {
+    pub fn new(facts: RunFacts) -> Self {
+        let facts = Arc::new(facts);
+        let index = Index::new(&facts);
+        let delivery = Delivery::new(&facts, &index);
+        let groups = index.groups.len();
+        let brokers = facts.names.brokers().count();
+        Watch {
+            clock: Clock::new(facts.zero, facts.load_end),
+            ledger: Ledger::new(&facts),
+            roster: Roster::new(&facts),
+            phantom: Phantom::default(),
+            conservation: Conservation::new(&facts),
+            locks: LockHolder::new(&facts),
+            listeners: Listeners::new(&facts),
+            orders: vec![Order::default(); delivery.slot_count()],
+            ownership: Ownership::new(&facts, index.feeds.len() as u32),
+            takeover: Takeover::new(facts.zero, facts.load_end),
+            convergence: Convergence::new(facts.zero, facts.load_end, groups),
+            offsets: Offsets::new(groups),
+            stalls: Stalls::new(facts.zero),
+            members: Members::new(groups),
+            routes: Routes::new(&facts),
+            sends: vec![Sends::new(brokers); facts.producers.len()],
+            groups: vec![GroupMeter::default(); groups],
+            spread: Spread::default(),
+            transactions: Transactions::default(),
+            outages: Outages::new(&facts),
+            delivery_points: Thin::default(),
+            send_points: Thin::default(),
+            per_second: PerSecond::default(),
+            faults: vec![FaultLog::default(); facts.faults.len()],
+            shutdowns: Vec::new(),
+            busy: BTreeMap::new(),
+            ghosts: 0,
+            cuts: Vec::new(),
+            broker_down_at: vec![0; brokers],
+            broker_awake: vec![false; brokers],
+            imbalance: None,
+            delivery,
+            index,
+            facts,
+        }
+    }
+
+    // ---- sends
+
+    #[inline]
+    fn began(&mut self, msg: MessageId, key: Option<u32>, due: u64, at: u64) {
+        let Some(row) = self.ledger.row(msg) else { return };
+        self.conservation.began(row, msg, at);
+        row.set(Message::BEGAN);
+        row.due = due;
+        row.late_us = (at.saturating_sub(due) / 1_000).min(u32::MAX as u64) as u32;
+        if let Some(key) = key {
+            self.ledger.set_key(msg, key);
+        }
+        if let Some(sends) = self.sends.get_mut(msg.producer() as usize) {
+            sends.began(at);
+        }
+    }
+
+    #[inline]
+    fn ended(&mut self, msg: MessageId, end: &SendEnd, attempts: u8) {
+        let at = self.clock.now;
+        let queue = if let SendEnd::Acked { queue, .. } = end { self.index.queue(*queue) } else { 0 };
+        self.conservation.ended(&self.ledger, msg, end, queue, at);
+        let producer = msg.producer() as usize;
+        if producer >= self.sends.len() {
+            return;
+        }
+        let Some(row) = self.ledger.row(msg) else { return };
+        row.set(Message::ENDED);
+        let began = row.began();
+        let sends = &mut self.sends[producer];
+        sends.retries += attempts.saturating_sub(1) as u64;
+        let class = match *end {
+            SendEnd::Acked { status, queue, .. } => {
+                row.ack(status);
+                for gap in sends.acked(status, queue.broker, began, &self.clock).into_iter().flatten() {
+                    self.outages.sends(producer, gap, false);
+                }
+                0
+            }
+            SendEnd::Unknown { error, broker } => {
+                row.set(if error == SendError::ProcessDied { Message::UNHEARD } else { Message::UNKNOWN });
+                sends.failed(error, broker, true, began, &self.clock);
+                1
+            }
+            SendEnd::Failed { error, broker } => {
+                row.set(if error == SendError::ProcessDied { Message::UNHEARD } else { Message::FAILED });
+                sends.failed(error, broker, false, began, &self.clock);
+                2
+            }
+        };
+        self.send_points.push(began, at - began.min(at), class);
+    }
+
+    // ---- brokers
+
+    #[inline]
+    fn stored(&mut self, rec: RecordId, msg: MessageId, store_ms: i64, stored_as: StoredAs) {
+        let number = self.index.queue(rec.queue);
+        let queue = &mut self.index.queues[number as usize];
+        if rec.log < queue.log || (rec.log == queue.log && rec.offset < queue.top) {
+            // A slave's copy of a record that is known.
+            return;
+        }
+        (queue.log, queue.top) = (rec.log, rec.offset + 1);
+        if stored_as == StoredAs::Plain {
+            self.ledger.place(msg, number, rec.offset);
+        }
+        if let Some(row) = self.ledger.row(msg) {
+            row.set(Message::STORED);
+            if msg.producer() >= PRELOADED {
+                row.due = true_ns(store_ms).max(0) as u64;
+            }
+        }
+        let at = self.clock.now;
+        for &(group, feed) in &self.index.queues[number as usize].readers {
+            // Below the committed offset (which recovery does not bring back) nobody will look for it.
+            if self.index.feeds[feed as usize].counted && rec.offset >= self.offsets.offset(feed) {
+                self.groups[group.0 as usize].backlog_by(1);
+                self.stalls.stored(feed, at);
+            }
+        }
+    }
+
+    #[inline]
+    fn offset_set(&mut self, group: GroupId, mq: MessageQueue, offset: u64, assigned: bool) -> bool {
+        let at = self.clock.now;
+        let feed = self.index.feed(group, mq);
+        let (down_at, ownership) = (&self.broker_down_at, &self.ownership);
+        let context = || (down_at[mq.broker.0 as usize], ownership.holders(feed) > 1);
+        let step = match assigned {
+            true => self.offsets.assigned(feed, group.0 as usize, offset, at, context),
+            false => self.offsets.committed(feed, group.0 as usize, offset, at, context),
+        };
+        if self.index.feeds[feed as usize].counted {
+            let top = self.index.queue_of(feed).top;
+            self.groups[group.0 as usize].backlog_by(step.from.min(top) as i64 - step.to.min(top) as i64);
+            self.stalls.committed(feed, offset, top, at);
+        }
+        step.to < step.from
+    }
+
+    fn truncated(&mut self, mq: MessageQueue, log: u16, from: u64) {
+        let number = self.index.queue(mq);
+        let queue = &mut self.index.queues[number as usize];
+        if queue.log != log || from >= queue.top {
+            return;
+        }
+        let top = std::mem::replace(&mut queue.top, from);
+        for &(group, feed) in &self.index.queues[number as usize].readers {
+            if self.index.feeds[feed as usize].counted {
+                let committed = self.offsets.offset(feed);
+                self.groups[group.0 as usize].backlog_by(from.max(committed.min(top)) as i64 - top as i64);
+                self.stalls.truncated(feed, from);
+            }
+            self.delivery.truncated(feed, from);
+            for slot in self.delivery.slots(&self.index, group.0 as usize) {
+                self.orders[slot as usize].truncated(feed, from);
+            }
+        }
+        self.cuts.push((number, from));
+    }
+
+    /// The recovery is over: mark what it discarded. One pass over the messages serves all its queues.
+    #[cold]
+    pub(super) fn discard(&mut self) {
+        let cuts = std::mem::take(&mut self.cuts);
+        self.ghosts += losses::discard(&mut self.ledger, &self.delivery, &cuts);
+    }
+
+    // ---- listeners
+
+    #[inline]
+    fn entered(&mut self, stamp: Stamp, entry: Entry) {
+        let Entry { group, consumer, msg, rec, store_ms, reconsume } = entry;
+        let at = stamp.at;
+        self.phantom.entered(&self.ledger, msg, at, self.clock.zero);
+        let Some(member) = self.index.listener(stamp.node, group, consumer) else { return };
+        let Some(table) = self.ledger.table(msg) else { return };
+        let feed = self.index.feed(group, rec.queue);
+        let place = self.index.feeds[feed as usize];
+        let Group { broadcasting, orderly, .. } = *self.index.group(group);
+        let (ownership, offsets) = (&self.ownership, &self.offsets);
+        let circumstances = || Circumstances {
+            overlap: !broadcasting && (ownership.holders(feed) > 1 || !ownership.holds(feed, member)),
+            rolled_at: offsets.rolled_at(feed),
+            retry: !place.plain,
+        };
+        let arrival = Arrival { table, member, feed, msg, rec, at, broadcasting };
+        let kind = self.delivery.entered(arrival, circumstances);
+        let first = kind == Kind::First;
+        let store_age_ms = at as i64 / MS as i64 - (store_ms - WALL_EPOCH_MS);
+        let delivered = self.latency(msg, store_ms, at, reconsume);
+        let meter = &mut self.groups[group.0 as usize];
+        meter.delivered(delivered, kind, at);
+        let slot = self.delivery.slot(member);
+        if let Some(key) = self.ledger.key(msg) {
+            let asked = matches!(kind, Kind::Asked { .. });
+            let order = self.orders[slot].entered(msg, key, member, stamp.event, first, asked);
+            meter.inversions_per_key += order.inverted as u64;
+            meter.reordered += order.reordered as u64;
+        }
+        if first && place.plain {
+            meter.inversions_per_queue[0] += self.orders[slot].queue(feed, rec.offset) as u64;
+        }
+        if orderly && !broadcasting {
+            let (index, names) = (&self.index, &self.facts.names);
+            let name = || format!("{} of {}", index.feed_name(feed), names.group_name(group));
+            meter.inversions_per_queue[1] += self.listeners.entered(feed, member, consumer, stamp.event, at, name) as u64;
+        }
+        self.spread.delivered(member, feed, first && place.plain, store_age_ms, &self.clock);
+        self.delivery_points.push(at, delivered.from_due, !first as u8);
+        if first {
+            self.per_second.record(delivered.from_due);
+        }
+        if place.counted {
+            let top = self.index.queue_of(feed).top;
+            if let Some(since) = self.stalls.delivered(feed, rec.offset, top, at)
+                && at - since > STALL
+            {
+                let stall = Stall { feed, from: since, ended: Some((at, member)) };
+                self.outages.delivery(&self.index, &self.roster, stall);
+            }
+        }
+    }
+
+    #[inline]
+    fn latency(&self, msg: MessageId, store_ms: i64, at: u64, reconsume: u16) -> Delivered {
+        if msg.producer() >= PRELOADED {
+            let age = (at as i64 - true_ns(store_ms)).max(0) as u64;
+            return Delivered { from_due: age, from_birth: age, reconsume, delay_level: 0 };
+        }
+        let (due, began) = self.ledger.get(msg).map_or((at, at), |row| (row.due, row.began()));
+        let delay_level = self.facts.producers[msg.producer() as usize].delay_level;
+        Delivered { from_due: at.saturating_sub(due), from_birth: at.saturating_sub(began), reconsume, delay_level }
+    }
+
+    #[inline]
+    fn left(&mut self, stamp: Stamp, group: GroupId, consumer: u16, msg: MessageId, rec: RecordId, ok: bool) {
+        let Some(member) = self.index.listener(stamp.node, group, consumer) else { return };
+        let Some(table) = self.ledger.table(msg) else { return };
+        self.delivery.left(table, member, msg, ok);
+        if self.ledger.key(msg).is_some() {
+            self.orders[self.delivery.slot(member)].left(msg, member);
+        }
+        let place = self.index.group(group);
+        if place.orderly && !place.broadcasting {
+            let feed = self.index.feed(group, rec.queue);
+            self.listeners.left(feed, member, consumer);
+        }
+    }
+
+    // ---- ownership
+
+    /// A note of a member about one of its queues: `None` for unknown members and broadcasting groups, whose members own everything.
+    fn held(&mut self, node: NodeId, group: GroupId, mq: MessageQueue) -> Option<(u32, u16)> {
+        let member = self.index.member(node, group)?;
+        let feed = self.index.feed(group, mq);
+        self.index.group(group).clustering().then_some((feed, member))
+    }
+
+    fn assigned(&mut self, node: NodeId, group: GroupId, mq: MessageQueue, offset: i64, orderly: bool) {
+        let at = self.clock.now;
+        let feed = self.index.feed(group, mq);
+        let start = u64::try_from(offset).ok();
+        let down_at = self.broker_down_at[mq.broker.0 as usize];
+        let Some((feed, member)) = self.held(node, group, mq) else {
+            self.delivery.assigned(feed, group.0 as usize, start, at, down_at, false);
+            return;
+        };
+        let rolled = start.is_some_and(|offset| self.offset_set(group, mq, offset, true));
+        self.delivery.assigned(feed, group.0 as usize, start, at, down_at, rolled);
+        self.ownership.assigned(feed, member, orderly, at);
+        self.outages.enablers.assigned(feed, member, at);
+        if !orderly {
+            self.takeover.gained(feed, member, at);
+        }
+        self.recheck(feed);
+    }
+
+    fn locked(&mut self, node: NodeId, group: GroupId, mq: MessageQueue, locked: bool) {
+        let at = self.clock.now;
+        let Some((feed, member)) = self.held(node, group, mq) else { return };
+        self.ownership.locked(feed, member, locked, at);
+        if locked && self.ownership.holds(feed, member) {
+            self.takeover.gained(feed, member, at);
+            self.outages.enablers.locked(feed, member, at);
+        }
+    }
+
+    /// Whether this feed adds up, after anything about its holders or its broker changed.
+    fn recheck(&mut self, feed: u32) {
+        let place = self.index.feeds[feed as usize];
+        if place.counted {
+            let awake = self.broker_awake[self.index.queue_of(feed).mq.broker.0 as usize];
+            let holders = self.ownership.awake_holders(feed);
+            self.convergence.set(feed, place.group.0 as usize, holders > 1 || (holders == 0 && awake), self.clock.now);
+        }
+    }
+
+    // ---- truth
+
+    #[cold]
+    fn life(&mut self, stamp: Stamp, note: &Note) {
+        let changed = self.roster.note(stamp, note, &self.index);
+        let at = stamp.at;
+        for group in changed {
+            self.convergence.changed(group.0 as usize, at);
+        }
+        let dead = matches!(note, Note::Killed | Note::HostLost | Note::Exited);
+        let silent = dead || matches!(note, Note::Frozen);
+        let back = matches!(note, Note::Up | Note::Thawed);
+        if silent {
+            self.routes.silenced(stamp.node, dead, &self.roster, at);
+        }
+        match self.facts.nodes[stamp.node.0 as usize].kind {
+            NodeKind::Broker { .. } if silent || back => self.broker_life(stamp.node, dead, back, matches!(note, Note::Thawed)),
+            NodeKind::Client if silent || back => self.member_life(stamp.node, dead, silent, matches!(note, Note::Thawed)),
+            _ => {}
+        }
+    }
+
+    fn broker_life(&mut self, node: NodeId, dead: bool, back: bool, thawed: bool) {
+        let at = self.clock.now;
+        let NodeKind::Broker { broker, .. } = self.facts.nodes[node.0 as usize].kind else { return };
+        if dead || (back && !thawed) {
+            self.locks.life_changed(node);
+        }
+        if dead {
+            self.broker_down_at[broker.0 as usize] = at;
+        }
+        if back {
+            self.routes.back(node);
+            self.outages.enablers.back(broker, node, thawed, at);
+        }
+        let same_name = |kind: NodeKind| matches!(kind, NodeKind::Broker { broker: b, .. } if b == broker);
+        let facts = self.facts.clone();
+        let awake = facts.nodes.iter().enumerate().any(|(n, f)| same_name(f.kind) && self.roster.life(NodeId(n as u16)).awake());
+        self.broker_awake[broker.0 as usize] = awake;
+        for group in 0..self.index.groups.len() {
+            if self.index.groups[group].clustering() {
+                self.convergence.changed(group, at);
+            }
+        }
+        for feed in 0..self.index.feeds.len() as u32 {
+            if self.index.queue_of(feed).mq.broker == broker && self.index.feeds[feed as usize].counted {
+                self.ownership.broker_down(feed, !awake, at);
+                self.recheck(feed);
+            }
+        }
+    }
+
+    fn member_life(&mut self, node: NodeId, dead: bool, silent: bool, thawed: bool) {
+        let at = self.clock.now;
+        for (group, member) in self.index.members_at(node) {
+            self.convergence.changed(group.0 as usize, at);
+            if dead {
+                self.listeners.died(member);
+                let slot = self.delivery.slot(member);
+                self.orders[slot].died(member);
+            }
+            if thawed {
+                self.takeover.thawed(member, at);
+            }
+            for i in 0..self.index.group(group).feeds.len() {
+                let feed = self.index.group(group).feeds[i];
+                let held =
+                    if dead { self.ownership.died(feed, member, at) } else { self.ownership.frozen(feed, member, silent, at) };
+                if held && dead {
+                    self.delivery.holder_died(feed);
+                }
+                if held && silent && self.index.feeds[feed as usize].counted {
+                    self.takeover.lost(feed, member, !dead, at);
+                }
+                if held {
+                    self.recheck(feed);
+                }
+            }
+        }
+    }
+
+    fn fault(&mut self, index: u16, on: bool, touched: u64) {
+        let index = index as usize;
+        if index >= self.faults.len() {
+            self.faults.resize(index + 1, FaultLog::default());
+        }
+        let fault = &mut self.faults[index];
+        fault.touched = fault.touched.max(touched);
+        if on {
+            fault.from.get_or_insert(self.clock.now);
+            fault.until = None;
+        } else {
+            fault.until = Some(self.clock.now);
+        }
+    }
+
+    /// A second is over.
+    #[cold]
+    pub(super) fn turn(&mut self, ended: u64) {
+        self.per_second.turn(ended, &self.clock);
+        let second = self.clock.seconds(ended);
+        for (group, meter) in self.groups.iter_mut().enumerate() {
+            if self.index.groups[group].clustering() {
+                meter.levels.sample(second, meter.backlog.max(0) as u64);
+            }
+        }
+        if self.imbalance.is_none() && self.clock.now >= self.clock.load_end {
+            self.imbalance = Some(self.balance());
+        }
+    }
+
+    /// Most minus fewest queues of a living member, by group.
+    pub(super) fn balance(&self) -> Vec<Option<u64>> {
+        let mut held = vec![0u64; self.facts.consumers.len()];
+        for feed in 0..self.index.feeds.len() as u32 {
+            if self.index.feeds[feed as usize].counted {
+                self.ownership.members(feed).for_each(|m| held[m as usize] += 1);
+            }
+        }
+        let of = |group: &Group| {
+            let living: Vec<u64> = group.members.iter().filter(|m| self.roster.running(**m)).map(|m| held[*m as usize]).collect();
+            let (most, fewest) = (living.iter().max()?, living.iter().min()?);
+            group.clustering().then(|| most - fewest)
+        };
+        self.index.groups.iter().map(of).collect()
+    }
+
+    /// Stretches without success that last to the end.
+    pub(super) fn open_outages(&mut self, end: u64) {
+        for producer in 0..self.sends.len() {
+            let gaps: Vec<Gap> = self.sends[producer].open_gaps(end.min(self.facts.load_end));
+            gaps.into_iter().for_each(|gap| self.outages.sends(producer, gap, true));
+        }
+        for feed in 0..self.index.feeds.len() as u32 {
+            if let Some(since) = self.stalls.open(feed).filter(|since| end.saturating_sub(*since) > STALL) {
+                self.outages.delivery(&self.index, &self.roster, Stall { feed, from: since, ended: None });
+            }
+        }
+    }
+}
+
+/// A broker's store time as ns from the beginning of the run, as far as its clock is right; negative for what was stored before.
+fn true_ns(store_ms: i64) -> i64 {
+    (store_ms - WALL_EPOCH_MS) * MS as i64
+}
+
+impl Observer for Watch {
+    fn note(&mut self, stamp: Stamp, note: &Note) {
+        if let Some(ended) = self.clock.advance(stamp.at) {
+            self.turn(ended);
+        }
+        if !self.cuts.is_empty() && !matches!(note, Note::Truncated { .. }) {
+            self.discard();
+        }
+        let (at, node) = (stamp.at, stamp.node);
+        match note {
+            // The data path.
+            Note::SendBegan { msg, key, due, .. } => self.began(*msg, *key, *due, at),
+            Note::SendEnded { msg, end, attempts } => self.ended(*msg, end, *attempts),
+            Note::Stored { rec, msg, store_ms, stored_as, .. } => self.stored(*rec, *msg, *store_ms, *stored_as),
+            Note::ListenerEntered { group, consumer, msg, rec, store_ms, reconsume } => {
+                let entry = Entry {
+                    group: *group,
+                    consumer: *consumer,
+                    msg: *msg,
+                    rec: *rec,
+                    store_ms: *store_ms,
+                    reconsume: *reconsume,
+                };
+                self.entered(stamp, entry);
+            }
+            Note::ListenerLeft { group, consumer, msg, rec, ok } => self.left(stamp, *group, *consumer, *msg, *rec, *ok),
+            Note::Committed { group, queue, offset, .. } => {
+                self.offset_set(*group, *queue, *offset, false);
+            }
+            // Attempts are counted when the call ends; pulls, flushes and requests that failed are told by their consequences.
+            Note::Attempted { .. }
+            | Note::Pulled { .. }
+            | Note::Flushed { .. }
+            | Note::RpcFailed { .. }
+            | Note::NameserverChosen { .. } => {}
+            // An assignment names the offset it begins at; a correction shows as skipped or repeated messages.
+            Note::OffsetCorrected { .. } | Note::OffsetInitialised { .. } => {}
+
+            Note::BrokerAvoided { broker, ms } => {
+                self.routes.avoided(node, *broker, *ms, at);
+                self.outages.enablers.avoided(node, *broker, *ms, at);
+            }
+            Note::SentBack { group, msg, dead, .. } => {
+                let meter = &mut self.groups[group.0 as usize];
+                *(if *dead { &mut meter.dead } else { &mut meter.sent_back }) += 1;
+                self.delivery.sent_back(group.0 as usize, *msg, *dead);
+            }
+            Note::GivenUp { group, .. } => self.groups[group.0 as usize].given_up += 1,
+            Note::Truncated { queue, log, from } => self.truncated(*queue, *log, *from),
+            Note::Busy { code } => *self.busy.entry(*code).or_default() += 1,
+            Note::TransactionChecked { msg } => self.transactions.checked(&self.ledger, *msg, &self.clock),
+            Note::NotOffered { msg } => {
+                if let Some(row) = self.ledger.row(*msg) {
+                    row.set(Message::NOT_OFFERED);
+                }
+                if let Some(sends) = self.sends.get_mut(msg.producer() as usize) {
+                    sends.not_offered += 1;
+                }
+            }
+
+            Note::MemberRegistered { group, members, .. } => self.members.registered(&self.roster, *group, *members, at),
+            Note::MemberForgotten { group, client, members, why } => {
+                self.members.registered(&self.roster, *group, *members, at);
+                self.outages.enablers.member_forgotten(*group, client, *why, at);
+            }
+            Note::LockGranted { group, queue, client } => {
+                let feed = self.index.feed(*group, *queue);
+                let (index, names) = (&self.index, &self.facts.names);
+                self.locks
+                    .granted(node, feed, client, at, || format!("{} to {}", index.feed_name(feed), names.group_name(*group)));
+            }
+            Note::LockReleased { group, queue, client } => {
+                let feed = self.index.feed(*group, *queue);
+                self.locks.released(node, feed, client);
+            }
+
+            Note::BrokerRegistered { broker, id } => self.routes.registered(node, *broker, *id),
+            Note::BrokerForgotten { broker, id, why } => {
+                self.routes.forgotten(node, *broker, *id, at);
+                self.outages.enablers.broker_forgotten(node, *broker, *why, at);
+            }
+            Note::PublishRouteBelieved { topic, brokers, .. } => {
+                self.routes.believed(node, *topic, brokers, at);
+                self.outages.enablers.route(node, at);
+            }
+
+            Note::Allocated { group, topic, members, queues, owned } => {
+                if let Some(member) = self.index.member(node, *group)
+                    && self.index.group(*group).clustering()
+                    && self.facts.names.retry_group(*topic).is_none()
+                {
+                    self.members.acted_upon(&self.roster, *group, *members);
+                    let change = Change { at, member, members: *members, queues: *queues, owned: owned.clone() };
+                    self.groups[group.0 as usize].allocations.push(change);
+                }
+            }
+            Note::Assigned { group, queue, offset, orderly } => self.assigned(node, *group, *queue, *offset, *orderly),
+            Note::Revoked { group, queue, .. } => {
+                if let Some((feed, member)) = self.held(node, *group, *queue) {
+                    self.ownership.revoked(feed, member, at);
+                    self.recheck(feed);
+                }
+            }
+            Note::Locked { group, queue } => self.locked(node, *group, *queue, true),
+            Note::Unlocked { group, queue } => self.locked(node, *group, *queue, false),
+
+            Note::ClientStarted { .. } => self.life(stamp, note),
+            Note::ShutdownBegan { .. } => {
+                self.shutdowns.push((node, "closing", at));
+                for (group, _) in self.index.members_at(node) {
+                    self.convergence.changed(group.0 as usize, at);
+                }
+            }
+            Note::ShutdownEnded { .. } => {
+                self.shutdowns.push((node, "closed", at));
+                self.life(stamp, note);
+            }
+            Note::Up | Note::Killed | Note::HostLost | Note::Exited | Note::Frozen | Note::Thawed => self.life(stamp, note),
+            Note::ClockStepped { ms } => self.locks.clock_stepped(node, *ms),
+            Note::Fault { index, on, touched } => self.fault(*index, *on, *touched),
+        }
+    }
+}
