@@ -5,7 +5,9 @@
 use crate::base::ids::{Addr, BrokerName, Entity, GroupId, NodeId, TopicId};
 use crate::base::names::Names;
 use crate::base::quantile::Quantiles;
-use crate::contract::{TxState, WorkClass};
+pub use crate::contract::TxState;
+use crate::contract::WorkClass;
+pub use crate::rocketmq::client::consumer::allocate::AllocateMessageQueueStrategy;
 use crate::rocketmq::settings::{BrokerSettings, ConsumerSettings, InstanceSettings, NameserverSettings, ProducerSettings, Rules, Version};
 use std::sync::Arc;
 
@@ -146,8 +148,12 @@ pub struct ClientSpec {
 /// A producer or consumer of a client process.
 #[derive(Clone, Debug)]
 pub struct MemberSpec {
+    /// "pg-0", "c1": what reports call it. The node's own name unless several members share the process.
+    pub name: String,
+    /// The name, hashed: the draws of a member hang on it, wherever it lives.
+    pub entity: Entity,
     pub instance: InstanceSettings,
-    /// Started with the process, or by an operation later.
+    /// Started with the process, or by an operation later. A process with no started member does not start by itself.
     pub started: bool,
     pub role: MemberRole,
 }
@@ -244,7 +250,7 @@ pub struct ConsumerSpec {
     /// Brokers with a machine room, for the machine-room strategies: `room@name`.
     pub consumer_idcs: Vec<String>,
     /// A strategy from outside, by registry name; `None` uses `settings.allocate_message_queue_strategy`.
-    pub custom_strategy: Option<Arc<dyn crate::rocketmq::client::consumer::allocate::AllocateMessageQueueStrategy>>,
+    pub custom_strategy: Option<Arc<dyn AllocateMessageQueueStrategy>>,
 }
 
 /// What a listener answers.
@@ -348,14 +354,16 @@ pub enum FaultKind {
     LoseHost { hosts: Vec<u16> },
     /// SIGSTOP; ends with SIGCONT.
     Freeze { nodes: Vec<NodeId> },
-    /// SIGTERM; ends with a start.
-    Shutdown { nodes: Vec<NodeId> },
+    /// SIGTERM; ends with a start. `members` are single producers and consumers (by number in the process) of processes that
+    /// hold others too: `shutdown()` is called on them and the process goes on.
+    Shutdown { nodes: Vec<NodeId>, members: Vec<(NodeId, u16)> },
     /// SIGTERM (or a start, when it is down), and a start `down` later.
     Restart { nodes: Vec<NodeId>, down: u64 },
     /// The nodes one after the other, `gap` apart, each down for `down`.
     RollingRestart { nodes: Vec<NodeId>, down: u64, gap: u64 },
-    /// Starts processes that were declared but not started.
-    Start { nodes: Vec<NodeId> },
+    /// Starts what was declared but not started: the process if it does not run, and with it every member that was not started; or
+    /// single `members` of processes that hold others too.
+    Start { nodes: Vec<NodeId>, members: Vec<(NodeId, u16)> },
     /// No packet passes from any of these hosts to any of those (and back, when `both`).
     Cut { from: Vec<u16>, to: Vec<u16>, both: bool },
     /// Packets take longer.
@@ -368,7 +376,8 @@ pub enum FaultKind {
     ClockDrift { nodes: Vec<NodeId>, ppm: i64 },
     /// Open connections between the two sides are reset.
     Reset { a: Vec<NodeId>, b: Vec<NodeId> },
-    /// Requests with this code from one side to the other meet an accident.
+    /// Requests with this code from one side to the other meet an accident: the first so many of them (`u64::MAX`: all), and of those
+    /// this share.
     Intercept { from: Vec<NodeId>, to: Vec<NodeId>, code: u16, first: u64, percent: u8, action: InterceptAction },
     /// A role stands still between two named steps.
     Hold { nodes: Vec<NodeId>, step: HoldStep, pause: u64 },
