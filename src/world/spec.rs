@@ -102,6 +102,9 @@ pub struct Services {
     /// How late a thread goes on after a thaw, and the cost of each buffered frame.
     pub thaw: Quantiles,
     pub thaw_frame: Quantiles,
+    /// How late a timed wait ends: timer slack, scheduling, pauses of the runtime. It decides whether a send that timed out after
+    /// exactly its budget still counts as within it.
+    pub wakeup: Quantiles,
 }
 
 impl Services {
