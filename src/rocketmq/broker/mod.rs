@@ -607,6 +607,9 @@ impl Role for Broker {
         while let Some((nominal, tick)) = self.timers.due(now.mono) {
             self.tick(cx, tick, nominal);
         }
+        if self.schedule.next_due().is_some_and(|d| d.in_ns(now) == 0) {
+            self.plan_delayed(cx);
+        }
         if !self.put_lock.is_empty() {
             self.drain_put_lock(cx);
         }
