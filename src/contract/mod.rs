@@ -21,9 +21,9 @@
 
 pub mod note;
 
-pub use crate::base::time::Now;
 use crate::base::draw::{Draws, Luck};
 use crate::base::ids::{Addr, Entity, MessageId, TopicId};
+pub use crate::base::time::Now;
 
 /// A connection as one process names it. Outgoing ones are numbered by the role, accepted ones (high bit set) by the driver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -160,6 +160,11 @@ pub enum Admin {
     UpdateTopic { topic: TopicId, read: u32, write: u32, perm: u8 },
     /// `wipeWritePerm` at a nameserver, or the broker's own permission.
     WipeWritePerm { broker: crate::base::ids::BrokerName },
+    /// `addWritePerm`: the opposite.
+    AddWritePerm { broker: crate::base::ids::BrokerName },
+    /// The broker stands still for so long, ns, each time between "nothing found" and parking a pull; 0 ends it. No operator can do
+    /// this: it writes down a race of threads.
+    HoldPullSuspend { pause: u64 },
 }
 
 /// Everything that can happen to a role.
@@ -306,7 +311,13 @@ pub trait Role {
     /// Payload buffers.
     type Pool;
 
-    fn handle(&mut self, now: Now, input: Input<Self::Wire>, env: &mut Env<'_, Self::Disk, Self::Pool>, out: &mut Out<Self::Wire>);
+    fn handle(
+        &mut self,
+        now: Now,
+        input: Input<Self::Wire>,
+        env: &mut Env<'_, Self::Disk, Self::Pool>,
+        out: &mut Out<Self::Wire>,
+    );
 
     /// The next moment at which the role wants [`Input::Wake`], seen from `now`.
     fn next_deadline(&mut self, now: Now) -> Option<Deadline>;

@@ -206,7 +206,8 @@ fn overlay(fields: &mut Fields<'_>, base: &Services, keys: [&Key; 10]) -> Servic
 
 fn node_overlay(mut fields: Fields<'_>, base: &Services) -> (Services, Node) {
     use keys::services::*;
-    let services = overlay(&mut fields, base, [&SEND, &PULL, &MANAGE, &ROUTE, &CHANNEL_EVENT, &FSYNC, &BOOT, &THAW, &THAW_FRAME, &WAKEUP]);
+    let services =
+        overlay(&mut fields, base, [&SEND, &PULL, &MANAGE, &ROUTE, &CHANNEL_EVENT, &FSYNC, &BOOT, &THAW, &THAW_FRAME, &WAKEUP]);
     (services, fields.finish())
 }
 
@@ -227,7 +228,8 @@ pub(super) fn all_services(mut fields: Fields<'_>) -> (AllServices, Node) {
         wakeup: none(),
     };
     let own_boot = fields.given(&BOOT).is_some();
-    let base = overlay(&mut fields, &empty, [&SEND, &PULL, &MANAGE, &ROUTE, &CHANNEL_EVENT, &FSYNC, &BOOT, &THAW, &THAW_FRAME, &WAKEUP]);
+    let base =
+        overlay(&mut fields, &empty, [&SEND, &PULL, &MANAGE, &ROUTE, &CHANNEL_EVENT, &FSYNC, &BOOT, &THAW, &THAW_FRAME, &WAKEUP]);
     let mut kind = |key: &Key, boot: &str| {
         let mut base = base.clone();
         if !own_boot && let Ok(node) = tree::parse(boot) {

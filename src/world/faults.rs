@@ -3,7 +3,7 @@
 //! A fault that met nothing (no running process, no open connection, no frame) is reported as such: an expectation that rests on it is then
 //! unknown, not passed.
 
-use super::spec::{FaultKind, InterceptAction, NodeKind, Spec};
+use super::spec::{FaultKind, HoldStep, InterceptAction, NodeKind, Spec};
 use super::{Event, Held, Item, Kind, State, World};
 use crate::base::draw::Draws;
 use crate::base::ids::{Entity, NodeId};
@@ -91,7 +91,9 @@ impl<O: Observer> World<O> {
             FaultKind::Reset { a, .. } => a.first().copied(),
             FaultKind::Intercept { from, .. } => from.first().copied(),
             FaultKind::UpdateTopic { brokers, .. } => brokers.first().copied(),
-            FaultKind::LoseHost { .. } | FaultKind::Cut { .. } | FaultKind::SlowLink { .. } | FaultKind::WipeWritePerm { .. } => None,
+            FaultKind::LoseHost { .. } | FaultKind::Cut { .. } | FaultKind::SlowLink { .. } | FaultKind::WipeWritePerm { .. } => {
+                None
+            }
         };
         first.unwrap_or(NodeId(spec.nodes.len().saturating_sub(1) as u16))
     }
@@ -218,7 +220,12 @@ impl<O: Observer> World<O> {
                 });
                 0
             }
-            FaultKind::Hold { .. } => 0,
+            FaultKind::Hold { nodes, step: HoldStep::PullSuspend, pause } => {
+                for node in nodes {
+                    self.dispatch(*node, Input::Admin(Admin::HoldPullSuspend { pause: *pause }));
+                }
+                nodes.len() as u64
+            }
             FaultKind::UpdateTopic { brokers, topic, read, write, perm } => {
                 for node in brokers {
                     let Some(now) = self.disks[node.0 as usize].broker.topics.get(topic).copied() else { continue };
@@ -290,6 +297,19 @@ impl<O: Observer> World<O> {
                     self.truth(*node, Note::ClockStepped { ms: -by_ms });
                     self.processes[node.0 as usize].disarm();
                     self.arm(*node);
+                }
+                0
+            }
+            FaultKind::Hold { nodes, .. } => {
+                for node in nodes {
+                    self.dispatch(*node, Input::Admin(Admin::HoldPullSuspend { pause: 0 }));
+                }
+                0
+            }
+            FaultKind::WipeWritePerm { broker } => {
+                let nameservers: Vec<NodeId> = self.spec.nameservers().collect();
+                for node in &nameservers {
+                    self.dispatch(*node, Input::Admin(Admin::AddWritePerm { broker: *broker }));
                 }
                 0
             }
@@ -370,7 +390,8 @@ impl<O: Observer> World<O> {
         for id in 0..self.connections.len() as u32 {
             let ends = self.connections[id as usize].ends;
             let between = |x: NodeId, y: NodeId| (a.contains(&x) && b.contains(&y)) || (b.contains(&x) && a.contains(&y));
-            if !between(ends[0].node, ends[1].node) || !ends.iter().all(|e| e.open) || !self.connections[id as usize].established {
+            if !between(ends[0].node, ends[1].node) || !ends.iter().all(|e| e.open) || !self.connections[id as usize].established
+            {
                 continue;
             }
             met += 1;

@@ -12,7 +12,7 @@ use crate::rocketmq::filter::string_hash;
 
 /// The progress of one producer's load.
 #[derive(Clone, Debug)]
-pub struct Load {
+pub(super) struct Load {
     entity: Entity,
     index: u16,
     topic: crate::base::ids::TopicId,
@@ -29,7 +29,7 @@ pub struct Load {
 }
 
 impl Load {
-    pub fn new(entity: Entity, producer: &ProducerSpec) -> Self {
+    pub(super) fn new(entity: Entity, producer: &ProducerSpec) -> Self {
         Load {
             entity,
             index: producer.index,
@@ -46,7 +46,7 @@ impl Load {
     }
 
     /// Due time of the next message, ns of the run; `None` when the load is over. `zero` is the scenario's time 0.
-    pub fn next(&mut self, draws: Draws, zero: u64) -> Option<u64> {
+    pub(super) fn next(&mut self, draws: Draws, zero: u64) -> Option<u64> {
         loop {
             let phase = self.spec.phases.get(self.phase)?;
             let gap = (1_000 * SEC as u128 * phase.burst.max(1) as u128 / phase.per_1000s.max(1) as u128) as u64;
@@ -65,7 +65,7 @@ impl Load {
     }
 
     /// Takes the message that is due and moves on.
-    pub fn take(&mut self, draws: Draws, due_mono: u64) -> Offered {
+    pub(super) fn take(&mut self, draws: Draws, due_mono: u64) -> Offered {
         let n = self.n;
         self.n += 1;
         self.burst_left = self.burst_left.saturating_sub(1);
@@ -114,7 +114,7 @@ fn exponential(mean: u64, word: u32) -> u64 {
     let x4 = (x3 * x) >> 32;
     let within = x / 2 + x2 / 8 + x3 / 24 + x4 / 64;
     let ln2 = 2_977_044_472u128;
-    ((k as u128 * ln2 + within) * mean as u128 >> 32) as u64
+    (((k as u128 * ln2 + within) * mean as u128) >> 32) as u64
 }
 
 #[cfg(test)]

@@ -8,9 +8,9 @@ mod faults;
 mod load;
 mod net;
 pub mod spec;
-pub mod unbuilt;
 #[cfg(test)]
 pub(crate) mod tests;
+pub mod unbuilt;
 
 use self::clock::NodeClock;
 use self::load::Load;
@@ -271,7 +271,8 @@ impl<O: Observer> World<O> {
                             feeds.push(Feed { node: NodeId(i as u16), member: m as u16, load: Load::new(entity, p), due: 0 });
                         }
                         MemberRole::Consumer(c) => {
-                            let listener = Listener { member: m as u16, service: c.service_time.clone(), script: c.script.clone() };
+                            let listener =
+                                Listener { member: m as u16, service: c.service_time.clone(), script: c.script.clone() };
                             consumers.push(listener);
                         }
                     }
@@ -593,8 +594,13 @@ impl<O: Observer> World<O> {
             return;
         }
         let now = process.clock.now(self.now);
-        let mut env =
-            Env { disk: &mut self.disks[n], pool: &mut self.pool, draws: self.draws, entity: process.entity, life: process.life as u32 };
+        let mut env = Env {
+            disk: &mut self.disks[n],
+            pool: &mut self.pool,
+            draws: self.draws,
+            entity: process.entity,
+            life: process.life as u32,
+        };
         let mut out = std::mem::take(&mut self.out);
         role.handle(now, input, &mut env, &mut out);
         self.drain(node, &mut out);
@@ -698,8 +704,13 @@ impl<O: Observer> World<O> {
         process.backlog = 0;
         self.calls[n].clear();
         self.nobody_heard(node, role);
-        let conns: Vec<ConnId> =
-            self.processes[n].outgoing.drain(..).collect::<Vec<_>>().into_iter().chain(self.processes[n].accepted.drain(..)).collect();
+        let conns: Vec<ConnId> = self.processes[n]
+            .outgoing
+            .drain(..)
+            .collect::<Vec<_>>()
+            .into_iter()
+            .chain(self.processes[n].accepted.drain(..))
+            .collect();
         self.processes[n].free_accepted.clear();
         for id in conns {
             let Some(side) = self.side_of(id, node) else { continue };
@@ -945,8 +956,13 @@ impl<O: Observer> World<O> {
         let life = self.processes[node.0 as usize].life as u32;
         let caller = End { node, life, conn, open: true };
         let callee = End { node: server, life: 0, conn: Conn(0), open: false };
-        let connection =
-            Connection { ends: [caller, callee], directions: [Direction::default(), Direction::default()], established: false, syns: 0, port };
+        let connection = Connection {
+            ends: [caller, callee],
+            directions: [Direction::default(), Direction::default()],
+            established: false,
+            syns: 0,
+            port,
+        };
         let id = match self.free_connections.pop() {
             Some(id) => {
                 self.connections[id as usize] = connection;
@@ -977,7 +993,7 @@ impl<O: Observer> World<O> {
             self.schedule_at(again, Class::Network, caller.node, Kind::Retransmit, id, 2);
             return;
         }
-        let delay = self.links.delay(from, to, word, 40);
+        let (delay, _) = self.links.delay(from, to, word, 40);
         self.schedule_at(self.now + delay, Class::Network, caller.node, Kind::Syn, id, 0);
     }
 
@@ -1007,7 +1023,7 @@ impl<O: Observer> World<O> {
             return;
         }
         let word = self.draw_net(caller.node);
-        let back = self.links.delay(to, from, word, 40);
+        let (back, _) = self.links.delay(to, from, word, 40);
         let refuse = match state {
             State::Up => false,
             State::Frozen => self.processes[server.0 as usize].backlog >= self.links.spec().backlog,
@@ -1090,7 +1106,11 @@ impl<O: Observer> World<O> {
                 faults::Met::Drop => return,
                 faults::Met::Delay(ns) => extra = ns,
                 faults::Met::Answer(code) => {
-                    let answer = Frame { opaque: frame.opaque, luck: frame.luck, body: Body::Answer(crate::rocketmq::protocol::Answer::Code(code)) };
+                    let answer = Frame {
+                        opaque: frame.opaque,
+                        luck: frame.luck,
+                        body: Body::Answer(crate::rocketmq::protocol::Answer::Code(code)),
+                    };
                     let word = frame.luck.inbound();
                     self.send_item(id, 1 - side, Item::Frame(answer), 100, word);
                     return;
@@ -1143,9 +1163,10 @@ impl<O: Observer> World<O> {
             }
             return;
         }
-        let delay = self.links.delay(from_host, to_host, word, bytes) + extra;
+        let (latency, transmission) = self.links.delay(from_host, to_host, word, bytes);
         let direction = &mut self.connections[id as usize].directions[side];
-        let at = (self.now + delay).max(direction.last_arrival);
+        direction.busy_until = direction.busy_until.max(self.now) + transmission;
+        let at = (direction.busy_until + latency + extra).max(direction.last_arrival);
         direction.last_arrival = at;
         direction.flying.push_back(item);
         self.schedule_at(at, Class::Network, from, Kind::Deliver, id, side as u32);

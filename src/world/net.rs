@@ -12,11 +12,11 @@ use crate::rocketmq::protocol::Frame;
 use std::collections::VecDeque;
 
 /// Number of a connection in the world.
-pub type ConnId = u32;
+pub(super) type ConnId = u32;
 
 /// Something that travels.
 #[derive(Clone, Debug)]
-pub enum Item {
+pub(super) enum Item {
     Frame(Frame),
     /// The peer closed in order.
     Fin,
@@ -26,47 +26,47 @@ pub enum Item {
 
 /// One end of a connection.
 #[derive(Clone, Copy, Debug)]
-pub struct End {
-    pub node: NodeId,
-    pub life: u32,
-    pub conn: Conn,
+pub(super) struct End {
+    pub(super) node: NodeId,
+    pub(super) life: u32,
+    pub(super) conn: Conn,
     /// The process still has it open.
-    pub open: bool,
+    pub(super) open: bool,
 }
 
 /// One direction: from end `i` to the other.
 #[derive(Clone, Debug, Default)]
-pub struct Direction {
+pub(super) struct Direction {
     /// On the way, in order; each has an arrival event.
-    pub flying: VecDeque<Item>,
+    pub(super) flying: VecDeque<Item>,
     /// Arrived at a frozen process, not read.
-    pub unread: u32,
+    pub(super) unread: u32,
     /// Waits for a retransmission.
-    pub stalled: VecDeque<(Item, u32, u32)>,
-    pub stalled_since: u64,
+    pub(super) stalled: VecDeque<(Item, u32, u32)>,
+    pub(super) stalled_since: u64,
     /// Retransmissions so far of this stall.
-    pub retries: u32,
+    pub(super) retries: u32,
     /// Arrival of the last item, so that none overtakes it.
-    pub last_arrival: u64,
+    pub(super) last_arrival: u64,
     /// When the link's bandwidth is free again for this flow.
-    pub busy_until: u64,
+    pub(super) busy_until: u64,
 }
 
 /// A connection, or an attempt at one.
 #[derive(Clone, Debug)]
-pub struct Connection {
-    pub ends: [End; 2],
-    pub directions: [Direction; 2],
+pub(super) struct Connection {
+    pub(super) ends: [End; 2],
+    pub(super) directions: [Direction; 2],
     /// The kernel of the serving host has completed the handshake.
-    pub established: bool,
+    pub(super) established: bool,
     /// SYNs sent without an answer.
-    pub syns: u32,
-    pub port: crate::contract::Port,
+    pub(super) syns: u32,
+    pub(super) port: crate::contract::Port,
 }
 
 impl Connection {
     /// Nothing can happen on it any more.
-    pub fn finished(&self) -> bool {
+    pub(super) fn finished(&self) -> bool {
         self.ends.iter().all(|e| !e.open) && self.directions.iter().all(|d| d.flying.is_empty() && d.stalled.is_empty())
     }
 }
@@ -81,12 +81,12 @@ struct Condition {
     latency: Option<Quantiles>,
     bandwidth: Option<u64>,
     /// Frames and connects that met it.
-    pub touched: u64,
+    pub(super) touched: u64,
 }
 
 /// The links between hosts.
 #[derive(Clone, Debug)]
-pub struct Links {
+pub(super) struct Links {
     spec: LinkSpec,
     hosts: usize,
     /// Index of the link table by (from, to): 0 default, 1 loopback, 2.. overrides.
@@ -96,7 +96,7 @@ pub struct Links {
 }
 
 impl Links {
-    pub fn new(spec: &Spec) -> Self {
+    pub(super) fn new(spec: &Spec) -> Self {
         let hosts = spec.hosts.len();
         let mut table = vec![0u8; if spec.links.overrides.is_empty() { 0 } else { hosts * hosts }];
         for (i, (from, to, _)) in spec.links.overrides.iter().enumerate() {
@@ -119,12 +119,12 @@ impl Links {
         }
     }
 
-    pub fn spec(&self) -> &LinkSpec {
+    pub(super) fn spec(&self) -> &LinkSpec {
         &self.spec
     }
 
-    /// How long one item takes, ns: latency plus transmission; and whether a condition was met.
-    pub fn delay(&mut self, from: u16, to: u16, word: u32, bytes: u32) -> u64 {
+    /// How long one item takes, ns: on the way, and at the sender, where one byte follows another.
+    pub(super) fn delay(&mut self, from: u16, to: u16, word: u32, bytes: u32) -> (u64, u64) {
         let mut latency = self.link(from, to).latency.at(word);
         let mut bandwidth = self.link(from, to).bandwidth;
         for condition in &mut self.conditions {
@@ -138,12 +138,12 @@ impl Links {
                 }
             }
         }
-        let transmission = if bandwidth == 0 { 0 } else { bytes as u64 * 1_000_000_000 / bandwidth };
-        (latency + transmission).max(1)
+        let transmission = (bytes as u64 * 1_000_000_000).checked_div(bandwidth).unwrap_or(0);
+        (latency.max(1), transmission)
     }
 
     /// Whether nothing passes this way now. Counts the meeting.
-    pub fn is_cut(&mut self, from: u16, to: u16) -> bool {
+    pub(super) fn is_cut(&mut self, from: u16, to: u16) -> bool {
         let mut cut = false;
         for condition in &mut self.conditions {
             if condition.cut && condition.from[from as usize] && condition.to[to as usize] {
@@ -155,7 +155,7 @@ impl Links {
     }
 
     /// Adds a condition; returns its number.
-    pub fn add(&mut self, from: &[u16], to: &[u16], cut: bool, latency: Option<Quantiles>, bandwidth: Option<u64>) -> u32 {
+    pub(super) fn add(&mut self, from: &[u16], to: &[u16], cut: bool, latency: Option<Quantiles>, bandwidth: Option<u64>) -> u32 {
         let set = |hosts: &[u16]| {
             let mut set = vec![false; self.hosts];
             hosts.iter().for_each(|h| set[*h as usize] = true);
@@ -168,7 +168,7 @@ impl Links {
     }
 
     /// Removes a condition; returns how much it met.
-    pub fn remove(&mut self, id: u32) -> u64 {
+    pub(super) fn remove(&mut self, id: u32) -> u64 {
         match self.conditions.iter().position(|c| c.id == id) {
             Some(at) => self.conditions.remove(at).touched,
             None => 0,
@@ -176,12 +176,12 @@ impl Links {
     }
 
     /// What a condition that is still there has met so far.
-    pub fn touched(&self, id: u32) -> u64 {
+    pub(super) fn touched(&self, id: u32) -> u64 {
         self.conditions.iter().find(|c| c.id == id).map_or(0, |c| c.touched)
     }
 
     /// The k-th retransmission timeout, ns.
-    pub fn rto(&self, k: u32) -> u64 {
+    pub(super) fn rto(&self, k: u32) -> u64 {
         self.spec.rto_first.saturating_mul(1 << k.min(30)).min(self.spec.rto_max)
     }
 }

@@ -5,7 +5,9 @@ use super::*;
 use crate::base::ids::{GroupId, TopicId};
 use crate::base::names::{Names, NamesBuilder};
 use crate::contract::note::SendEnd;
-use crate::rocketmq::settings::{BrokerSettings, ConsumerSettings, InstanceSettings, NameserverSettings, ProducerSettings, Rules, Version};
+use crate::rocketmq::settings::{
+    BrokerSettings, ConsumerSettings, InstanceSettings, NameserverSettings, ProducerSettings, Rules, Version,
+};
 
 /// Counts what the notes say.
 #[derive(Clone, Debug, Default)]
@@ -127,7 +129,10 @@ pub(crate) fn cluster(brokers: u16, consumers: u16, per_s: u64, orderly: bool) -
     let index = nodes.len() as u16;
     nodes.push(node("pg-0", index, &mut hosts, client("pg-0", producer)));
     for i in 0..consumers {
-        let settings = ConsumerSettings { consume_from_where: crate::rocketmq::settings::ConsumeFromWhere::FirstOffset, ..Default::default() };
+        let settings = ConsumerSettings {
+            consume_from_where: crate::rocketmq::settings::ConsumeFromWhere::FirstOffset,
+            ..Default::default()
+        };
         let consumer = MemberRole::Consumer(ConsumerSpec {
             index: i,
             group: group("cg"),
@@ -189,11 +194,15 @@ pub(crate) fn run(spec: Spec, keep: bool) -> World<Tally> {
     world
 }
 
+#[allow(clippy::disallowed_methods, reason = "a debugging aid of tests")]
 fn dump(world: &World<Tally>, name: &str) {
     if let Ok(dir) = std::env::var("WT_DUMP") {
         std::fs::write(format!("{dir}/{name}.txt"), world.observer.text.join("\n")).unwrap();
     }
-    println!("{name}: {} events, acked {}, failed {}, delivered {}", world.events, world.observer.acked, world.observer.failed, world.observer.delivered);
+    println!(
+        "{name}: {} events, acked {}, failed {}, delivered {}",
+        world.events, world.observer.acked, world.observer.failed, world.observer.delivered
+    );
 }
 
 #[test]
@@ -243,42 +252,34 @@ fn speed() {
     let mut world = World::new(Arc::new(spec), ());
     world.run_until(125 * SEC, u64::MAX);
     let e = t.elapsed().as_secs_f64();
-    println!("{} events in {e:.2} s: {:.0} ns an event, {:.0} messages a second", world.events, e * 1e9 / world.events as f64, 1_200_000.0 / e);
+    println!(
+        "{} events in {e:.2} s: {:.0} ns an event, {:.0} messages a second",
+        world.events,
+        e * 1e9 / world.events as f64,
+        1_200_000.0 / e
+    );
 }
 
 #[test]
 fn sizes_are_watched() {
     use std::mem::size_of;
-    println!("message {} request {} frame {} input {} op {} note {}", size_of::<crate::rocketmq::message::Message>(), size_of::<crate::rocketmq::protocol::Request>(), size_of::<Frame>(), size_of::<Input<Frame>>(), size_of::<Op<Frame>>(), size_of::<Note>());
+    println!(
+        "message {} request {} frame {} input {} op {} note {}",
+        size_of::<crate::rocketmq::message::Message>(),
+        size_of::<crate::rocketmq::protocol::Request>(),
+        size_of::<Frame>(),
+        size_of::<Input<Frame>>(),
+        size_of::<Op<Frame>>(),
+        size_of::<Note>()
+    );
     assert!(size_of::<crate::rocketmq::message::Message>() <= 96, "a message waiting in a log");
     assert!(size_of::<Frame>() <= 256, "a message in flight");
-}
-
-#[test]
-#[ignore = "prints notes"]
-fn freeze_debug() {
-    let mut spec = cluster(2, 3, 50, false);
-    if let NodeKind::Client(c) = &mut spec.nodes[3].kind {
-        let mut c2 = (**c).clone();
-        if let MemberRole::Producer(p) = &mut c2.members[0].role {
-            p.threads = 64;
-        }
-        *c = Arc::new(c2);
-    }
-    spec.faults.push(FaultSpec {
-        label: "freeze".into(),
-        at: 30 * SEC as i64,
-        lasts: Some(60 * SEC),
-        every: None,
-        what: FaultKind::Freeze { nodes: vec![NodeId(2)] },
-    });
-    let world = run(spec, true);
-    dump(&world, "freeze");
 }
 
 /// `WT_SCENARIO=file WT_SEED=n WT_DUMP=dir`: every note of a scenario, for whoever asks why.
 #[test]
 #[ignore = "prints notes"]
+#[allow(clippy::disallowed_methods, reason = "a debugging aid of tests")]
 fn dump_scenario() {
     let Ok(path) = std::env::var("WT_SCENARIO") else { return };
     let seed = std::env::var("WT_SEED").ok().and_then(|s| s.parse().ok());
@@ -287,11 +288,16 @@ fn dump_scenario() {
     let zero = loaded.spec.warmup as f64 / 1e9;
     let nodes: Vec<String> = loaded.spec.nodes.iter().map(|n| n.name.clone()).collect();
     let mut world = run(loaded.spec, true);
-    world.observer.text = world.observer.text.iter().map(|line| {
-        let mut parts = line.trim_start().splitn(3, ' ');
-        let at: f64 = parts.next().unwrap().parse().unwrap();
-        let node: usize = parts.next().unwrap().parse().unwrap();
-        format!("{:>12.6} {:<9} {}", at - zero, nodes[node], parts.next().unwrap())
-    }).collect();
+    world.observer.text = world
+        .observer
+        .text
+        .iter()
+        .map(|line| {
+            let mut parts = line.trim_start().splitn(3, ' ');
+            let at: f64 = parts.next().unwrap().parse().unwrap();
+            let node: usize = parts.next().unwrap().parse().unwrap();
+            format!("{:>12.6} {:<9} {}", at - zero, nodes[node], parts.next().unwrap())
+        })
+        .collect();
     dump(&world, "scenario");
 }

@@ -92,6 +92,8 @@ enum Tick {
     FastFailure,
     Delay,
     PersistDelay,
+    /// A pull that was held up on its way to the park is parked: its number among those.
+    Park(u32),
 }
 
 /// `BrokerController` (4.9.8).
@@ -129,6 +131,8 @@ pub struct Broker {
     draws: u64,
     stopping: bool,
     topics: SystemTopics,
+    /// A held race: how long a pull that found nothing takes to be parked, ns.
+    pull_suspend_pause: u64,
 }
 
 /// Built-in topics by id, looked up once.
@@ -141,7 +145,8 @@ struct SystemTopics {
 
 impl SystemTopics {
     fn of(names: &Names) -> Self {
-        let forbidden = super::client::producer::validators::NOT_ALLOWED_SEND_TOPICS.iter().filter_map(|name| names.topic(name)).collect();
+        let forbidden =
+            super::client::producer::validators::NOT_ALLOWED_SEND_TOPICS.iter().filter_map(|name| names.topic(name)).collect();
         SystemTopics { schedule: names.topic("SCHEDULE_TOPIC_XXXX"), forbidden }
     }
 }
@@ -195,6 +200,7 @@ impl Broker {
             draws: 0,
             stopping: false,
             topics: SystemTopics::of(&config.names),
+            pull_suspend_pause: 0,
             config,
         }
     }
@@ -400,9 +406,10 @@ impl Broker {
                 }
                 Answer::Code(answer_code::SUCCESS)
             }
-            Request::NotifyConsumerIdsChanged { .. } | Request::Register(_) | Request::Unregister { .. } | Request::Route { .. } => {
-                Answer::Code(answer_code::REQUEST_CODE_NOT_SUPPORTED)
-            }
+            Request::NotifyConsumerIdsChanged { .. }
+            | Request::Register(_)
+            | Request::Unregister { .. }
+            | Request::Route { .. } => Answer::Code(answer_code::REQUEST_CODE_NOT_SUPPORTED),
         };
         self.respond(cx, &job, answer);
     }
@@ -416,7 +423,12 @@ impl Broker {
         }
         self.channels.touch(job.conn, cx.now.mono);
         let bytes = answer.bytes();
-        cx.out.write(job.conn, Frame { opaque: job.opaque, luck: job.luck, body: Body::Answer(answer) }, bytes, job.luck.inbound());
+        cx.out.write(
+            job.conn,
+            Frame { opaque: job.opaque, luck: job.luck, body: Body::Answer(answer) },
+            bytes,
+            job.luck.inbound(),
+        );
     }
 
     fn refuse_busy(&mut self, cx: &mut Cx<'_, '_>, job: &Job) {
@@ -509,6 +521,7 @@ impl Broker {
                 self.reput(cx);
             }
             Tick::FastFailure => self.fast_failure(cx),
+            Tick::Park(number) => self.park_held_up(cx, number),
             Tick::Delay => self.deliver_delayed(cx),
             Tick::PersistDelay => {
                 self.timers.set(nominal + s.flush_delay_offset_interval * MS, Tick::PersistDelay);
@@ -528,8 +541,10 @@ impl Broker {
     }
 
     fn admin(&mut self, cx: &mut Cx<'_, '_>, admin: Admin) {
-        if let Admin::UpdateTopic { topic, read, write, perm } = admin {
-            self.update_topic(cx, topic, read, write, perm);
+        match admin {
+            Admin::UpdateTopic { topic, read, write, perm } => self.update_topic(cx, topic, read, write, perm),
+            Admin::HoldPullSuspend { pause } => self.pull_suspend_pause = pause,
+            Admin::WipeWritePerm { .. } | Admin::AddWritePerm { .. } => {}
         }
     }
 

@@ -26,6 +26,8 @@ struct Held {
 pub(super) struct Holds {
     table: Vec<Vec<Held>>,
     count: usize,
+    /// Pulls between "nothing found" and the park, while a fault holds that gap open: queue and pull.
+    held_up: Vec<Option<(usize, Held)>>,
 }
 
 /// `GetMessageStatus` (4.9.8).
@@ -51,7 +53,8 @@ impl Broker {
         };
         let number = cx.env.disk.broker.queue_number(pull.topic, pull.queue_id as u16);
         let mut messages = cx.env.pool.take();
-        let (status, next_begin, min, max) = self.get_message(cx, number, pull.offset, pull.max_msg_nums as usize, codes.as_deref(), &mut messages);
+        let (status, next_begin, min, max) =
+            self.get_message(cx, number, pull.offset, pull.max_msg_nums as usize, codes.as_deref(), &mut messages);
         if job.may_suspend
             && let Some(offset) = pull.commit_offset
         {
@@ -68,13 +71,15 @@ impl Broker {
         if code == answer_code::PULL_NOT_FOUND && job.may_suspend && pull.suspend_timeout_ms > 0 {
             cx.env.pool.give(messages);
             let s = &self.config.settings;
-            let timeout_ms = if s.long_polling_enable { pull.suspend_timeout_ms as i64 } else { s.short_polling_time_mills as i64 };
-            if self.holds.table.len() <= number {
-                self.holds.table.resize_with(number + 1, Vec::new);
+            let timeout_ms =
+                if s.long_polling_enable { pull.suspend_timeout_ms as i64 } else { s.short_polling_time_mills as i64 };
+            let held = Held { job, since_ms: cx.now.wall_ms, timeout_ms, offset: pull.offset, codes };
+            if self.pull_suspend_pause > 0 {
+                self.holds.held_up.push(Some((number, held)));
+                let waiting = self.holds.held_up.len() as u32 - 1;
+                return self.timers.set(cx.now.mono + self.pull_suspend_pause, Tick::Park(waiting));
             }
-            self.holds.table[number].push(Held { job, since_ms: cx.now.wall_ms, timeout_ms, offset: pull.offset, codes });
-            self.holds.count += 1;
-            return self.plan_hold_check(cx);
+            return self.park(cx, number, held);
         }
         self.respond(cx, &job, Answer::Pulled { code, next_begin, min, max, suggest_broker_id: 0, messages });
     }
@@ -144,7 +149,10 @@ impl Broker {
                 } else {
                     (s.max_transfer_bytes_on_message_in_memory, s.max_transfer_count_on_message_in_memory)
                 };
-                if messages.len() >= max_msg_nums || bytes + size > max_bytes || messages.len() as u64 > max_count.saturating_sub(1) {
+                if messages.len() >= max_msg_nums
+                    || bytes + size > max_bytes
+                    || messages.len() as u64 > max_count.saturating_sub(1)
+                {
                     break;
                 }
             }
@@ -161,10 +169,30 @@ impl Broker {
 
     // ---- holding
 
+    fn park(&mut self, cx: &mut Cx<'_, '_>, number: usize, held: Held) {
+        if self.holds.table.len() <= number {
+            self.holds.table.resize_with(number + 1, Vec::new);
+        }
+        self.holds.table[number].push(held);
+        self.holds.count += 1;
+        self.plan_hold_check(cx);
+    }
+
+    /// A pull whose way to the park was held up arrives there; what was dispatched meanwhile found nobody.
+    pub(super) fn park_held_up(&mut self, cx: &mut Cx<'_, '_>, waiting: u32) {
+        if let Some((number, held)) = self.holds.held_up.get_mut(waiting as usize).and_then(Option::take) {
+            self.park(cx, number, held);
+        }
+    }
+
     fn plan_hold_check(&mut self, cx: &mut Cx<'_, '_>) {
         if !self.hold_check_set && self.holds.count > 0 {
             self.hold_check_set = true;
-            let period = if self.config.settings.long_polling_enable { 5_000 } else { self.config.settings.short_polling_time_mills.max(1) };
+            let period = if self.config.settings.long_polling_enable {
+                5_000
+            } else {
+                self.config.settings.short_polling_time_mills.max(1)
+            };
             self.timers.set(self.grid(cx.now, period), Tick::HoldCheck);
         }
     }
@@ -244,9 +272,8 @@ impl Broker {
         }
         let s = &self.config.settings;
         let memory = s.physical_memory / 100 * s.access_message_in_memory_max_ratio;
-        let young = number.is_none_or(|n| {
-            disk.queue(n).min == 0 && disk.record(n, 0).is_none_or(|first| disk.log.end - first.phys <= memory)
-        });
+        let young = number
+            .is_none_or(|n| disk.queue(n).min == 0 && disk.record(n, 0).is_none_or(|first| disk.log.end - first.phys <= memory));
         if young { Answer::Offset(0) } else { Answer::Code(answer_code::QUERY_NOT_FOUND) }
     }
 

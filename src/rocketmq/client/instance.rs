@@ -81,12 +81,6 @@ pub(super) struct Mutex {
     waiters: VecDeque<ThreadId>,
 }
 
-impl Mutex {
-    pub(super) fn is_free(&self) -> bool {
-        self.holder.is_none()
-    }
-}
-
 /// Locks that threads of an instance wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LockId {
@@ -120,7 +114,6 @@ pub(super) enum Tick {
     LockAll(u16),
     OffsetFix(u16, u32, u64),
     CleanExpired(u16),
-    Submit(Exec, Box<Op>),
 }
 
 /// Who waits for an answer.
@@ -129,15 +122,14 @@ pub(super) enum Token {
     Thread(ThreadId),
     Pull(u16, u32),
     AsyncSend(u32),
-    Nobody,
 }
 
-/// `ServiceState`.
+/// `ServiceState`, without START_FAILED: what throws in Java between it and RUNNING (no nameserver address, a broken listener) cannot be written
+/// in a scenario.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum ServiceState {
     #[default]
     CreateJust,
-    StartFailed,
     Running,
     ShutdownAlready,
 }
@@ -190,7 +182,13 @@ pub(super) struct Instance {
 }
 
 impl Instance {
-    pub(super) fn new(number: u16, config: Arc<ClientConfig>, settings: InstanceSettings, client_id: Arc<str>, cx: &Cx<'_, '_>) -> Self {
+    pub(super) fn new(
+        number: u16,
+        config: Arc<ClientConfig>,
+        settings: InstanceSettings,
+        client_id: Arc<str>,
+        cx: &Cx<'_, '_>,
+    ) -> Self {
         let entity = cx.env.entity.with(number as u64);
         let remoting = RemotingSettings {
             connect_timeout_ms: settings.connect_timeout_millis,
@@ -333,7 +331,12 @@ impl Instance {
 
     /// Threads of an executor that run a job now.
     pub(super) fn running(&self, exec: Exec) -> Vec<ThreadId> {
-        self.threads.iter().enumerate().filter(|(_, t)| t.exec == exec && !t.stack.is_empty()).map(|(i, _)| i as ThreadId).collect()
+        self.threads
+            .iter()
+            .enumerate()
+            .filter(|(_, t)| t.exec == exec && !t.stack.is_empty())
+            .map(|(i, _)| i as ThreadId)
+            .collect()
     }
 
     /// Wakes a thread with what it waited for.
@@ -392,7 +395,6 @@ impl Instance {
             Token::Thread(t) => self.resume(t, Ret::Rpc(result)),
             Token::Pull(c, p) => self.pull_answered(cx, c, p, result),
             Token::AsyncSend(id) => self.async_send_answered(cx, id, result),
-            Token::Nobody => {}
         }
     }
 
@@ -519,7 +521,6 @@ impl Instance {
                     self.submit(Exec::ConsumeSchedule(c), Op::clean_expired(c));
                 }
             }
-            Tick::Submit(exec, op) => self.submit(exec, *op),
         }
         let _ = cx;
     }

@@ -117,13 +117,11 @@ impl ReadOffset {
                 }
             }
             Ret::Go | Ret::Route(_) => self.query(i, cx, t),
-            Ret::Rpc(result) if self.by_policy => match result {
-                Ok(Answer::Offset(offset)) => {
-                    cx.out.note(Note::OffsetInitialised { group, queue: self.mq, offset });
-                    Step::Done(Ret::Offset(Ok(offset as i64)))
-                }
-                _ => Step::Done(Ret::Offset(Err(()))),
-            },
+            Ret::Rpc(Ok(Answer::Offset(offset))) if self.by_policy => {
+                cx.out.note(Note::OffsetInitialised { group, queue: self.mq, offset });
+                Step::Done(Ret::Offset(Ok(offset as i64)))
+            }
+            Ret::Rpc(_) if self.by_policy => Step::Done(Ret::Offset(Err(()))),
             Ret::Rpc(Ok(Answer::Offset(offset))) => Step::Done(Ret::Offset(Ok(offset as i64))),
             // Any error answer counts as "no offset" in 4.x.
             Ret::Rpc(Ok(answer)) => {

@@ -152,7 +152,17 @@ enum Stage {
 
 impl UpdateTable {
     fn new(c: u16, topic: TopicId, target: Vec<MessageQueue>) -> Self {
-        UpdateTable { c, target, leaving: Vec::new(), next: 0, adding: 0, pulls: Vec::new(), changed: false, stage: Stage::Begin, topic }
+        UpdateTable {
+            c,
+            target,
+            leaving: Vec::new(),
+            next: 0,
+            adding: 0,
+            pulls: Vec::new(),
+            changed: false,
+            stage: Stage::Begin,
+            topic,
+        }
     }
 
     pub(in crate::rocketmq::client) fn step(&mut self, i: &mut Instance, cx: &mut Cx<'_, '_>, _: ThreadId, ret: Ret) -> Step {
@@ -211,7 +221,10 @@ impl UpdateTable {
         let consumer = &mut i.consumers[self.c as usize];
         let group = consumer.config.group;
         let max_idle_ms = i.settings.pull_max_idle_time as i64;
-        for (mq, p) in consumer.table.range(MessageQueue { topic: self.topic, broker: crate::base::ids::BrokerName(0), queue_id: i32::MIN }..) {
+        for (mq, p) in consumer
+            .table
+            .range(MessageQueue { topic: self.topic, broker: crate::base::ids::BrokerName(0), queue_id: i32::MIN }..)
+        {
             if mq.topic != self.topic {
                 break;
             }
@@ -345,13 +358,13 @@ impl QueueChanged {
         }
         let queues = consumer.table.len() as u64;
         let s = &consumer.config.settings;
-        if queues > 0 {
-            if s.pull_threshold_for_topic > 0 {
-                consumer.threshold_for_queue = (s.pull_threshold_for_topic as u64 / queues).max(1);
-            }
-            if s.pull_threshold_size_for_topic > 0 {
-                consumer.threshold_size_for_queue = (s.pull_threshold_size_for_topic as u64 / queues).max(1);
-            }
+        let share =
+            |of_topic: i64| u64::try_from(of_topic).ok().and_then(|of_topic| of_topic.checked_div(queues)).map(|n| n.max(1));
+        if let Some(share) = share(s.pull_threshold_for_topic) {
+            consumer.threshold_for_queue = share;
+        }
+        if let Some(share) = share(s.pull_threshold_size_for_topic) {
+            consumer.threshold_size_for_queue = share;
         }
         i.heartbeat_cache = None;
         Step::Call(HeartbeatAll::default().into())
