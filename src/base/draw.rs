@@ -53,6 +53,8 @@ pub enum Purpose {
     Tie = 19,
     /// The time a process takes from exec to its first action.
     Boot = 20,
+    /// How late a timed wait ends.
+    Wakeup = 21,
 }
 
 /// The words of one block of key stream: each hop of a request uses its own.

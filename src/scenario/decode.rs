@@ -119,7 +119,8 @@ fn head(fields: &mut Fields<'_>) -> (Draft, Head) {
             fsync: constant.clone(),
             boot: constant.clone(),
             thaw: constant.clone(),
-            thaw_frame: constant,
+            thaw_frame: constant.clone(),
+            wakeup: constant,
         };
         super::nodes::AllServices { nameserver: services.clone(), broker: services.clone(), client: services }
     });

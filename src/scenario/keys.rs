@@ -137,6 +137,7 @@ const LONGEST: u64 = 31 * 24 * 60 * MIN;
 const YEAR: u64 = 365 * 24 * 60 * MIN;
 pub(crate) const MAX_COUNT: u64 = 20_000;
 pub(crate) const MAX_NODES: usize = 60_000;
+pub(crate) const MAX_BROKERS: usize = 4_096;
 pub(crate) const MAX_QUEUES: u64 = 1_024;
 /// Messages a second that a producer may be asked for.
 pub(crate) const MAX_RATE: u64 = 10_000_000;
@@ -205,6 +206,7 @@ section! {
         BOOT "boot", Takes::Delay, Optional, "From the start of the process to its first action.";
         THAW "thaw", Takes::Delay, Optional, "How late a thread goes on after a thaw.";
         THAW_FRAME "thaw_frame", Takes::Delay, Optional, "What each frame costs that was buffered during a freeze.";
+        WAKEUP "wakeup", Takes::Delay, Optional, "How late a timed wait ends: timer slack, scheduling, pauses.";
     }
 }
 
@@ -220,6 +222,7 @@ section! {
         BOOT "boot", Takes::Delay, Optional, "From the start of the process to its first action, on every kind of node. Left out: 1s and 3s for nameservers and brokers, 500ms and 1500ms for clients.";
         THAW "thaw", Takes::Delay, Default(r#"{"p50": "2ms", "p99": "30ms"}"#), "How late a thread goes on after a thaw.";
         THAW_FRAME "thaw_frame", Takes::Delay, Default(r#"{"p50": "20us", "p99": "200us"}"#), "What each frame costs that was buffered during a freeze.";
+        WAKEUP "wakeup", Takes::Delay, Default(r#"{"p50": "100us", "p99": "1ms"}"#), "How late a timed wait ends: timer slack, scheduling, pauses.";
         NAMESERVER "nameserver", Takes::Section(&services::SECTION), Optional, "On nameservers.";
         BROKER "broker", Takes::Section(&services::SECTION), Optional, "On brokers.";
         CLIENT "client", Takes::Section(&services::SECTION), Optional, "On producers and consumers.";

@@ -5,7 +5,7 @@
 
 use super::error::{Problem, ScenarioError};
 use super::fields::{Ctx, Fields, items, short};
-use super::keys::{self, BOOT_CLIENT, BOOT_SERVER, Key, MAX_NODES};
+use super::keys::{self, BOOT_CLIENT, BOOT_SERVER, Key, MAX_BROKERS, MAX_NODES};
 use super::tree::{self, Node, Place, Shape};
 use super::values::{self, TargetName};
 use crate::base::quantile::Quantiles;
@@ -49,7 +49,7 @@ pub(super) struct NodeDraft {
 #[derive(Debug)]
 pub(super) enum KindDraft {
     Nameserver(NameserverSettings),
-    Broker(BrokerDraft),
+    Broker(Box<BrokerDraft>),
     Client(ClientDraft),
 }
 
@@ -181,12 +181,12 @@ pub(super) struct AllServices {
     pub(super) client: Services,
 }
 
-fn service_slots(s: &Services) -> [&Quantiles; 9] {
-    [&s.send, &s.pull, &s.manage, &s.route, &s.channel_event, &s.fsync, &s.boot, &s.thaw, &s.thaw_frame]
+fn service_slots(s: &Services) -> [&Quantiles; 10] {
+    [&s.send, &s.pull, &s.manage, &s.route, &s.channel_event, &s.fsync, &s.boot, &s.thaw, &s.thaw_frame, &s.wakeup]
 }
 
 /// The services that an object gives, on top of those it inherits.
-fn overlay(fields: &mut Fields<'_>, base: &Services, keys: [&Key; 9]) -> Services {
+fn overlay(fields: &mut Fields<'_>, base: &Services, keys: [&Key; 10]) -> Services {
     let mut read =
         keys.into_iter().zip(service_slots(base)).map(|(key, inherited)| fields.delay(key).unwrap_or_else(|| inherited.clone()));
     let mut next = || read.next().unwrap_or_else(|| Quantiles::constant(0));
@@ -200,12 +200,13 @@ fn overlay(fields: &mut Fields<'_>, base: &Services, keys: [&Key; 9]) -> Service
         boot: next(),
         thaw: next(),
         thaw_frame: next(),
+        wakeup: next(),
     }
 }
 
 fn node_overlay(mut fields: Fields<'_>, base: &Services) -> (Services, Node) {
     use keys::services::*;
-    let services = overlay(&mut fields, base, [&SEND, &PULL, &MANAGE, &ROUTE, &CHANNEL_EVENT, &FSYNC, &BOOT, &THAW, &THAW_FRAME]);
+    let services = overlay(&mut fields, base, [&SEND, &PULL, &MANAGE, &ROUTE, &CHANNEL_EVENT, &FSYNC, &BOOT, &THAW, &THAW_FRAME, &WAKEUP]);
     (services, fields.finish())
 }
 
@@ -223,9 +224,10 @@ pub(super) fn all_services(mut fields: Fields<'_>) -> (AllServices, Node) {
         boot: none(),
         thaw: none(),
         thaw_frame: none(),
+        wakeup: none(),
     };
     let own_boot = fields.given(&BOOT).is_some();
-    let base = overlay(&mut fields, &empty, [&SEND, &PULL, &MANAGE, &ROUTE, &CHANNEL_EVENT, &FSYNC, &BOOT, &THAW, &THAW_FRAME]);
+    let base = overlay(&mut fields, &empty, [&SEND, &PULL, &MANAGE, &ROUTE, &CHANNEL_EVENT, &FSYNC, &BOOT, &THAW, &THAW_FRAME, &WAKEUP]);
     let mut kind = |key: &Key, boot: &str| {
         let mut base = base.clone();
         if !own_boot && let Ok(node) = tree::parse(boot) {
@@ -398,7 +400,7 @@ impl Draft {
         let key = &keys::top::BROKERS;
         let Some(node) = top.given(key) else { return };
         let ctx = top.ctx;
-        let entries = items(ctx, key, node);
+        let entries = items(ctx, key, node, MAX_BROKERS);
         if entries.is_empty() && matches!(node.shape, Shape::List(_)) {
             let error = ScenarioError::new(Problem::OutOfRange, "the scenario has no brokers");
             ctx.push(node.place, error.remedy("add at least one, such as {\"brokerName\": \"broker-a\"}"));
@@ -485,7 +487,7 @@ impl Draft {
             self.take_name(ctx, &node_name, own_place);
         }
         if self.room_for(ctx, entry.place, 1) {
-            let kind = KindDraft::Broker(BrokerDraft { broker, id, cluster, settings, nameservers, dledger });
+            let kind = KindDraft::Broker(Box::new(BrokerDraft { broker, id, cluster, settings, nameservers, dledger }));
             self.nodes.push(NodeDraft { name: node_name, common, kind });
         }
         Some(shown)
@@ -525,7 +527,7 @@ impl Draft {
     /// The drafts of brokers.
     pub(super) fn broker_drafts(&self) -> impl Iterator<Item = &BrokerDraft> {
         self.nodes.iter().filter_map(|n| match &n.kind {
-            KindDraft::Broker(b) => Some(b),
+            KindDraft::Broker(b) => Some(&**b),
             _ => None,
         })
     }

@@ -123,13 +123,17 @@ impl<O: Observer> World<O> {
         self.faults.touched[f as usize] + open
     }
 
-    /// Tells the observer what every fault met, at the end of the run.
+    /// Tells the observer what the faults that are still in force have met, at the end of the run.
     pub fn report_faults(&mut self) {
         let spec = self.spec.clone();
         for (f, fault) in spec.faults.iter().enumerate() {
-            let touched = self.touched(f as u16);
-            let node = Self::owner(&spec, &fault.what);
-            self.truth(node, Note::Fault { index: f as u16, on: false, touched });
+            let in_force = self.faults.conditions.iter().any(|(g, _)| *g as usize == f)
+                || self.faults.intercepts.iter().any(|i| i.fault as usize == f);
+            if in_force {
+                let touched = self.touched(f as u16);
+                let node = Self::owner(&spec, &fault.what);
+                self.truth(node, Note::Fault { index: f as u16, on: true, touched });
+            }
         }
     }
 
@@ -186,7 +190,7 @@ impl<O: Observer> World<O> {
                 for node in nodes {
                     self.processes[node.0 as usize].clock.step(*by_ms);
                     self.truth(*node, Note::ClockStepped { ms: *by_ms });
-                    self.processes[node.0 as usize].armed = u64::MAX;
+                    self.processes[node.0 as usize].disarm();
                     self.arm(*node);
                 }
                 nodes.len() as u64
@@ -195,7 +199,7 @@ impl<O: Observer> World<O> {
                 let now = self.now;
                 for node in nodes {
                     self.processes[node.0 as usize].clock.drift(now, *ppm);
-                    self.processes[node.0 as usize].armed = u64::MAX;
+                    self.processes[node.0 as usize].disarm();
                     self.arm(*node);
                 }
                 nodes.len() as u64
@@ -275,7 +279,7 @@ impl<O: Observer> World<O> {
                 let now = self.now;
                 for node in nodes {
                     self.processes[node.0 as usize].clock.drift(now, 0);
-                    self.processes[node.0 as usize].armed = u64::MAX;
+                    self.processes[node.0 as usize].disarm();
                     self.arm(*node);
                 }
                 0
@@ -284,7 +288,7 @@ impl<O: Observer> World<O> {
                 for node in nodes {
                     self.processes[node.0 as usize].clock.step(-by_ms);
                     self.truth(*node, Note::ClockStepped { ms: -by_ms });
-                    self.processes[node.0 as usize].armed = u64::MAX;
+                    self.processes[node.0 as usize].disarm();
                     self.arm(*node);
                 }
                 0

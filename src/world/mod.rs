@@ -9,6 +9,7 @@ mod load;
 mod net;
 mod planted;
 pub mod spec;
+pub mod unbuilt;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -140,8 +141,9 @@ struct Process {
     clock: NodeClock,
     /// Events this node has scheduled.
     counter: u64,
-    /// True time of the live wake-up; `u64::MAX`: none.
+    /// True time of the live wake-up, and of the deadline it is for; `u64::MAX`: none.
     armed: u64,
+    armed_for: u64,
     outgoing: Vec<ConnId>,
     accepted: Vec<ConnId>,
     free_accepted: Vec<u32>,
@@ -153,6 +155,13 @@ struct Process {
     backlog: u32,
     consumers: Vec<Listener>,
     fresh: bool,
+}
+
+impl Process {
+    /// No wake-up is planned.
+    fn disarm(&mut self) {
+        (self.armed, self.armed_for) = (u64::MAX, u64::MAX);
+    }
 }
 
 /// A consumer's listener, as the application wrote it.
@@ -283,6 +292,7 @@ impl<O: Observer> World<O> {
                 clock: NodeClock::new(node.clock_offset, node.clock_drift_ppm),
                 counter: 0,
                 armed: u64::MAX,
+                armed_for: u64::MAX,
                 outgoing: Vec::new(),
                 accepted: Vec::new(),
                 free_accepted: Vec::new(),
@@ -542,7 +552,7 @@ impl<O: Observer> World<O> {
             Kind::Wake => {
                 let process = &mut self.processes[node.0 as usize];
                 if process.armed == self.now {
-                    process.armed = u64::MAX;
+                    process.disarm();
                     if state == State::Up {
                         self.dispatch(node, Input::Wake);
                     }
@@ -645,9 +655,14 @@ impl<O: Observer> World<O> {
         let Some(role) = process.role.as_mut() else { return };
         let now = process.clock.now(self.now);
         let Some(deadline) = role.next_deadline(now) else { return };
-        let at = process.clock.true_time(deadline, self.now).max(self.now + 1);
-        if at < process.armed {
-            process.armed = at;
+        let due = process.clock.true_time(deadline, self.now);
+        if due < process.armed_for {
+            // No timed wait ends on the nanosecond: timer slack and scheduling make it late by a draw.
+            let word = self.draws.word(process.entity, Purpose::Wakeup, process.counter << 8 | process.life as u64 & 0xff);
+            let late = self.spec.nodes[node.0 as usize].services.wakeup.at(word);
+            process.armed_for = due;
+            process.armed = (due + late).max(self.now + 1);
+            let at = process.armed;
             self.schedule_at(at, Class::Wake, node, Kind::Wake, 0, 0);
         }
     }
@@ -663,7 +678,7 @@ impl<O: Observer> World<O> {
         process.life += 1;
         process.state = State::Booting;
         process.fresh = false;
-        process.armed = u64::MAX;
+        process.disarm();
         let word = self.draws.word(process.entity, Purpose::Boot, process.life as u64);
         let lasts = self.spec.nodes[node.0 as usize].services.boot.at(word);
         self.truth(node, Note::Up);
@@ -690,7 +705,7 @@ impl<O: Observer> World<O> {
         }
         process.state = State::Down;
         let role = process.role.take();
-        process.armed = u64::MAX;
+        process.disarm();
         process.held.clear();
         process.backlog = 0;
         self.calls[n].clear();
@@ -752,7 +767,7 @@ impl<O: Observer> World<O> {
             let process = &mut self.processes[n];
             process.state = State::Down;
             let role = process.role.take();
-            process.armed = u64::MAX;
+            process.disarm();
             process.held.clear();
             self.calls[n].clear();
             self.nobody_heard(node, role);
@@ -853,7 +868,7 @@ impl<O: Observer> World<O> {
             *last = (*last).max(*selector);
         }
         let timers = self.now + draw(&services.thaw).max(1);
-        self.processes[n].armed = timers;
+        (self.processes[n].armed, self.processes[n].armed_for) = (timers, self.now);
         self.schedule_at(timers, Class::Wake, node, Kind::Wake, 0, 0);
     }
 
@@ -989,17 +1004,17 @@ impl<O: Observer> World<O> {
     /// The SYN arrives: the kernel completes the handshake, whether or not the process runs.
     fn syn(&mut self, id: ConnId) {
         let [caller, callee] = self.connections[id as usize].ends;
-        if !caller.open || self.connections[id as usize].established && callee.open && callee.conn.is_accepted() {
-            return;
-        }
         let (from, to) = (self.host_of(caller.node), self.host_of(callee.node));
         let server = callee.node;
         let state = self.processes[server.0 as usize].state;
-        // A thawed process takes up what its kernel had accepted.
+        // A thawed process takes up what its kernel had accepted, even where the caller has given up meanwhile.
         if self.connections[id as usize].established {
-            if state == State::Up {
+            if state == State::Up && callee.open && !callee.conn.is_accepted() {
                 self.accept(id);
             }
+            return;
+        }
+        if !caller.open {
             return;
         }
         if self.hosts[to as usize].lost {

@@ -55,6 +55,7 @@ fn node(name: &str, index: u16, names: &mut Vec<String>, kind: NodeKind) -> Node
             boot: us(500_000, 1_500_000),
             thaw: us(2000, 30_000),
             thaw_frame: us(20, 200),
+            wakeup: us(100, 1000),
         },
         kind,
     }
@@ -251,4 +252,46 @@ fn sizes_are_watched() {
     println!("message {} request {} frame {} input {} op {} note {}", size_of::<crate::rocketmq::message::Message>(), size_of::<crate::rocketmq::protocol::Request>(), size_of::<Frame>(), size_of::<Input<Frame>>(), size_of::<Op<Frame>>(), size_of::<Note>());
     assert!(size_of::<crate::rocketmq::message::Message>() <= 96, "a message waiting in a log");
     assert!(size_of::<Frame>() <= 256, "a message in flight");
+}
+
+#[test]
+#[ignore = "prints notes"]
+fn freeze_debug() {
+    let mut spec = cluster(2, 3, 50, false);
+    if let NodeKind::Client(c) = &mut spec.nodes[3].kind {
+        let mut c2 = (**c).clone();
+        if let MemberRole::Producer(p) = &mut c2.members[0].role {
+            p.threads = 64;
+        }
+        *c = Arc::new(c2);
+    }
+    spec.faults.push(FaultSpec {
+        label: "freeze".into(),
+        at: 30 * SEC as i64,
+        lasts: Some(60 * SEC),
+        every: None,
+        what: FaultKind::Freeze { nodes: vec![NodeId(2)] },
+    });
+    let world = run(spec, true);
+    dump(&world, "freeze");
+}
+
+/// `WT_SCENARIO=file WT_SEED=n WT_DUMP=dir`: every note of a scenario, for whoever asks why.
+#[test]
+#[ignore = "prints notes"]
+fn dump_scenario() {
+    let Ok(path) = std::env::var("WT_SCENARIO") else { return };
+    let seed = std::env::var("WT_SEED").ok().and_then(|s| s.parse().ok());
+    let overrides = crate::scenario::Overrides { seed, ..Default::default() };
+    let loaded = crate::scenario::load(std::path::Path::new(&path), &overrides).unwrap();
+    let zero = loaded.spec.warmup as f64 / 1e9;
+    let nodes: Vec<String> = loaded.spec.nodes.iter().map(|n| n.name.clone()).collect();
+    let mut world = run(loaded.spec, true);
+    world.observer.text = world.observer.text.iter().map(|line| {
+        let mut parts = line.trim_start().splitn(3, ' ');
+        let at: f64 = parts.next().unwrap().parse().unwrap();
+        let node: usize = parts.next().unwrap().parse().unwrap();
+        format!("{:>12.6} {:<9} {}", at - zero, nodes[node], parts.next().unwrap())
+    }).collect();
+    dump(&world, "scenario");
 }
