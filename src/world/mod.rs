@@ -775,13 +775,13 @@ impl<O: Observer> World<O> {
             let conns: Vec<ConnId> = process.outgoing.drain(..).chain(process.accepted.drain(..)).collect();
             process.free_accepted.clear();
             for id in conns {
-                if let Some(side) = self.side_of(id, node) {
-                    let connection = &mut self.connections[id as usize];
-                    connection.ends[side].open = false;
-                    // Its own unsent and unacknowledged bytes are gone with it.
-                    connection.directions[side].stalled.clear();
-                    connection.directions[1 - side].unread = 0;
-                }
+                // A number whose connection is long over stands for none.
+                let Some(side) = self.side_of(id, node) else { continue };
+                let connection = &mut self.connections[id as usize];
+                connection.ends[side].open = false;
+                // Its own unsent and unacknowledged bytes are gone with it.
+                connection.directions[side].stalled.clear();
+                connection.directions[1 - side].unread = 0;
                 self.reap(id);
             }
         }
