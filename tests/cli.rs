@@ -212,7 +212,9 @@ fn every_kind_of_wrong_file_is_named_and_refused() {
         ("a list that is none", |s| s["brokers"] = json!("broker-a")),
         ("unknown key", |s| s["durration"] = json!("5s")),
         ("unknown key of RocketMQ", |s| s["brokers"][0]["flushDiskTypo"] = json!("ASYNC_FLUSH")),
-        ("unknown topic", |s| s["producers"][0]["topic"] = json!("orderz")),
+        // A producer may well send to a topic that does not exist: brokers create it. An operator cannot change one.
+        ("unknown topic", |s| s["faults"] = json!([{"at": "1s", "update_topic": {"topic": "orderz", "queues": 8}}])),
+        ("unknown group", |s| s["expect"] = json!({"lost@cgg": {"max": 0}})),
         ("unknown counter", |s| s["expect"] = json!({"losst": {"max": 0}})),
         ("unknown strategy", |s| s["consumers"][0]["allocateMessageQueueStrategy"] = json!("BEST")),
         ("absurd number of consumers", |s| s["consumers"][0]["count"] = json!(1_000_000_000_u64)),

@@ -32,7 +32,6 @@ const MAY: &[(&str, &[&str])] = &[
 
 /// (file, what it imports, why that is right there and nowhere else).
 const EXCEPTIONS: &[(&str, &str, &str)] = &[
-    ("src/scenario/values.rs", "rocketmq/protocol/code", "request codes are written by name in a scenario, and there is one table of them"),
     ("src/scenario/producers.rs", "contract/TxState", "a field of the specification has this type: decoding makes values of it"),
 ];
 

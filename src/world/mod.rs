@@ -657,8 +657,9 @@ impl<O: Observer> World<O> {
         let Some(deadline) = role.next_deadline(now) else { return };
         let due = process.clock.true_time(deadline, self.now);
         if due < process.armed_for {
-            // No timed wait ends on the nanosecond: timer slack and scheduling make it late by a draw.
-            let word = self.draws.word(process.entity, Purpose::Wakeup, process.counter << 8 | process.life as u64 & 0xff);
+            // No timed wait ends on the nanosecond: timer slack and scheduling make it late by a draw, which hangs on the deadline alone: what
+            // else the process does must not move it.
+            let word = self.draws.word(process.entity, Purpose::Wakeup, due);
             let late = self.spec.nodes[node.0 as usize].services.wakeup.at(word);
             process.armed_for = due;
             process.armed = (due + late).max(self.now + 1);
