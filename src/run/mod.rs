@@ -11,7 +11,7 @@ use crate::check::verdict::{Expected, judge, overall};
 use crate::contract::note::Observer;
 use crate::meter::{End, Watch};
 use crate::world::spec::Spec;
-use crate::world::{Stop, World};
+use crate::world::{Planted, Stop, World};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -49,8 +49,21 @@ struct Ended {
 
 /// Runs a specification and judges it.
 pub fn run(spec: &Spec, control: &Control<'_>) -> Outcome {
+    judged(spec, control, None)
+}
+
+/// [`run`] with a bug planted 20 s after time 0, to see whether a check catches it. For tests.
+#[doc(hidden)]
+pub fn run_planted(spec: &Spec, control: &Control<'_>, planted: Planted) -> Outcome {
+    judged(spec, control, Some(planted))
+}
+
+fn judged(spec: &Spec, control: &Control<'_>, planted: Option<Planted>) -> Outcome {
     let spec = Arc::new(spec.clone());
     let mut world = World::new(spec.clone(), Watch::new(facts::of(&spec)));
+    if let Some(planted) = planted {
+        world.plant(planted, spec.warmup + 20 * SEC);
+    }
     let ended = drive(&mut world, &spec, control, |watch| watch.drained());
     world.report_faults();
     let (digest, events) = (world.digest(), world.events());

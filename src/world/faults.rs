@@ -227,6 +227,7 @@ impl<O: Observer> World<O> {
                 nodes.len() as u64
             }
             FaultKind::UpdateTopic { brokers, topic, read, write, perm } => {
+                let mut met = 0;
                 for node in brokers {
                     let Some(now) = self.disks[node.0 as usize].broker.topics.get(topic).copied() else { continue };
                     let admin = Admin::UpdateTopic {
@@ -235,9 +236,11 @@ impl<O: Observer> World<O> {
                         write: write.unwrap_or(now.write),
                         perm: perm.unwrap_or(now.perm),
                     };
+                    // A broker that does not run hears no command.
+                    met += (self.processes[node.0 as usize].state == State::Up) as u64;
                     self.dispatch(*node, Input::Admin(admin));
                 }
-                brokers.len() as u64
+                met
             }
             FaultKind::WipeWritePerm { broker } => {
                 let nameservers: Vec<NodeId> = self.spec.nameservers().collect();

@@ -7,10 +7,13 @@ pub mod clock;
 mod faults;
 mod load;
 mod net;
+mod planted;
 pub mod spec;
 #[cfg(test)]
 pub(crate) mod tests;
 pub mod unbuilt;
+
+pub use self::planted::Planted;
 
 use self::clock::NodeClock;
 use self::load::Load;
@@ -247,6 +250,8 @@ pub struct World<O> {
     recorder: Option<Vec<(u64, u64, Event)>>,
     /// An input is being handled.
     busy: bool,
+    /// A bug that a test has planted.
+    plant: Option<planted::Plant>,
 }
 
 /// Events at one instant above which a run is taken to be stuck.
@@ -323,6 +328,7 @@ impl<O: Observer> World<O> {
             observer,
             recorder: None,
             busy: false,
+            plant: None,
             spec,
         };
         world.set_up();
@@ -588,6 +594,9 @@ impl<O: Observer> World<O> {
 
     fn handle(&mut self, node: NodeId, input: Input<Frame>) {
         let n = node.0 as usize;
+        if self.plant.is_some() {
+            self.planted_input(node, &input);
+        }
         let process = &mut self.processes[n];
         let Some(role) = process.role.as_mut() else { return };
         if process.state == State::Frozen {
@@ -612,7 +621,10 @@ impl<O: Observer> World<O> {
         if !out.notes.is_empty() {
             let stamp = self.stamp(node);
             for note in &out.notes {
-                self.observer.note(stamp, note);
+                let times = if self.plant.is_some() { self.planted_note(note) } else { 1 };
+                for _ in 0..times {
+                    self.observer.note(stamp, note);
+                }
             }
         }
         let mut ops = std::mem::take(&mut out.ops);
@@ -651,8 +663,9 @@ impl<O: Observer> World<O> {
         let Some(deadline) = role.next_deadline(now) else { return };
         let due = process.clock.true_time(deadline, self.now);
         if due < process.armed_for {
-            // No timed wait ends on the nanosecond: timer slack and scheduling make it late by a draw.
-            let word = self.draws.word(process.entity, Purpose::Wakeup, process.counter << 8 | process.life as u64 & 0xff);
+            // No timed wait ends on the nanosecond: timer slack and scheduling make it late by a draw, which hangs on the deadline alone: what
+            // else the process does must not move it.
+            let word = self.draws.word(process.entity, Purpose::Wakeup, due);
             let late = self.spec.nodes[node.0 as usize].services.wakeup.at(word);
             process.armed_for = due;
             process.armed = (due + late).max(self.now + 1);
@@ -774,13 +787,13 @@ impl<O: Observer> World<O> {
             let conns: Vec<ConnId> = process.outgoing.drain(..).chain(process.accepted.drain(..)).collect();
             process.free_accepted.clear();
             for id in conns {
-                if let Some(side) = self.side_of(id, node) {
-                    let connection = &mut self.connections[id as usize];
-                    connection.ends[side].open = false;
-                    // Its own unsent and unacknowledged bytes are gone with it.
-                    connection.directions[side].stalled.clear();
-                    connection.directions[1 - side].unread = 0;
-                }
+                // A number whose connection is long over stands for none.
+                let Some(side) = self.side_of(id, node) else { continue };
+                let connection = &mut self.connections[id as usize];
+                connection.ends[side].open = false;
+                // Its own unsent and unacknowledged bytes are gone with it.
+                connection.directions[side].stalled.clear();
+                connection.directions[1 - side].unread = 0;
                 self.reap(id);
             }
         }
@@ -898,6 +911,9 @@ impl<O: Observer> World<O> {
     }
 
     fn listen(&mut self, node: NodeId, ticket: u32, member: u16, ids: &[MessageId], reconsume_times: u16) {
+        if self.plant.is_some() && self.planted_listen(node, ticket, ids.len()) {
+            return;
+        }
         let process = &self.processes[node.0 as usize];
         let Some(listener) = process.consumers.iter().find(|l| l.member == member) else { return };
         let script = &listener.script;
@@ -1093,9 +1109,16 @@ impl<O: Observer> World<O> {
         table.get(conn.index()).copied().filter(|id| *id != ConnId::MAX)
     }
 
-    fn write(&mut self, node: NodeId, conn: Conn, frame: Frame, bytes: u32, hop: u32) {
+    fn write(&mut self, node: NodeId, conn: Conn, mut frame: Frame, bytes: u32, hop: u32) {
         let Some(id) = self.conn_id(node, conn) else { return };
         let Some(side) = self.side_of(id, node) else { return };
+        if self.plant.is_some()
+            && let Some(answer) = self.planted_frame(&mut frame)
+        {
+            let word = frame.luck.inbound();
+            let answer = Frame { opaque: frame.opaque, luck: frame.luck, body: Body::Answer(answer) };
+            return self.send_item(id, 1 - side, Item::Frame(answer), 150, word);
+        }
         let mut extra = 0;
         if let Body::Request { request, .. } = &frame.body
             && self.faults.intercepts()

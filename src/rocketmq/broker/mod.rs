@@ -205,6 +205,12 @@ impl Broker {
         }
     }
 
+    /// Loses the lock table, as no broker does: a bug for tests to plant.
+    #[doc(hidden)]
+    pub fn forget_locks(&mut self) {
+        self.locks = RebalanceLockManager::new(self.config.settings.rebalance_lock_max_live_time as i64);
+    }
+
     fn luck(&mut self, env: &Env<'_, NodeDisk, BatchPool>) -> Luck {
         self.draws += 1;
         env.luck(Purpose::Request, (env.life as u64) << 40 | self.draws)
