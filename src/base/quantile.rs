@@ -6,14 +6,16 @@
 //! built from two quantiles, p50 and p99, as a log-normal: that is what round trips and service times look like, and two
 //! quantiles are what an operator can read off a dashboard.
 
+use std::sync::Arc;
+
 const BODY: usize = 1024;
 const TAIL: usize = 10;
 
 /// A distribution of non-negative nanoseconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quantiles {
-    /// `body[i]` is the quantile at (i + 0.5) / 1024.
-    body: Box<[u64]>,
+    /// `body[i]` is the quantile at (i + 0.5) / 1024. Shared: thousands of nodes have the same table.
+    body: Arc<[u64]>,
     /// `tail[j]` is the quantile at 1 - 2^-(11 + j): finer cells for the last 1024th.
     tail: [u64; TAIL + 1],
     p50: u64,
@@ -23,7 +25,7 @@ pub struct Quantiles {
 impl Quantiles {
     /// Always the same value; draws are ignored.
     pub fn constant(ns: u64) -> Self {
-        Quantiles { body: Box::new([]), tail: [ns; TAIL + 1], p50: ns, p99: ns }
+        Quantiles { body: Arc::new([]), tail: [ns; TAIL + 1], p50: ns, p99: ns }
     }
 
     /// Log-normal through the two quantiles. `p99 <= p50` gives a constant.

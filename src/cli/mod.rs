@@ -253,8 +253,16 @@ impl Changes {
 }
 
 fn load(path: &Path, changes: &Changes) -> Result<crate::scenario::Loaded, CliError> {
-    crate::scenario::load(path, &changes.overrides())
-        .map_err(|errors| CliError::Scenario(errors.to_string().trim_end().to_owned()))
+    let counters: Vec<&str> = crate::meter::known_counters().iter().map(|c| c.name).collect();
+    let known = crate::scenario::Known { counters: Some(&counters), strategies: &[] };
+    let loaded = crate::scenario::load_with(path, &changes.overrides(), &known)
+        .map_err(|errors| CliError::Scenario(errors.to_string().trim_end().to_owned()))?;
+    let missing = crate::world::unbuilt::missing(&loaded.spec);
+    if missing.is_empty() {
+        return Ok(loaded);
+    }
+    let lines: Vec<String> = missing.iter().map(|what| format!("{}: {what}", path.display())).collect();
+    Err(CliError::Scenario(lines.join("\n")))
 }
 
 /// Runs and says in the outcome which command it was.

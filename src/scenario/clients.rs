@@ -122,7 +122,7 @@ impl Draft {
             Some(Shape::List(values)) => values.iter().map(|v| v.place).collect(),
             _ => Vec::new(),
         };
-        let list = fields.texts(&client::NAMES).unwrap_or_default();
+        let list = fields.texts(&client::NAMES, MAX_COUNT as usize).unwrap_or_default();
         let place = fields.place_of(&client::NAME);
         let one = fields.text(&client::NAME);
         if one.is_some() && fields.given(&client::NAMES).is_some() {

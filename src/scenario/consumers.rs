@@ -30,7 +30,7 @@ impl Draft {
     pub(super) fn consumers(&mut self, top: &mut Fields<'_>) {
         let key = &keys::top::CONSUMERS;
         let ctx = top.ctx;
-        let entries = top.given(key).map_or(&[][..], |node| items(ctx, key, node));
+        let entries = top.given(key).map_or(&[][..], |node| items(ctx, key, node, keys::MAX_COUNT as usize));
         let shown = entries.iter().filter_map(|entry| self.consumer(ctx, entry)).collect();
         top.show(key, Node::list(shown));
     }
@@ -43,7 +43,7 @@ impl Draft {
         let service_time = fields.delay(&consumer::SERVICE_TIME).unwrap_or_else(|| Quantiles::constant(MS));
         let script = script(&mut fields);
         let settings = settings(&mut fields);
-        let consumer_idcs = fields.texts(&consumer::CONSUMER_IDCS).unwrap_or_default();
+        let consumer_idcs = fields.texts(&consumer::CONSUMER_IDCS, 256).unwrap_or_default();
         let custom_strategy = strategy(&fields, &settings, &consumer_idcs);
         let offset_place = fields.place_of(&consumer::START_OFFSET);
         let start_offset = fields.section(&consumer::START_OFFSET, |mut inner| {
@@ -82,7 +82,7 @@ fn subscriptions(fields: &mut Fields<'_>) -> Vec<(String, String, Place)> {
             check_tags(ctx, tags.as_deref().unwrap_or("*"), fields.place_of(&TAGS));
             list.push((topic, tags.unwrap_or_else(|| "*".into()), fields.place_of(&TOPIC)));
         }
-        (None, Some(node)) => list.extend(items(ctx, &TOPICS, node).iter().filter_map(|entry| subscription(ctx, entry))),
+        (None, Some(node)) => list.extend(items(ctx, &TOPICS, node, 256).iter().filter_map(|entry| subscription(ctx, entry))),
         (None, None) => {}
     }
     if list.is_empty() && fields.given(&TOPIC).is_none() {

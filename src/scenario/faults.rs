@@ -31,16 +31,10 @@ const ENDLESS: &[&str] = &["restart", "rolling_restart", "start", "clock_step", 
 pub(super) fn faults(top: &mut Fields<'_>, scene: &Scene<'_>) -> Vec<FaultSpec> {
     let key = &keys::top::FAULTS;
     let ctx = top.ctx;
-    let entries = top.given(key).map_or(&[][..], |node| items(ctx, key, node));
+    let entries = top.given(key).map_or(&[][..], |node| items(ctx, key, node, 10_000));
     let mut shown = Vec::new();
     let mut faults = Vec::new();
-    if entries.len() > 10_000 {
-        ctx.push(
-            top.place_of(key),
-            ScenarioError::new(Problem::OutOfRange, "the scenario has too many faults").expected("at most 10000 entries"),
-        );
-    }
-    for entry in entries.iter().take(10_000) {
+    for entry in entries {
         if let Some((fault, node)) = one(ctx, entry, scene) {
             faults.push(fault);
             shown.push(node);

@@ -67,9 +67,14 @@ impl<'a> Ctx<'a> {
     }
 }
 
-/// The members of a list; reports and answers none if it is no list.
-pub(super) fn items<'n>(ctx: &Ctx<'_>, key: &Key, node: &'n Node) -> &'n [Node] {
+/// The members of a list, at most so many; reports a longer list, and what is no list.
+pub(super) fn items<'n>(ctx: &Ctx<'_>, key: &Key, node: &'n Node, most: usize) -> &'n [Node] {
     match &node.shape {
+        Shape::List(values) if values.len() > most => {
+            let error = ScenarioError::new(Problem::OutOfRange, format!("\"{}\" has {} entries", key.name, values.len()));
+            ctx.push(node.place, error.expected(format!("at most {most}")));
+            values.get(..most).unwrap_or_default()
+        }
         Shape::List(values) => values,
         _ => {
             values::wrong(ctx, key.name, &key.takes, node);
@@ -293,15 +298,10 @@ impl<'a> Fields<'a> {
         Some(value)
     }
     /// A list of texts.
-    pub(super) fn texts(&mut self, key: &Key) -> Option<Vec<String>> {
-        let read = |ctx: &Ctx<'_>, name: &str, takes: &Takes, node: &Node| match &node.shape {
-            Shape::List(values) => {
-                Some(values.iter().filter_map(|v| values::text(ctx, name, &Takes::Text, v)).collect::<Vec<_>>())
-            }
-            _ => {
-                values::wrong(ctx, name, takes, node);
-                None
-            }
+    pub(super) fn texts(&mut self, key: &Key, most: usize) -> Option<Vec<String>> {
+        let read = |ctx: &Ctx<'_>, name: &str, _: &Takes, node: &Node| {
+            let texts = items(ctx, key, node, most).iter().filter_map(|v| values::text(ctx, name, &Takes::Text, v));
+            Some(texts.collect::<Vec<_>>())
         };
         self.take(key, read, |v| Node::list(v.iter().map(|t| Node::text(t.as_str())).collect()))
     }
@@ -394,6 +394,10 @@ fn setting_value(ctx: &Ctx<'_>, setting: &Setting, node: &Node) -> Option<Value>
         },
         (Shape::Text(text), Kind::Bytes) if values::parse_bytes(text).is_some_and(|n| n <= i64::MAX as u64) => {
             Value::Int(values::parse_bytes(text).unwrap_or_default() as i64)
+        }
+        (Shape::Text(text), _) if text.len() > values::LONGEST_TEXT => {
+            values::out_of_range(ctx, setting.key, node, format!("at most {} bytes of text", values::LONGEST_TEXT));
+            return None;
         }
         (Shape::Text(text), _) => Value::Text(text.clone()),
         (Shape::Flag(flag), _) => Value::Flag(*flag),

@@ -137,6 +137,7 @@ const LONGEST: u64 = 31 * 24 * 60 * MIN;
 const YEAR: u64 = 365 * 24 * 60 * MIN;
 pub(crate) const MAX_COUNT: u64 = 20_000;
 pub(crate) const MAX_NODES: usize = 60_000;
+pub(crate) const MAX_BROKERS: usize = 4_096;
 pub(crate) const MAX_QUEUES: u64 = 1_024;
 /// Messages a second that a producer may be asked for.
 pub(crate) const MAX_RATE: u64 = 10_000_000;

@@ -39,7 +39,7 @@ fn between(fields: &mut Fields<'_>, roster: &Roster, default: &LinkTable) -> Vec
     let ctx = fields.ctx;
     let mut overrides = Vec::new();
     let mut shown = Vec::new();
-    for entry in fields.given(key).map_or(&[][..], |node| items(ctx, key, node)) {
+    for entry in fields.given(key).map_or(&[][..], |node| items(ctx, key, node, 10_000)) {
         let Some(mut inner) = Fields::open(ctx, entry, &keys::between::SECTION) else { continue };
         let from = inner.target(&FROM).unwrap_or_default();
         let to = inner.target(&TO).unwrap_or_default();

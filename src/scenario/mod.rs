@@ -32,8 +32,7 @@ mod tests;
 pub use decode::FORMAT;
 pub use error::{At, Problem, ScenarioError, ScenarioErrors};
 
-use crate::rocketmq::client::consumer::allocate::AllocateMessageQueueStrategy;
-use crate::world::spec::Spec;
+use crate::world::spec::{AllocateMessageQueueStrategy, Spec};
 use fields::Ctx;
 use std::fmt;
 use std::fs::File;
@@ -52,6 +51,13 @@ pub struct Overrides {
     pub max_events: Option<u64>,
     /// `key=value`, see [`load`].
     pub set: Vec<String>,
+}
+
+impl Overrides {
+    /// The arguments that say the same, for the command that repeats a run: "--seed 7", "--set duration=2m".
+    pub fn arguments(&self) -> Vec<String> {
+        set::arguments(self)
+    }
 }
 
 /// What a scenario may name that is known elsewhere.
@@ -120,7 +126,7 @@ fn parse_named(file: &str, name: &str, text: &str, overrides: &Overrides, known:
     if !errors.is_empty() {
         return Err(ScenarioErrors::sorted(file, errors, 0));
     }
-    let arguments = set::arguments(overrides);
+    let arguments = overrides.arguments();
     let ctx = Ctx::new(known, &arguments);
     let decoded = decode::decode(&ctx, &tree, name);
     let (errors, more) = ctx.into_errors();

@@ -5,7 +5,7 @@
 
 use super::error::{Problem, ScenarioError};
 use super::fields::{Ctx, Fields, items, short};
-use super::keys::{self, BOOT_CLIENT, BOOT_SERVER, Key, MAX_NODES};
+use super::keys::{self, BOOT_CLIENT, BOOT_SERVER, Key, MAX_BROKERS, MAX_NODES};
 use super::tree::{self, Node, Place, Shape};
 use super::values::{self, TargetName};
 use crate::base::quantile::Quantiles;
@@ -49,7 +49,7 @@ pub(super) struct NodeDraft {
 #[derive(Debug)]
 pub(super) enum KindDraft {
     Nameserver(NameserverSettings),
-    Broker(BrokerDraft),
+    Broker(Box<BrokerDraft>),
     Client(ClientDraft),
 }
 
@@ -398,7 +398,7 @@ impl Draft {
         let key = &keys::top::BROKERS;
         let Some(node) = top.given(key) else { return };
         let ctx = top.ctx;
-        let entries = items(ctx, key, node);
+        let entries = items(ctx, key, node, MAX_BROKERS);
         if entries.is_empty() && matches!(node.shape, Shape::List(_)) {
             let error = ScenarioError::new(Problem::OutOfRange, "the scenario has no brokers");
             ctx.push(node.place, error.remedy("add at least one, such as {\"brokerName\": \"broker-a\"}"));
@@ -485,7 +485,7 @@ impl Draft {
             self.take_name(ctx, &node_name, own_place);
         }
         if self.room_for(ctx, entry.place, 1) {
-            let kind = KindDraft::Broker(BrokerDraft { broker, id, cluster, settings, nameservers, dledger });
+            let kind = KindDraft::Broker(Box::new(BrokerDraft { broker, id, cluster, settings, nameservers, dledger }));
             self.nodes.push(NodeDraft { name: node_name, common, kind });
         }
         Some(shown)
@@ -525,7 +525,7 @@ impl Draft {
     /// The drafts of brokers.
     pub(super) fn broker_drafts(&self) -> impl Iterator<Item = &BrokerDraft> {
         self.nodes.iter().filter_map(|n| match &n.kind {
-            KindDraft::Broker(b) => Some(b),
+            KindDraft::Broker(b) => Some(&**b),
             _ => None,
         })
     }

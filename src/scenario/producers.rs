@@ -8,9 +8,8 @@ use super::nodes::{Draft, ProducerDraft, RoleDraft};
 use super::tree::{Node, Place, Shape};
 use super::values::{self, ANSWER_CODES};
 use crate::base::quantile::Quantiles;
-use crate::contract::TxState;
 use crate::rocketmq::settings::ProducerSettings;
-use crate::world::spec::{Arrivals, LoadPhase, LoadSpec, SendMode, TransactionSpec};
+use crate::world::spec::{Arrivals, LoadPhase, LoadSpec, SendMode, TransactionSpec, TxState};
 use std::sync::Arc;
 
 /// Topics that a client refuses to send to (`TopicValidator`, 4.9.8).
@@ -28,7 +27,7 @@ impl Draft {
     pub(super) fn producers(&mut self, top: &mut Fields<'_>) {
         let key = &keys::top::PRODUCERS;
         let ctx = top.ctx;
-        let entries = top.given(key).map_or(&[][..], |node| items(ctx, key, node));
+        let entries = top.given(key).map_or(&[][..], |node| items(ctx, key, node, keys::MAX_COUNT as usize));
         let shown = entries.iter().filter_map(|entry| self.producer(ctx, entry)).collect();
         top.show(key, Node::list(shown));
     }
@@ -111,7 +110,7 @@ impl Draft {
         }
         let mut phases: Vec<(LoadPhase, Place)> = Vec::new();
         if let Some(node) = fields.given(&PHASES) {
-            let entries = items(ctx, &PHASES, node);
+            let entries = items(ctx, &PHASES, node, 256);
             if entries.is_empty() {
                 ctx.report(node.place, Problem::OutOfRange, "\"phases\" has no phase");
             }
@@ -221,7 +220,10 @@ fn tags(fields: &mut Fields<'_>) -> Vec<Arc<str>> {
     };
     let (ctx, takes) = (fields.ctx, &producer::TAGS.takes);
     let tags: Vec<(String, Place)> = match &node.shape {
-        Shape::List(values) => values.iter().filter_map(|v| values::text(ctx, "tags", takes, v).map(|t| (t, v.place))).collect(),
+        Shape::List(_) => {
+            let values = items(ctx, &producer::TAGS, node, 255).iter();
+            values.filter_map(|v| values::text(ctx, "tags", takes, v).map(|t| (t, v.place))).collect()
+        }
         _ => values::text(ctx, "tags", takes, node).map(|t| (t, node.place)).into_iter().collect(),
     };
     for (tag, place) in &tags {
@@ -230,9 +232,6 @@ fn tags(fields: &mut Fields<'_>) -> Vec<Arc<str>> {
             ctx.push(*place, error.expected("1 to 255 characters without '|'"));
         }
     }
-    if tags.len() > 255 {
-        values::out_of_range(ctx, "tags", node, "at most 255 tags".into());
-    }
     fields.show(&producer::TAGS, Node::list(tags.iter().map(|t| Node::text(t.0.as_str())).collect()));
     tags.into_iter().map(|t| t.0.into()).collect()
 }
@@ -240,7 +239,7 @@ fn tags(fields: &mut Fields<'_>) -> Vec<Arc<str>> {
 fn retry_codes(fields: &mut Fields<'_>) -> Vec<u16> {
     let key = &producer::RETRY_RESPONSE_CODES;
     let ctx = fields.ctx;
-    let values = fields.given(key).map_or(&[][..], |node| items(ctx, key, node));
+    let values = fields.given(key).map_or(&[][..], |node| items(ctx, key, node, 256));
     let codes: Vec<u16> =
         values.iter().filter_map(|v| values::code(ctx, key.name, &keys::Takes::Code, v, ANSWER_CODES)).collect();
     fields.show(key, Node::list(codes.iter().map(|c| values::show_code(*c, ANSWER_CODES)).collect()));

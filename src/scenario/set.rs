@@ -31,7 +31,7 @@ fn edits(overrides: &Overrides) -> Vec<(String, String, Option<String>)> {
         }
     }
     for set in &overrides.set {
-        let argument = format!("--set {}", short(set));
+        let argument = format!("--set {set}");
         match set.split_once('=') {
             Some((path, value)) => edits.push((argument, path.trim().to_owned(), Some(value.trim().to_owned()))),
             None => edits.push((argument, set.clone(), None)),
@@ -49,8 +49,10 @@ pub(super) fn apply(tree: &mut Node, overrides: &Overrides) -> Vec<ScenarioError
     for (i, (_, path, value)) in edits.into_iter().enumerate() {
         let place = Place::Argument(i as u16);
         let result = match value {
-            None => Err(ScenarioError::new(Problem::Syntax, "there is no '='")
-                .expected("key=value, such as duration=2m or producers[0].rate=500/s")),
+            None => refuse(
+                ScenarioError::new(Problem::Syntax, "there is no '='")
+                    .expected("key=value, such as duration=2m or producers[0].rate=500/s"),
+            ),
             Some(value) => read_value(&value, place).and_then(|value| set(tree, &path, value, place)),
         };
         if let Err(error) = result {
@@ -60,8 +62,15 @@ pub(super) fn apply(tree: &mut Node, overrides: &Overrides) -> Vec<ScenarioError
     errors
 }
 
+/// What an edit comes to.
+type Edited<T> = Result<T, Box<ScenarioError>>;
+
+fn refuse<T>(error: ScenarioError) -> Edited<T> {
+    Err(Box::new(error))
+}
+
 /// JSON where it is JSON, else text: `2m` is text, `true` and `500` are not.
-fn read_value(text: &str, place: Place) -> Result<Node, ScenarioError> {
+fn read_value(text: &str, place: Place) -> Edited<Node> {
     match tree::parse(text) {
         Ok(mut node) => {
             stamp(&mut node, place);
@@ -69,7 +78,7 @@ fn read_value(text: &str, place: Place) -> Result<Node, ScenarioError> {
         }
         Err(errors) if text.starts_with(['{', '[', '"']) => {
             let what = errors.into_iter().next().map_or_else(String::new, |e| e.what);
-            Err(ScenarioError::new(Problem::Syntax, format!("the value is not JSON: {what}")))
+            refuse(ScenarioError::new(Problem::Syntax, format!("the value is not JSON: {what}")))
         }
         Err(_) => Ok(Node { place, shape: Shape::Text(text.to_owned()) }),
     }
@@ -123,40 +132,37 @@ impl Within {
 /// Most steps of a path: deeper than any scenario.
 const MAX_STEPS: usize = 16;
 
-fn set(tree: &mut Node, path: &str, value: Node, place: Place) -> Result<(), ScenarioError> {
+fn set(tree: &mut Node, path: &str, value: Node, place: Place) -> Edited<()> {
     if path.is_empty() {
-        return Err(ScenarioError::new(Problem::Syntax, "there is no key before '='").expected("key=value, such as duration=2m"));
+        return refuse(
+            ScenarioError::new(Problem::Syntax, "there is no key before '='").expected("key=value, such as duration=2m"),
+        );
     }
     step(tree, Within::Section(&keys::top::SECTION), path, &value, place, MAX_STEPS)
 }
 
 /// Follows the first step of a path and goes on; `within` is what the object is, as far as that is known.
-fn step(node: &mut Node, within: Within, path: &str, value: &Node, place: Place, left: usize) -> Result<(), ScenarioError> {
+fn step(node: &mut Node, within: Within, path: &str, value: &Node, place: Place, left: usize) -> Edited<()> {
     if left == 0 {
-        return Err(ScenarioError::new(Problem::Syntax, format!("the path has more than {MAX_STEPS} steps")));
+        return refuse(ScenarioError::new(Problem::Syntax, format!("the path has more than {MAX_STEPS} steps")));
     }
     match &mut node.shape {
         Shape::Object(members) => in_object(members, within, path, value, place, left),
         Shape::List(values) => in_list(values, within, path, value, place, left),
         _ => {
             let what = format!("\"{}\" leads into {}, which has no keys", short(path), node.describe());
-            Err(ScenarioError::new(Problem::UnknownKey, what))
+            refuse(ScenarioError::new(Problem::UnknownKey, what))
         }
     }
 }
 
-fn in_object(
-    members: &mut Vec<Member>,
-    within: Within,
-    path: &str,
-    value: &Node,
-    place: Place,
-    left: usize,
-) -> Result<(), ScenarioError> {
+fn in_object(members: &mut Vec<Member>, within: Within, path: &str, value: &Node, place: Place, left: usize) -> Edited<()> {
     let (key, rest) = first_key(members, within, path);
     if key.is_empty() {
-        return Err(ScenarioError::new(Problem::Syntax, format!("\"{}\" begins with no key", short(path)))
-            .expected("key.key=value, key[0].key=value"));
+        return refuse(
+            ScenarioError::new(Problem::Syntax, format!("\"{}\" begins with no key", short(path)))
+                .expected("key.key=value, key[0].key=value"),
+        );
     }
     let found = members.iter().position(|m| m.key == key);
     if rest.is_empty() {
@@ -183,10 +189,10 @@ fn in_object(
     }
     if matches!(within, Within::Section(_)) && takes.is_none() {
         let error = ScenarioError::new(Problem::UnknownKey, format!("there is no \"{}\"", short(key)));
-        return Err(error.did_you_mean(nearest(key, within.names())));
+        return refuse(error.did_you_mean(nearest(key, within.names())));
     }
     if matches!(takes, Some(Takes::List(_))) || rest.starts_with('[') {
-        return Err(ScenarioError::new(Problem::UnknownKey, format!("the scenario has no \"{}\"", short(key))));
+        return refuse(ScenarioError::new(Problem::UnknownKey, format!("the scenario has no \"{}\"", short(key))));
     }
     let mut inserted = Node { place, shape: Shape::Object(Vec::new()) };
     step(&mut inserted, inner, rest, value, place, left - 1)?;
@@ -200,7 +206,7 @@ fn first_key<'p>(members: &[Member], within: Within, path: &'p str) -> (&'p str,
     let ends = path.char_indices().filter(|(_, c)| matches!(c, '.' | '[')).map(|(i, _)| i).chain([path.len()]);
     let names = within.names();
     let known = |key: &str| members.iter().any(|m| m.key == key) || names.contains(&key);
-    let end = ends.clone().filter(|end| known(&path[..*end])).last().or_else(|| ends.clone().next()).unwrap_or(path.len());
+    let end = ends.clone().rfind(|end| known(&path[..*end])).or_else(|| ends.clone().next()).unwrap_or(path.len());
     (&path[..end], after(path, end))
 }
 
@@ -209,32 +215,27 @@ fn after(path: &str, end: usize) -> &str {
     path[end..].strip_prefix('.').unwrap_or(&path[end..])
 }
 
-fn in_list(
-    values: &mut [Node],
-    within: Within,
-    path: &str,
-    value: &Node,
-    place: Place,
-    left: usize,
-) -> Result<(), ScenarioError> {
+fn in_list(values: &mut [Node], within: Within, path: &str, value: &Node, place: Place, left: usize) -> Edited<()> {
     let (chosen, rest): (Vec<usize>, &str) = if let Some(inner) = path.strip_prefix('[') {
         let Some((number, _)) = inner.split_once(']') else {
-            return Err(ScenarioError::new(Problem::Syntax, "there is no ']' after '['")
-                .expected("a number in brackets, such as producers[0]"));
+            return refuse(
+                ScenarioError::new(Problem::Syntax, "there is no ']' after '['")
+                    .expected("a number in brackets, such as producers[0]"),
+            );
         };
         let rest = after(path, number.len() + 2);
         match number.parse::<usize>() {
             Ok(i) if i < values.len() => (vec![i], rest),
             Ok(i) => {
                 let error = ScenarioError::new(Problem::UnknownName, format!("there is no entry [{i}]"));
-                return Err(error.expected(match values.len() {
+                return refuse(error.expected(match values.len() {
                     0 => "an entry of the list, which is empty".into(),
                     n => format!("a number from 0 to {}", n - 1),
                 }));
             }
             Err(_) => {
                 let error = ScenarioError::new(Problem::Syntax, format!("[{}] is no number", short(number)));
-                return Err(error.expected("a number in brackets, such as producers[0]"));
+                return refuse(error.expected("a number in brackets, such as producers[0]"));
             }
         }
     } else {
@@ -251,7 +252,7 @@ fn in_list(
 }
 
 /// The entries that a name or glob means, and the rest of the path. Names may hold dots: the longest that fits counts.
-fn by_name<'p>(values: &[Node], path: &'p str) -> Result<(Vec<usize>, &'p str), ScenarioError> {
+fn by_name<'p>(values: &[Node], path: &'p str) -> Edited<(Vec<usize>, &'p str)> {
     let identities: Vec<Vec<String>> = values.iter().enumerate().map(|(i, node)| identities(i, node)).collect();
     let ends: Vec<usize> =
         path.char_indices().filter(|(_, c)| matches!(c, '.' | '[')).map(|(i, _)| i).chain([path.len()]).collect();
@@ -270,7 +271,7 @@ fn by_name<'p>(values: &[Node], path: &'p str) -> Result<(Vec<usize>, &'p str), 
     let name = &path[..ends.first().copied().unwrap_or(path.len())];
     let near = nearest(name, identities.iter().flatten().map(String::as_str)).map(str::to_owned);
     let error = ScenarioError::new(Problem::UnknownName, format!("no entry of the list is called \"{}\"", short(name)));
-    Err(match near {
+    refuse(match near {
         Some(_) => error.did_you_mean(near),
         None => error.expected("the name or group of an entry, '*', or a number in brackets"),
     })

@@ -238,7 +238,7 @@ fn set_edits_what_its_path_means() {
     assert_eq!(set(&["topics.orders.queues=8"]).topics[0].write_queue_nums, 8);
     assert_eq!(set(&["nameservers=3"]).nameservers().count(), 3);
     assert_eq!(find(&set(&["producers.pg.instanceName=7"]), "pg-0").instance.instance_name, "7");
-    assert_eq!(set(&["rules.commitIsUnfenced=false"]).nodes[0].rules.commit_is_unfenced, false);
+    assert!(!set(&["rules.commitIsUnfenced=false"]).nodes[0].rules.commit_is_unfenced);
     let overrides = Overrides { seed: Some(9), tie_seed: Some(8), max_events: Some(7), set: vec![] };
     let spec = parse("test", DESIGN, &overrides, &Known::default()).unwrap().spec;
     assert_eq!((spec.seed, spec.tie_seed, spec.max_events), (9, 8, 7));

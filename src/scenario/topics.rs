@@ -11,6 +11,8 @@ use super::values;
 use crate::base::names::{DLQ_PREFIX, RETRY_PREFIX};
 use std::collections::BTreeMap;
 
+const MAX_TOPICS: usize = 10_000;
+
 /// Topics that RocketMQ makes for itself (`TopicValidator`, `MixAll`, 4.9.8).
 pub(super) const SYSTEM_TOPICS: &[&str] = &[
     "TBW102",
@@ -53,20 +55,14 @@ pub(super) fn topics(draft: &Draft, top: &mut Fields<'_>) -> Topics {
     let mut topics = Topics::default();
     let mut shown = Vec::new();
     let ctx = top.ctx;
-    let entries = top.given(key).map_or(&[][..], |node| items(ctx, key, node));
-    if entries.len() > MAX_COUNT_OF_TOPICS {
-        let error = ScenarioError::new(Problem::OutOfRange, format!("the scenario has {} topics", entries.len()));
-        ctx.push(top.place_of(key), error.expected(format!("at most {MAX_COUNT_OF_TOPICS}")));
-    }
+    let entries = top.given(key).map_or(&[][..], |node| items(ctx, key, node, MAX_TOPICS));
     let broker_names = draft.broker_names();
-    for entry in entries.iter().take(MAX_COUNT_OF_TOPICS) {
+    for entry in entries {
         shown.extend(one(&broker_names, ctx, entry, &mut topics));
     }
     top.show(key, Node::list(shown));
     topics
 }
-
-const MAX_COUNT_OF_TOPICS: usize = 10_000;
 
 fn one(broker_names: &[&str], ctx: &Ctx<'_>, entry: &Node, topics: &mut Topics) -> Option<Node> {
     let mut fields = Fields::open(ctx, entry, &topic::SECTION)?;
@@ -154,7 +150,7 @@ fn order(fields: &mut Fields<'_>, brokers: &[String], write: u32) -> Option<Stri
     let conf = match &node.shape {
         Shape::Flag(false) => return None,
         Shape::Flag(true) => brokers.iter().map(|b| format!("{b}:{write}")).collect::<Vec<_>>().join(";"),
-        Shape::Text(text) if text.split(';').all(|part| is_order_part(part)) => text.clone(),
+        Shape::Text(text) if text.split(';').all(is_order_part) => text.clone(),
         _ => {
             values::wrong(fields.ctx, topic::ORDER.name, &topic::ORDER.takes, node);
             return None;

@@ -202,9 +202,16 @@ pub(super) fn flag(ctx: &Ctx<'_>, name: &str, takes: &Takes, node: &Node) -> Opt
     }
 }
 
+/// The longest text that means anything; thousands of members may carry it.
+pub(super) const LONGEST_TEXT: usize = 4_096;
+
 /// Text; on the command line also what looks like a number there.
 pub(super) fn text(ctx: &Ctx<'_>, name: &str, takes: &Takes, node: &Node) -> Option<String> {
     match (&node.shape, node.place) {
+        (Shape::Text(text), _) if text.len() > LONGEST_TEXT => {
+            out_of_range(ctx, name, node, format!("at most {LONGEST_TEXT} bytes of text"));
+            None
+        }
         (Shape::Text(text), _) => Some(text.clone()),
         (Shape::Number(text), Place::Argument(_)) => Some(text.clone()),
         _ => {
@@ -363,6 +370,10 @@ pub(super) fn target(ctx: &Ctx<'_>, name: &str, takes: &Takes, node: &Node) -> O
     match &node.shape {
         Shape::List(values) if values.is_empty() => {
             wrong(ctx, name, takes, node);
+            None
+        }
+        Shape::List(values) if values.len() > 1_000 => {
+            out_of_range(ctx, name, node, "at most 1000 names; a glob or a group says more".into());
             None
         }
         Shape::List(values) => Some(values.iter().filter_map(one).collect()),

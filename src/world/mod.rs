@@ -8,6 +8,7 @@ mod faults;
 mod load;
 mod net;
 pub mod spec;
+pub mod unbuilt;
 #[cfg(test)]
 pub(crate) mod tests;
 

@@ -5,8 +5,10 @@
 use crate::base::ids::{Addr, BrokerName, Entity, GroupId, NodeId, TopicId};
 use crate::base::names::Names;
 use crate::base::quantile::Quantiles;
-use crate::contract::{TxState, WorkClass};
+pub use crate::contract::TxState;
+use crate::contract::WorkClass;
 use crate::rocketmq::client::config::{self, ClientConfig, ConsumerConfig, MemberConfig, MemberKind, ProducerConfig};
+pub use crate::rocketmq::client::consumer::allocate::AllocateMessageQueueStrategy;
 use crate::rocketmq::client::consumer::allocate::Strategy;
 use crate::rocketmq::client::consumer::allocate::machine_room::MachineRoom;
 use crate::rocketmq::filter;
@@ -252,7 +254,7 @@ pub struct ConsumerSpec {
     /// Brokers with a machine room, for the machine-room strategies: `room@name`.
     pub consumer_idcs: Vec<String>,
     /// A strategy from outside, by registry name; `None` uses `settings.allocate_message_queue_strategy`.
-    pub custom_strategy: Option<Arc<dyn crate::rocketmq::client::consumer::allocate::AllocateMessageQueueStrategy>>,
+    pub custom_strategy: Option<Arc<dyn AllocateMessageQueueStrategy>>,
 }
 
 /// What a listener answers.
@@ -378,7 +380,8 @@ pub enum FaultKind {
     ClockDrift { nodes: Vec<NodeId>, ppm: i64 },
     /// Open connections between the two sides are reset.
     Reset { a: Vec<NodeId>, b: Vec<NodeId> },
-    /// Requests with this code from one side to the other meet an accident.
+    /// Requests with this code from one side to the other meet an accident: the first so many of them (`u64::MAX`: all), and of those
+    /// this share.
     Intercept { from: Vec<NodeId>, to: Vec<NodeId>, code: u16, first: u64, percent: u8, action: InterceptAction },
     /// A role stands still between two named steps.
     Hold { nodes: Vec<NodeId>, step: HoldStep, pause: u64 },
