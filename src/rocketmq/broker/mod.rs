@@ -604,6 +604,7 @@ impl Role for Broker {
             Input::App(_) => {}
             Input::Stop => self.stop(cx),
         }
+        self.plan_delayed(cx);
         while let Some((nominal, tick)) = self.timers.due(now.mono) {
             self.tick(cx, tick, nominal);
         }
