@@ -478,18 +478,16 @@ impl<O: Observer> World<O> {
     /// Runs until a true time, or until the run ends by itself.
     pub fn run_until(&mut self, until: u64, max_events: u64) -> Stop {
         loop {
-            match self.queue.peek_time() {
-                None => return Stop::Nothing,
-                Some(at) if at > until => {
-                    self.now = self.now.max(until);
-                    return Stop::Time;
-                }
-                Some(_) => {}
-            }
-            if self.events >= max_events {
+            if self.events >= max_events && self.queue.peek_time().is_some_and(|at| at <= until) {
                 return Stop::Events;
             }
-            let Some(entry) = self.queue.pop() else { return Stop::Nothing };
+            let Some(entry) = self.queue.pop_until(until) else {
+                if self.queue.is_empty() {
+                    return Stop::Nothing;
+                }
+                self.now = self.now.max(until);
+                return Stop::Time;
+            };
             if entry.time > self.now {
                 self.now = entry.time;
                 self.at_this_instant = 0;

@@ -360,7 +360,11 @@ impl Broker {
     fn execute(&mut self, cx: &mut Cx<'_, '_>, mut job: Job) {
         let request = std::mem::replace(&mut job.request, Request::ConsumerList { group: crate::base::ids::GroupId(0) });
         let answer = match request {
-            Request::Send(send) => self.send_message(cx, &send, None),
+            Request::Send(send) => {
+                let answer = self.send_message(cx, &send, None);
+                cx.env.pool.unbox(send);
+                answer
+            }
             Request::SendBatch(send, rest) => self.send_message(cx, &send, Some(&rest)),
             Request::SendBack { group, phys, delay_level, max_reconsume_times, origin } => {
                 self.consumer_send_msg_back(cx, group, phys, delay_level, max_reconsume_times, &origin)
