@@ -79,6 +79,15 @@ impl Deadline {
         };
         left.max(0) as u64
     }
+    /// The earlier of a moment on each clock, seen from `now`; `u64::MAX` and `None` stand for never.
+    #[inline]
+    pub fn earliest(mono: u64, wall: Option<i64>, now: Now) -> Option<Deadline> {
+        let on_mono = (mono != u64::MAX).then(|| Deadline::mono(mono));
+        match wall {
+            None => on_mono,
+            Some(at) => Deadline::sooner(on_mono, Some(Deadline::wall(at)), now),
+        }
+    }
     /// The earlier of two, seen from `now`.
     #[inline]
     pub fn sooner(a: Option<Deadline>, b: Option<Deadline>, now: Now) -> Option<Deadline> {

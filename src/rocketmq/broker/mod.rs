@@ -615,7 +615,7 @@ impl Role for Broker {
         if !self.put_lock.is_empty() {
             self.drain_put_lock(cx);
         }
-        if self.outer.next_deadline(now).is_some_and(|d| d.in_ns(now) == 0) {
+        if self.outer.is_due(now) {
             self.outer.wake(&mut Net { now, out: cx.out, conns: &mut self.conns });
             self.drain_outer(cx);
         }
@@ -626,8 +626,7 @@ impl Role for Broker {
     }
 
     fn next_deadline(&mut self, now: Now) -> Option<Deadline> {
-        let mono = [self.timers.next(), self.channels.next_idle_check()].into_iter().flatten().min();
-        let mine = Deadline::sooner(mono.map(Deadline::mono), self.schedule.next_due(), now);
-        Deadline::sooner(mine, self.outer.next_deadline(now), now)
+        let mono = self.timers.next().unwrap_or(u64::MAX).min(self.channels.next_idle_check().unwrap_or(u64::MAX));
+        Deadline::sooner(Deadline::earliest(mono, self.schedule.next_due(), now), self.outer.next_deadline(now), now)
     }
 }

@@ -558,7 +558,7 @@ impl Instance {
 
     /// Does everything that is due, then runs.
     pub(super) fn wake(&mut self, cx: &mut Cx<'_, '_>) {
-        if self.remoting.next_deadline(cx.now).is_some_and(|d| d.in_ns(cx.now) == 0) {
+        if self.remoting.is_due(cx.now) {
             self.remoting.wake(&mut cx.net());
         }
         self.pump(cx);
