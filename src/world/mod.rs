@@ -8,9 +8,9 @@ mod faults;
 mod load;
 mod net;
 pub mod spec;
-pub mod unbuilt;
 #[cfg(test)]
 pub(crate) mod tests;
+pub mod unbuilt;
 
 use self::clock::NodeClock;
 use self::load::Load;
@@ -100,7 +100,10 @@ impl Packed {
     #[inline]
     fn of(event: Event) -> Packed {
         let Event { kind, life, node, a, b, cause } = event;
-        Packed([(kind as u64) << 56 | (life as u64) << 40 | (node.0 as u64) << 24 | (cause & 0xff_ffff) as u64, (a as u64) << 32 | b as u64])
+        Packed([
+            (kind as u64) << 56 | (life as u64) << 40 | (node.0 as u64) << 24 | (cause & 0xff_ffff) as u64,
+            (a as u64) << 32 | b as u64,
+        ])
     }
     #[inline]
     fn event(self) -> Event {
@@ -304,7 +307,8 @@ impl<O: Observer> World<O> {
                             feeds.push(Feed { node: NodeId(i as u16), member: m as u16, load: Load::new(entity, p), due: 0 });
                         }
                         MemberRole::Consumer(c) => {
-                            let listener = Listener { member: m as u16, service: c.service_time.clone(), script: c.script.clone() };
+                            let listener =
+                                Listener { member: m as u16, service: c.service_time.clone(), script: c.script.clone() };
                             consumers.push(listener);
                         }
                     }
@@ -625,8 +629,13 @@ impl<O: Observer> World<O> {
             return;
         }
         let now = process.clock.now(self.now);
-        let mut env =
-            Env { disk: &mut self.disks[n], pool: &mut self.pool, draws: self.draws, entity: process.entity, life: process.life as u32 };
+        let mut env = Env {
+            disk: &mut self.disks[n],
+            pool: &mut self.pool,
+            draws: self.draws,
+            entity: process.entity,
+            life: process.life as u32,
+        };
         role.handle(now, input, &mut env, &mut self.out);
         self.drain(node);
     }
@@ -728,8 +737,13 @@ impl<O: Observer> World<O> {
         process.backlog = 0;
         self.calls[n].clear();
         self.nobody_heard(node, role);
-        let conns: Vec<ConnId> =
-            self.processes[n].outgoing.drain(..).collect::<Vec<_>>().into_iter().chain(self.processes[n].accepted.drain(..)).collect();
+        let conns: Vec<ConnId> = self.processes[n]
+            .outgoing
+            .drain(..)
+            .collect::<Vec<_>>()
+            .into_iter()
+            .chain(self.processes[n].accepted.drain(..))
+            .collect();
         self.processes[n].free_accepted.clear();
         for id in conns {
             let Some(side) = self.side_of(id, node) else { continue };
@@ -976,8 +990,13 @@ impl<O: Observer> World<O> {
         let life = self.processes[node.0 as usize].life as u32;
         let caller = End { node, life, conn, open: true };
         let callee = End { node: server, life: 0, conn: Conn(0), open: false };
-        let connection =
-            Connection { ends: [caller, callee], directions: [Direction::default(), Direction::default()], established: false, syns: 0, port };
+        let connection = Connection {
+            ends: [caller, callee],
+            directions: [Direction::default(), Direction::default()],
+            established: false,
+            syns: 0,
+            port,
+        };
         let id = match self.free_connections.pop() {
             Some(id) => {
                 self.connections[id as usize] = connection;
@@ -1121,7 +1140,11 @@ impl<O: Observer> World<O> {
                 faults::Met::Drop => return,
                 faults::Met::Delay(ns) => extra = ns,
                 faults::Met::Answer(code) => {
-                    let answer = Frame { opaque: frame.opaque, luck: frame.luck, body: Body::Answer(crate::rocketmq::protocol::Answer::Code(code)) };
+                    let answer = Frame {
+                        opaque: frame.opaque,
+                        luck: frame.luck,
+                        body: Body::Answer(crate::rocketmq::protocol::Answer::Code(code)),
+                    };
                     let word = frame.luck.inbound();
                     self.send_item(id, 1 - side, Item::Frame(answer), 100, word);
                     return;

@@ -16,10 +16,13 @@ pub fn missing(spec: &Spec) -> Vec<String> {
             NodeKind::Broker(b) => {
                 let s = &b.settings;
                 if s.broker_role != BrokerRole::AsyncMaster || b.broker_id != 0 {
-                    found.insert(format!("{name}: replication (SYNC_MASTER, SLAVE, brokerId above 0) is not built yet; masters run alone"));
+                    found.insert(format!(
+                        "{name}: replication (SYNC_MASTER, SLAVE, brokerId above 0) is not built yet; masters run alone"
+                    ));
                 }
                 if s.flush_disk_type == FlushDiskType::SyncFlush {
-                    found.insert(format!("{name}: flushDiskType SYNC_FLUSH is not built yet; the page cache is taken to survive"));
+                    found
+                        .insert(format!("{name}: flushDiskType SYNC_FLUSH is not built yet; the page cache is taken to survive"));
                 }
                 if s.transient_store_pool_enable {
                     found.insert(format!("{name}: transientStorePoolEnable is not built yet"));

@@ -299,7 +299,8 @@ impl Send {
         let Some(queue) = self.queue else { return self.exhausted(i, cx, t) };
         let latency = cx.now.wall_ms - self.begin_ms;
         let config = &i.producers[self.p as usize].config;
-        let (oneway, next_if_not_stored) = (config.mode == SendMode::Oneway, config.settings.retry_another_broker_when_not_store_ok);
+        let (oneway, next_if_not_stored) =
+            (config.mode == SendMode::Oneway, config.settings.retry_another_broker_when_not_store_ok);
         match result {
             Ok(Answer::Sent { code, queue_id, queue_offset, .. }) if status(code).is_some() => {
                 let status = status(code).unwrap_or(SendStatus::SendOk);
@@ -432,7 +433,10 @@ impl StartAsync {
             (1, Ret::Bool(true)) => {
                 let queue = match self.offered.key {
                     Some(key) => {
-                        let queues = i.producers[self.p as usize].info(self.offered.topic).map(|info| info.queues.clone()).unwrap_or_default();
+                        let queues = i.producers[self.p as usize]
+                            .info(self.offered.topic)
+                            .map(|info| info.queues.clone())
+                            .unwrap_or_default();
                         if queues.is_empty() { None } else { Some(queues[key as usize % queues.len()]) }
                     }
                     None => {
@@ -518,7 +522,9 @@ impl Instance {
             None
         };
         match refused {
-            Some(error) => cx.out.note(Note::SendEnded { msg: offered.id, end: SendEnd::Failed { error, broker: None }, attempts: 0 }),
+            Some(error) => {
+                cx.out.note(Note::SendEnded { msg: offered.id, end: SendEnd::Failed { error, broker: None }, attempts: 0 })
+            }
             None => {
                 let op = StartAsync { p, offered, queued_ms: cx.now.wall_ms, send: None, stage: 0 };
                 self.submit(Exec::AsyncSend(p), op.into());
@@ -554,7 +560,12 @@ impl Instance {
         self.remoting.call(&mut cx.net(), Invoke::Async, Target::Addr(addr), request, timeout, luck, Token::AsyncSend(id));
     }
 
-    pub(in crate::rocketmq::client) fn async_send_answered(&mut self, cx: &mut Cx<'_, '_>, id: u32, result: Result<Answer, RpcError>) {
+    pub(in crate::rocketmq::client) fn async_send_answered(
+        &mut self,
+        cx: &mut Cx<'_, '_>,
+        id: u32,
+        result: Result<Answer, RpcError>,
+    ) {
         let Some(mut send) = self.async_sends.get_mut(id as usize).and_then(Option::take) else { return };
         self.free_async_sends.push(id);
         let elapsed = cx.now.wall_ms - send.begin_ms;
