@@ -144,7 +144,11 @@ fn out_holds_the_whole_report_and_the_scenario_as_it_was_understood() {
     assert_eq!(read("answer.txt"), out(&output));
     let digest = |output: &Output| {
         let answer: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-        answer["run"]["digest"].as_str().or(answer["digest"].as_str()).map(str::to_owned).unwrap_or_else(|| panic!("no digest: {answer}"))
+        answer["run"]["digest"]
+            .as_str()
+            .or(answer["digest"].as_str())
+            .map(str::to_owned)
+            .unwrap_or_else(|| panic!("no digest: {answer}"))
     };
     // Every default written out is the same scenario.
     let resolved = folder.path("report/scenario.resolved.json");
@@ -181,7 +185,8 @@ fn exit_codes_are_the_documented_ones() {
     assert_eq!(exit(&cut), 3, "a run that was cut short is unknown: {}", out(&cut));
     assert!(out(&cut).contains("1000"), "and says why");
     assert_eq!(exit(&windtunnel(&["run", &passes])), 0);
-    for usage in [&["run"] as &[&str], &["walk"], &[], &["run", &passes, "--seed", "many"], &["run", &passes, "--set", "novalue"]] {
+    for usage in [&["run"] as &[&str], &["walk"], &[], &["run", &passes, "--seed", "many"], &["run", &passes, "--set", "novalue"]]
+    {
         let output = windtunnel(usage);
         assert_eq!(exit(&output), 2, "{usage:?}");
         assert!(output.stdout.is_empty() && !output.stderr.is_empty(), "{usage:?}");
@@ -252,7 +257,9 @@ fn every_kind_of_wrong_text_is_named_and_refused() {
     let twice = good.replacen("\"question\"", "\"seed\": 1, \"seed\": 2, \"question\"", 1);
     let deep = "[".repeat(100_000);
     let half = &good[..good.len() / 2];
-    for (name, text) in [("truncated.json", half), ("empty.json", ""), ("twice.json", &twice), ("deep.json", &deep), ("list.json", "[]")] {
+    for (name, text) in
+        [("truncated.json", half), ("empty.json", ""), ("twice.json", &twice), ("deep.json", &deep), ("list.json", "[]")]
+    {
         let file = folder.file(name, text);
         refused(&windtunnel(&["run", &file]), name, name);
     }

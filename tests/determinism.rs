@@ -10,8 +10,8 @@ use rayon::prelude::*;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use windtunnel::contract::note::{Note, Observer, SendEnd, Stamp, StoredAs};
 use windtunnel::base::ids::MessageId;
+use windtunnel::contract::note::{Note, Observer, SendEnd, Stamp, StoredAs};
 use windtunnel::report;
 use windtunnel::run::observe;
 use windtunnel::scenario::Overrides;
@@ -176,7 +176,8 @@ fn retries_change_no_shared_hop() {
 
 /// A cluster full of ties: constant delays and services, members started together, bursts.
 fn ties() -> Value {
-    let fixed = json!({"send": "100us", "pull": "100us", "manage": "100us", "route": "100us", "channel_event": "50us", "boot": "1s"});
+    let fixed =
+        json!({"send": "100us", "pull": "100us", "manage": "100us", "route": "100us", "channel_event": "50us", "boot": "1s"});
     json!({
         "question": "What if everything happened at once?",
         "duration": "30s", "drain": "30s",
@@ -217,9 +218,8 @@ fn a_tie_seed_permutes_ties_and_nothing_else() {
             swapped += 1;
             let at = plain[first].0;
             assert_eq!(permuted[first].0, at, "they part at one instant, tie seed {tie_seed}");
-            let instant = |all: &Recorded| -> Vec<(u16, String)> {
-                all.iter().filter(|e| e.0 == at).map(|e| (e.2, e.3.clone())).collect()
-            };
+            let instant =
+                |all: &Recorded| -> Vec<(u16, String)> { all.iter().filter(|e| e.0 == at).map(|e| (e.2, e.3.clone())).collect() };
             let (a, b) = (instant(&plain), instant(&permuted));
             let (sorted, other) = (a.iter().collect::<BTreeSet<_>>(), b.iter().collect::<BTreeSet<_>>());
             assert_eq!(sorted, other, "the same events, tie seed {tie_seed}");

@@ -118,28 +118,85 @@ fn words() -> &'static [String] {
 }
 
 const VALUES: [&str; 34] = [
-    "0", "1", "-1", "2", "3", "64", "1000", "65535", "4294967296", "18446744073709551615", "-9223372036854775808", "1e9", "0.5", "1e400", "null",
-    "true", "false", "\"\"", "\"0s\"", "\"1ns\"", "\"1ms\"", "\"3s\"", "\"-3s\"", "\"10m\"", "\"1/s\"", "\"1000/s\"", "\"*\"", "\"cg\"", "\"broker-a\"",
-    "\"ORDERLY\"", "[]", "{}", "[[]]", "\"\\ud800\"",
+    "0",
+    "1",
+    "-1",
+    "2",
+    "3",
+    "64",
+    "1000",
+    "65535",
+    "4294967296",
+    "18446744073709551615",
+    "-9223372036854775808",
+    "1e9",
+    "0.5",
+    "1e400",
+    "null",
+    "true",
+    "false",
+    "\"\"",
+    "\"0s\"",
+    "\"1ns\"",
+    "\"1ms\"",
+    "\"3s\"",
+    "\"-3s\"",
+    "\"10m\"",
+    "\"1/s\"",
+    "\"1000/s\"",
+    "\"*\"",
+    "\"cg\"",
+    "\"broker-a\"",
+    "\"ORDERLY\"",
+    "[]",
+    "{}",
+    "[[]]",
+    "\"\\ud800\"",
 ];
 
 /// One piece of damage, told by numbers so that a failure shrinks to few and small ones.
 #[derive(Clone, Debug)]
 enum Damage {
-    Byte { at: u32, with: u8 },
-    Delete { at: u32, len: u8 },
-    Double { at: u32, len: u8 },
-    Cut { at: u32 },
+    Byte {
+        at: u32,
+        with: u8,
+    },
+    Delete {
+        at: u32,
+        len: u8,
+    },
+    Double {
+        at: u32,
+        len: u8,
+    },
+    Cut {
+        at: u32,
+    },
     /// The n-th number of the text becomes another value.
-    Number { n: u32, value: usize },
+    Number {
+        n: u32,
+        value: usize,
+    },
     /// The n-th string becomes a word of the schema.
-    Word { n: u32, word: u32 },
+    Word {
+        n: u32,
+        word: u32,
+    },
     /// The n-th value of the tree is replaced by, or doubled with, the m-th.
-    Splice { n: u32, m: u32, add: bool },
+    Splice {
+        n: u32,
+        m: u32,
+        add: bool,
+    },
     /// The n-th value of the tree is taken out.
-    Remove { n: u32 },
+    Remove {
+        n: u32,
+    },
     /// The n-th value of the tree becomes this.
-    Value { n: u32, value: usize },
+    Value {
+        n: u32,
+        value: usize,
+    },
 }
 
 /// Damage that leaves JSON whole, so that more than the reader is met.
@@ -280,7 +337,11 @@ fn decode(text: &str) -> Result<Option<Spec>, TestCaseError> {
         Ok(loaded) => {
             // What is printed with every default visible must be a scenario too.
             let again = scenario::parse("fuzz", &loaded.resolved, &Overrides::default(), &Known::default());
-            prop_assert!(again.is_ok(), "the resolved scenario is refused: {}", again.err().map(|e| e.to_string()).unwrap_or_default());
+            prop_assert!(
+                again.is_ok(),
+                "the resolved scenario is refused: {}",
+                again.err().map(|e| e.to_string()).unwrap_or_default()
+            );
             Ok(Some(loaded.spec))
         }
         Err(errors) => {
@@ -294,7 +355,12 @@ fn decode(text: &str) -> Result<Option<Spec>, TestCaseError> {
                 prop_assert!(text.is_char_boundary(span.start as usize) && text.is_char_boundary(span.end as usize));
                 prop_assert!(span.line >= 1 && span.line as usize <= lines.len(), "line {} of {}", span.line, lines.len());
                 let columns = lines[span.line as usize - 1].chars().count();
-                prop_assert!(span.column >= 1 && span.column as usize <= columns + 1, "column {} of {columns}: {}", span.column, errors);
+                prop_assert!(
+                    span.column >= 1 && span.column as usize <= columns + 1,
+                    "column {} of {columns}: {}",
+                    span.column,
+                    errors
+                );
                 prop_assert!(!error.what.is_empty());
             }
             Ok(None)

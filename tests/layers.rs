@@ -31,9 +31,11 @@ const MAY: &[(&str, &[&str])] = &[
 ];
 
 /// (file, what it imports, why that is right there and nowhere else).
-const EXCEPTIONS: &[(&str, &str, &str)] = &[
-    ("src/scenario/producers.rs", "contract/TxState", "a field of the specification has this type: decoding makes values of it"),
-];
+const EXCEPTIONS: &[(&str, &str, &str)] = &[(
+    "src/scenario/producers.rs",
+    "contract/TxState",
+    "a field of the specification has this type: decoding makes values of it",
+)];
 
 /// Files of more than 700 lines: long ago agreed to, not to be joined by others. When one shrinks, take it off.
 const LONG: &[&str] = &["src/scenario/tests.rs", "src/world/mod.rs"];
@@ -54,7 +56,14 @@ fn sources() -> Vec<(String, String)> {
     let mut found = Vec::new();
     walk(&root.join("src"), &mut found);
     found.sort();
-    let name = |p: &Path| p.strip_prefix(&root).expect("below the root").components().map(|c| c.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/");
+    let name = |p: &Path| {
+        p.strip_prefix(&root)
+            .expect("below the root")
+            .components()
+            .map(|c| c.as_os_str().to_string_lossy())
+            .collect::<Vec<_>>()
+            .join("/")
+    };
     found.iter().map(|p| (name(p), std::fs::read_to_string(p).expect("a source is text"))).collect()
 }
 
@@ -127,13 +136,8 @@ fn imports(file: &str, code: &[&str]) -> BTreeSet<String> {
             take(&[], &text[at + word.len()..]);
         }
     }
-    let module: Vec<String> = file
-        .trim_start_matches("src/")
-        .trim_end_matches(".rs")
-        .trim_end_matches("/mod")
-        .split('/')
-        .map(str::to_owned)
-        .collect();
+    let module: Vec<String> =
+        file.trim_start_matches("src/").trim_end_matches(".rs").trim_end_matches("/mod").split('/').map(str::to_owned).collect();
     let mut from = 0;
     while let Some(at) = text[from..].find("super::") {
         let start = from + at;
@@ -183,9 +187,20 @@ fn rooms_import_only_what_the_plan_allows() {
 #[test]
 fn the_logic_knows_no_simulator_and_no_machine() {
     const BANNED: [&str; 10] = [
-        "crate::world", "crate::kernel", "std::time", "std::net", "std::thread", "std::fs", "std::env", "std::process", "thread_local!", "static mut",
+        "crate::world",
+        "crate::kernel",
+        "std::time",
+        "std::net",
+        "std::thread",
+        "std::fs",
+        "std::env",
+        "std::process",
+        "thread_local!",
+        "static mut",
     ];
-    for (file, text) in sources().iter().filter(|(file, _)| file.starts_with("src/rocketmq/") || file.starts_with("src/contract/")) {
+    for (file, text) in
+        sources().iter().filter(|(file, _)| file.starts_with("src/rocketmq/") || file.starts_with("src/contract/"))
+    {
         let code = code(text).join("\n");
         for word in BANNED {
             assert!(!code.contains(word), "{file} mentions {word}");

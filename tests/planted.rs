@@ -79,11 +79,7 @@ fn every_planted_bug_is_caught_and_its_clean_twin_passes() {
         (Planted::AckedUnstored, plain(), vec![Law("conservation"), Counter("lost", 0, 1)]),
         (Planted::StoredRefused, plain(), vec![Counter("delivered_though_refused", 0, 1), Counter("failed_sends", 0, 1)]),
         (Planted::EndedTwice, plain(), vec![Law("conservation")]),
-        (
-            Planted::Swapped,
-            keyed_bursts(),
-            vec![Counter("order_inversions_per_key", 0, 1)],
-        ),
+        (Planted::Swapped, keyed_bursts(), vec![Counter("order_inversions_per_key", 0, 1)]),
         (Planted::Rewound, plain(), vec![Counter("offset_rollbacks", 0, 1)]),
         (Planted::LocksForgotten, with_a_kill(orderly()), vec![Law("one lock holder at a broker")]),
         (Planted::ListenerLeftRunning, orderly(), vec![Law("an orderly listener has a queue to itself")]),

@@ -18,7 +18,12 @@ use windtunnel::rocketmq::client::consumer::allocate::{AllocateMessageQueueStrat
 
 /// Failures are repeated by their seed, which is fixed: no file of regressions is kept.
 fn config(cases: u32) -> ProptestConfig {
-    ProptestConfig { cases, failure_persistence: None, rng_seed: proptest::test_runner::RngSeed::Fixed(11), ..ProptestConfig::default() }
+    ProptestConfig {
+        cases,
+        failure_persistence: None,
+        rng_seed: proptest::test_runner::RngSeed::Fixed(11),
+        ..ProptestConfig::default()
+    }
 }
 
 // ---- the strategies as functions
@@ -318,9 +323,7 @@ fn cluster(schedule: &[(u32, Change)], orderly: bool, strategy: &str) -> (Value,
     let last = entries.iter().map(|e| e.1).fold(0.0, f64::max);
     let settled = last + if orderly { ORDERLY } else { CONCURRENT };
     let kind = if orderly { "orderly" } else { "concurrent" };
-    let member = |name: String, started: bool| {
-        json!({"group": "cg", "name": name, "topic": "T", "listener": kind, "started": started, "allocateMessageQueueStrategy": strategy})
-    };
+    let member = |name: String, started: bool| json!({"group": "cg", "name": name, "topic": "T", "listener": kind, "started": started, "allocateMessageQueueStrategy": strategy});
     let mut consumers: Vec<Value> = (0..MEMBERS).map(|n| member(format!("cg-{n}"), true)).collect();
     consumers.extend((0..LATE).map(|n| member(format!("late-{n}"), false)));
     let scenario = json!({
@@ -352,13 +355,21 @@ fn converges(schedule: &[(u32, Change)], orderly: bool, strategy: &str, seed: u6
     for broker in ["a", "b"] {
         for queue in 0..queues.1 {
             let name = format!("broker-{broker}:{queue}");
-            let spans = rows.get(name.as_str()).ok_or_else(|| TestCaseError::fail(format!("{name} never had an owner; known: {:?}", rows.keys())))?;
+            let spans = rows
+                .get(name.as_str())
+                .ok_or_else(|| TestCaseError::fail(format!("{name} never had an owner; known: {:?}", rows.keys())))?;
             for (from, until, owners) in spans.iter().filter(|s| s.1 > settled && s.0 < end) {
                 prop_assert_eq!(
                     owners.len(),
                     1,
                     "{} from {:.1} s to {:.1} s is owned by {:?}; the last change was at {} s, the bound is {} s; seed {}",
-                    &name, from, until, owners, last, settled, seed
+                    &name,
+                    from,
+                    until,
+                    owners,
+                    last,
+                    settled,
+                    seed
                 );
             }
         }

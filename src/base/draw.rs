@@ -6,8 +6,6 @@
 //! message attempt: its words are the luck of its hops ([`Luck`]).
 
 use super::ids::Entity;
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{Rng, SeedableRng};
 
 /// What a draw is for. The number is part of the key: never reuse one, never reorder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,24 +92,20 @@ impl Draws {
         self.seed
     }
 
-    fn block(self, entity: Entity, purpose: Purpose, n: u64) -> ChaCha8Rng {
-        let mut key = [0u8; 32];
-        key[0..8].copy_from_slice(&self.seed.to_le_bytes());
-        key[8..16].copy_from_slice(&entity.0.to_le_bytes());
-        key[16..24].copy_from_slice(&(purpose as u64).to_le_bytes());
-        key[24..32].copy_from_slice(&n.to_le_bytes());
-        ChaCha8Rng::from_seed(key)
+    #[inline]
+    fn block(self, entity: Entity, purpose: Purpose, n: u64) -> [u32; 8] {
+        chacha8([self.seed, entity.0, purpose as u64, n])
     }
 
     /// The words for the hops of one request.
     pub fn luck(self, entity: Entity, purpose: Purpose, n: u64) -> Luck {
-        let mut rng = self.block(entity, purpose, n);
-        Luck(std::array::from_fn(|_| rng.next_u32()))
+        let [a, b, c, d, e, f, ..] = self.block(entity, purpose, n);
+        Luck([a, b, c, d, e, f])
     }
 
     /// One word.
     pub fn word(self, entity: Entity, purpose: Purpose, n: u64) -> u32 {
-        self.block(entity, purpose, n).next_u32()
+        self.block(entity, purpose, n)[0]
     }
 
     /// Uniform in `0..bound`; 0 when `bound` is 0 or 1, without drawing. The bias of a 64-bit product is below 2^-32 for every bound in use.
@@ -119,7 +113,8 @@ impl Draws {
         if bound <= 1 {
             return 0;
         }
-        let word = self.block(entity, purpose, n).next_u64();
+        let [low, high, ..] = self.block(entity, purpose, n);
+        let word = (high as u64) << 32 | low as u64;
         ((word as u128 * bound as u128) >> 64) as u64
     }
 
@@ -132,9 +127,53 @@ impl Draws {
     }
 }
 
+/// The first half of the first block of ChaCha8's key stream. A generator made for long streams computes four blocks at a time;
+/// a draw needs six words of one. The rows are what vector registers hold.
+#[inline]
+fn chacha8(key: [u64; 4]) -> [u32; 8] {
+    let half = |i: usize| [key[i] as u32, (key[i] >> 32) as u32, key[i + 1] as u32, (key[i + 1] >> 32) as u32];
+    let start = ([0x6170_7865, 0x3320_646e, 0x7962_2d32, 0x6b20_6574], half(0));
+    let (mut a, mut b, mut c, mut d) = (start.0, start.1, half(2), [0u32; 4]);
+    for _ in 0..4 {
+        quarters(&mut a, &mut b, &mut c, &mut d);
+        (b, c, d) = ([b[1], b[2], b[3], b[0]], [c[2], c[3], c[0], c[1]], [d[3], d[0], d[1], d[2]]);
+        quarters(&mut a, &mut b, &mut c, &mut d);
+        (b, c, d) = ([b[3], b[0], b[1], b[2]], [c[2], c[3], c[0], c[1]], [d[1], d[2], d[3], d[0]]);
+    }
+    std::array::from_fn(|i| if i < 4 { a[i].wrapping_add(start.0[i]) } else { b[i - 4].wrapping_add(start.1[i - 4]) })
+}
+
+/// Four quarter rounds side by side.
+#[inline(always)]
+fn quarters(a: &mut [u32; 4], b: &mut [u32; 4], c: &mut [u32; 4], d: &mut [u32; 4]) {
+    let half = |x: &mut [u32; 4], y: &[u32; 4], z: &mut [u32; 4], by: u32| {
+        for i in 0..4 {
+            x[i] = x[i].wrapping_add(y[i]);
+            z[i] = (z[i] ^ x[i]).rotate_left(by);
+        }
+    };
+    half(a, b, d, 16);
+    half(c, d, b, 12);
+    half(a, b, d, 8);
+    half(c, d, b, 7);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rand_chacha::ChaCha8Rng;
+    use rand_chacha::rand_core::{Rng, SeedableRng};
+
+    #[test]
+    fn a_draw_is_the_key_stream_of_the_published_generator() {
+        for n in 0..200u64 {
+            let key = [n, super::super::ids::mix(n), 3, u64::MAX - n];
+            let mut seed = [0u8; 32];
+            seed.chunks_mut(8).zip(key).for_each(|(bytes, word)| bytes.copy_from_slice(&word.to_le_bytes()));
+            let mut rng = ChaCha8Rng::from_seed(seed);
+            assert_eq!(chacha8(key), std::array::from_fn(|_| rng.next_u32()));
+        }
+    }
 
     #[test]
     fn a_draw_depends_on_its_key_alone() {

@@ -59,25 +59,37 @@ pub enum Clock {
 pub struct Deadline {
     pub clock: Clock,
     /// Nanoseconds for [`Clock::Mono`], milliseconds for [`Clock::Wall`].
-    pub at: i128,
+    pub at: i64,
 }
 
 impl Deadline {
     pub const fn mono(at_ns: u64) -> Self {
-        Deadline { clock: Clock::Mono, at: at_ns as i128 }
+        let at = if at_ns > i64::MAX as u64 { i64::MAX } else { at_ns as i64 };
+        Deadline { clock: Clock::Mono, at }
     }
     pub const fn wall(at_ms: i64) -> Self {
-        Deadline { clock: Clock::Wall, at: at_ms as i128 }
+        Deadline { clock: Clock::Wall, at: at_ms }
     }
     /// How long until it is due, in nanoseconds; 0 when it is due.
+    #[inline]
     pub fn in_ns(self, now: Now) -> u64 {
         let left = match self.clock {
-            Clock::Mono => self.at - now.mono as i128,
-            Clock::Wall => (self.at - now.wall_ms as i128) * 1_000_000,
+            Clock::Mono => self.at.saturating_sub(now.mono as i64),
+            Clock::Wall => self.at.saturating_sub(now.wall_ms).saturating_mul(1_000_000),
         };
-        left.clamp(0, u64::MAX as i128) as u64
+        left.max(0) as u64
+    }
+    /// The earlier of a moment on each clock, seen from `now`; `u64::MAX` and `None` stand for never.
+    #[inline]
+    pub fn earliest(mono: u64, wall: Option<i64>, now: Now) -> Option<Deadline> {
+        let on_mono = (mono != u64::MAX).then(|| Deadline::mono(mono));
+        match wall {
+            None => on_mono,
+            Some(at) => Deadline::sooner(on_mono, Some(Deadline::wall(at)), now),
+        }
     }
     /// The earlier of two, seen from `now`.
+    #[inline]
     pub fn sooner(a: Option<Deadline>, b: Option<Deadline>, now: Now) -> Option<Deadline> {
         match (a, b) {
             (Some(x), Some(y)) => Some(if y.in_ns(now) < x.in_ns(now) { y } else { x }),

@@ -71,8 +71,16 @@ impl<E: Copy> EventQueue<E> {
     /// Takes the earliest event.
     #[inline]
     pub fn pop(&mut self) -> Option<Entry<E>> {
+        self.pop_until(u64::MAX)
+    }
+
+    /// Takes the earliest event unless it lies after `until`.
+    #[inline]
+    pub fn pop_until(&mut self, until: u64) -> Option<Entry<E>> {
         if self.now.is_empty() {
-            self.advance()?;
+            self.advance(until)?;
+        } else if self.current > until {
+            return None;
         }
         self.len -= 1;
         self.now.pop()
@@ -90,15 +98,18 @@ impl<E: Copy> EventQueue<E> {
         self.buckets[bucket].iter().map(|e| e.time).min()
     }
 
-    /// Moves the earliest instant's entries into `now`.
-    fn advance(&mut self) -> Option<()> {
+    /// Moves the earliest instant's entries into `now`, unless that instant lies after `until`.
+    fn advance(&mut self, until: u64) -> Option<()> {
         if self.filled == 0 {
             return None;
         }
         let bucket = self.filled.trailing_zeros() as usize;
+        let time = self.buckets[bucket].iter().map(|e| e.time).min()?;
+        if time > until {
+            return None;
+        }
         self.filled &= !(1 << bucket);
         let mut entries = std::mem::take(&mut self.buckets[bucket]);
-        let time = entries.iter().map(|e| e.time).min()?;
         self.current = time;
         for entry in entries.drain(..) {
             if entry.time == time {

@@ -5,6 +5,7 @@
 
 use crate::base::ids::{MessageId, TopicId};
 use crate::rocketmq::client::consumer::process_queue::Cached;
+use crate::rocketmq::protocol::SendRequest;
 
 /// `Message` / `MessageExt` (common 4.9.8).
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -62,20 +63,41 @@ impl Cached for Message {
     }
 }
 
-/// Buffers for the messages of pull answers: they travel inside frames and come back here.
+/// Buffers for what travels inside frames: the messages of pull answers, the bodies of send requests. Whoever takes a frame apart
+/// gives its buffer back; one that is not given back is merely freed.
 #[derive(Clone, Debug, Default)]
 pub struct BatchPool {
     spare: Vec<Vec<Message>>,
+    #[allow(clippy::vec_box, reason = "the allocations are what is kept")]
+    sends: Vec<Box<SendRequest>>,
 }
+
+/// Most buffers of a kind that are kept.
+const SPARE: usize = 4096;
 
 impl BatchPool {
     pub fn take(&mut self) -> Vec<Message> {
         self.spare.pop().unwrap_or_default()
     }
     pub fn give(&mut self, mut batch: Vec<Message>) {
-        if self.spare.len() < 4096 {
+        if self.spare.len() < SPARE {
             batch.clear();
             self.spare.push(batch);
+        }
+    }
+    /// A send request in a box that was used before, if there is one.
+    pub fn boxed(&mut self, send: SendRequest) -> Box<SendRequest> {
+        match self.sends.pop() {
+            Some(mut spare) => {
+                *spare = send;
+                spare
+            }
+            None => Box::new(send),
+        }
+    }
+    pub fn unbox(&mut self, send: Box<SendRequest>) {
+        if self.sends.len() < SPARE {
+            self.sends.push(send);
         }
     }
 }

@@ -174,12 +174,13 @@ pub struct Registration {
     pub topics: BTreeMap<TopicId, TopicConfig>,
 }
 
+/// What carries a whole message is boxed, so that a frame is small wherever it is handed on; see [`BatchPool::boxed`](super::message::BatchPool::boxed).
 #[derive(Clone, Debug)]
 pub enum Request {
-    Send(SendRequest),
-    SendBatch(SendRequest, Arc<[Message]>),
+    Send(Box<SendRequest>),
+    SendBatch(Box<SendRequest>, Arc<[Message]>),
     Pull(PullRequest),
-    SendBack { group: GroupId, phys: u64, delay_level: i8, max_reconsume_times: u16, origin: Message },
+    SendBack { group: GroupId, phys: u64, delay_level: i8, max_reconsume_times: u16, origin: Box<Message> },
     QueryOffset { group: GroupId, queue: MessageQueue },
     UpdateOffset { group: GroupId, queue: MessageQueue, offset: u64 },
     MaxOffset { queue: MessageQueue },

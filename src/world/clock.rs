@@ -40,16 +40,16 @@ impl NodeClock {
     pub fn true_time(&self, deadline: Deadline, at: u64) -> u64 {
         let mono = match deadline.clock {
             Clock::Mono => deadline.at,
-            Clock::Wall => (deadline.at - WALL_EPOCH_MS as i128) * MS as i128 - self.wall_offset as i128,
+            Clock::Wall => (deadline.at - WALL_EPOCH_MS).saturating_mul(MS as i64).saturating_sub(self.wall_offset),
         };
-        let left = mono - self.mono_then as i128;
+        let left = mono.saturating_sub(self.mono_then as i64);
         let passed = if self.ppm == 0 {
             left
         } else {
             let rate = 1_000_000 + self.ppm as i128;
-            (left * 1_000_000 + rate - 1).div_euclid(rate)
+            (left as i128 * 1_000_000 + rate - 1).div_euclid(rate).clamp(i64::MIN as i128, i64::MAX as i128) as i64
         };
-        (self.since as i128 + passed).clamp(at as i128, u64::MAX as i128 / 2) as u64
+        (self.since as i64).saturating_add(passed).max(at as i64) as u64
     }
 
     /// The wall clock is set forward or back.

@@ -4,7 +4,7 @@
 //! producer, or another retry setting, changes nobody's messages.
 
 use super::spec::{Arrivals, LoadSpec, ProducerSpec};
-use crate::base::draw::{Draws, Purpose};
+use crate::base::draw::{Draws, Luck, Purpose};
 use crate::base::ids::{Entity, MessageId};
 use crate::base::time::SEC;
 use crate::contract::{Offered, TxState};
@@ -80,7 +80,9 @@ impl Load {
             };
         }
         let keys = self.spec.keys;
-        let content = draws.luck(self.entity, Purpose::Content, n);
+        // What has one value only draws nothing.
+        let drawn = self.spec.keys_drawn && keys > 0 || !self.spec.size.is_constant();
+        let content = if drawn { draws.luck(self.entity, Purpose::Content, n) } else { Luck::default() };
         let key = match (keys, self.spec.keys_drawn) {
             (0, _) => None,
             (_, true) => Some(((content.0[0] as u64 * keys as u64) >> 32) as u32),

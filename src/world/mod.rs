@@ -66,6 +66,23 @@ pub enum Kind {
     Wake,
 }
 
+impl Kind {
+    /// In the order of their numbers.
+    const ALL: [Kind; 11] = [
+        Kind::Fault,
+        Kind::Boot,
+        Kind::Begin,
+        Kind::Deliver,
+        Kind::Syn,
+        Kind::SynAck,
+        Kind::Retransmit,
+        Kind::Work,
+        Kind::Listened,
+        Kind::Due,
+        Kind::Wake,
+    ];
+}
+
 /// One event: what, with which numbers, in which life of its process, and which event caused it.
 #[derive(Clone, Copy, Debug)]
 pub struct Event {
@@ -74,8 +91,35 @@ pub struct Event {
     pub node: NodeId,
     pub a: u32,
     pub b: u32,
-    /// Low bits of the number of the event that scheduled it.
+    /// Number of the event that scheduled it; its low 24 bits while the event is pending.
     pub cause: u32,
+}
+
+/// An event as the queue holds it: two words, read and written whole.
+#[derive(Clone, Copy, Debug)]
+struct Packed([u64; 2]);
+
+impl Packed {
+    #[inline]
+    fn of(event: Event) -> Packed {
+        let Event { kind, life, node, a, b, cause } = event;
+        Packed([
+            (kind as u64) << 56 | (life as u64) << 40 | (node.0 as u64) << 24 | (cause & 0xff_ffff) as u64,
+            (a as u64) << 32 | b as u64,
+        ])
+    }
+    #[inline]
+    fn event(self) -> Event {
+        let Packed([head, numbers]) = self;
+        Event {
+            kind: Kind::ALL[(head >> 56) as usize],
+            life: (head >> 40) as u16,
+            node: NodeId((head >> 24) as u16),
+            a: (numbers >> 32) as u32,
+            b: numbers as u32,
+            cause: head as u32 & 0xff_ffff,
+        }
+    }
 }
 
 /// A role of any kind.
@@ -228,7 +272,7 @@ pub struct World<O> {
     draws: Draws,
     ties: Ties,
     now: u64,
-    queue: EventQueue<Event>,
+    queue: EventQueue<Packed>,
     digest: Digest,
     events: u64,
     at_this_instant: u64,
@@ -479,7 +523,7 @@ impl<O: Observer> World<O> {
         let event = Event { kind, life: process.life, node, a, b, cause: self.events as u32 };
         // Nothing is scheduled at the present instant.
         let at = if self.events == 0 { at } else { at.max(self.now + 1) };
-        self.queue.push(at, order, event);
+        self.queue.push(at, order, Packed::of(event));
     }
 
     fn next_due(&mut self, feed: usize) {
@@ -494,18 +538,16 @@ impl<O: Observer> World<O> {
     /// Runs until a true time, or until the run ends by itself.
     pub fn run_until(&mut self, until: u64, max_events: u64) -> Stop {
         loop {
-            match self.queue.peek_time() {
-                None => return Stop::Nothing,
-                Some(at) if at > until => {
-                    self.now = self.now.max(until);
-                    return Stop::Time;
-                }
-                Some(_) => {}
-            }
-            if self.events >= max_events {
+            if self.events >= max_events && self.queue.peek_time().is_some_and(|at| at <= until) {
                 return Stop::Events;
             }
-            let Some(entry) = self.queue.pop() else { return Stop::Nothing };
+            let Some(entry) = self.queue.pop_until(until) else {
+                if self.queue.is_empty() {
+                    return Stop::Nothing;
+                }
+                self.now = self.now.max(until);
+                return Stop::Time;
+            };
             if entry.time > self.now {
                 self.now = entry.time;
                 self.at_this_instant = 0;
@@ -515,11 +557,13 @@ impl<O: Observer> World<O> {
                 return Stop::Livelock;
             }
             self.events += 1;
-            let event = entry.event;
+            let event = entry.event.event();
             self.digest.word(entry.time ^ entry.order.0.rotate_left(17));
             self.digest.word((event.kind as u64) << 56 | (event.a as u64) << 24 ^ event.b as u64);
             if let Some(recorder) = &mut self.recorder {
-                recorder.push((self.events, entry.time, event));
+                // The queue keeps the low bits of a cause; it lies shortly before.
+                let cause = self.events - 1 - (self.events - 1).wrapping_sub(event.cause as u64) % (1 << 24);
+                recorder.push((self.events, entry.time, Event { cause: cause as u32, ..event }));
             }
             self.happen(event);
         }
@@ -610,25 +654,35 @@ impl<O: Observer> World<O> {
             entity: process.entity,
             life: process.life as u32,
         };
-        let mut out = std::mem::take(&mut self.out);
-        role.handle(now, input, &mut env, &mut out);
-        self.drain(node, &mut out);
-        out.clear();
-        self.out = out;
+        role.handle(now, input, &mut env, &mut self.out);
+        self.drain(node);
     }
 
-    fn drain(&mut self, node: NodeId, out: &mut Out<Frame>) {
-        if !out.notes.is_empty() {
+    fn drain(&mut self, node: NodeId) {
+        if !self.out.notes.is_empty() {
             let stamp = self.stamp(node);
-            for note in &out.notes {
-                let times = if self.plant.is_some() { self.planted_note(note) } else { 1 };
-                for _ in 0..times {
+            if self.plant.is_some() {
+                let notes = std::mem::take(&mut self.out.notes);
+                for note in &notes {
+                    for _ in 0..self.planted_note(note) {
+                        self.observer.note(stamp, note);
+                    }
+                }
+                self.out.notes = notes;
+            } else {
+                for note in &self.out.notes {
                     self.observer.note(stamp, note);
                 }
             }
+            self.out.notes.clear();
         }
-        let mut ops = std::mem::take(&mut out.ops);
-        for op in ops.drain(..) {
+        if self.out.ops.is_empty() {
+            return;
+        }
+        // Taken from the back, one by one: mostly there is one.
+        let mut ops = std::mem::take(&mut self.out.ops);
+        ops.reverse();
+        while let Some(op) = ops.pop() {
             match op {
                 Op::Write { conn, frame, bytes, hop } => self.write(node, conn, frame, bytes, hop),
                 Op::Work { ticket, class, amount: _, word } => {
@@ -640,8 +694,7 @@ impl<O: Observer> World<O> {
                     }
                 }
                 Op::Listen { ticket, consumer, first, count, reconsume_times } => {
-                    let ids = &out.ids[first as usize..(first + count) as usize];
-                    self.listen(node, ticket, consumer, ids, reconsume_times);
+                    self.listen(node, ticket, consumer, first as usize..(first + count) as usize, reconsume_times);
                 }
                 Op::Interrupt { ticket } => self.interrupt(node, ticket),
                 Op::Connect { conn, to, port } => self.connect(node, conn, to, port),
@@ -649,7 +702,8 @@ impl<O: Observer> World<O> {
                 Op::Exit => self.exit(node),
             }
         }
-        out.ops = ops;
+        self.out.ops = ops;
+        self.out.ids.clear();
     }
 
     /// Keeps one live wake-up for the role.
@@ -910,10 +964,11 @@ impl<O: Observer> World<O> {
         self.next_due(feed as usize);
     }
 
-    fn listen(&mut self, node: NodeId, ticket: u32, member: u16, ids: &[MessageId], reconsume_times: u16) {
+    fn listen(&mut self, node: NodeId, ticket: u32, member: u16, ids: std::ops::Range<usize>, reconsume_times: u16) {
         if self.plant.is_some() && self.planted_listen(node, ticket, ids.len()) {
             return;
         }
+        let ids = &self.out.ids[ids];
         let process = &self.processes[node.0 as usize];
         let Some(listener) = process.consumers.iter().find(|l| l.member == member) else { return };
         let script = &listener.script;

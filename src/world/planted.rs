@@ -121,7 +121,10 @@ impl<O: Observer> World<O> {
     /// An input that is about to reach a role.
     #[cold]
     pub(super) fn planted_input(&mut self, node: NodeId, input: &Input<Frame>) {
-        let locks = matches!(input, Input::Frame { frame: Frame { body: Body::Request { request: Request::LockBatch { .. }, .. }, .. }, .. });
+        let locks = matches!(
+            input,
+            Input::Frame { frame: Frame { body: Body::Request { request: Request::LockBatch { .. }, .. }, .. }, .. }
+        );
         if locks
             && self.ripe(Planted::LocksForgotten).is_some()
             && let Some(super::AnyRole::Broker(broker)) = &mut self.processes[node.0 as usize].role

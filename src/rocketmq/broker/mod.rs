@@ -372,7 +372,11 @@ impl Broker {
     fn execute(&mut self, cx: &mut Cx<'_, '_>, mut job: Job) {
         let request = std::mem::replace(&mut job.request, Request::ConsumerList { group: crate::base::ids::GroupId(0) });
         let answer = match request {
-            Request::Send(send) => self.send_message(cx, &send, None),
+            Request::Send(send) => {
+                let answer = self.send_message(cx, &send, None);
+                cx.env.pool.unbox(send);
+                answer
+            }
             Request::SendBatch(send, rest) => self.send_message(cx, &send, Some(&rest)),
             Request::SendBack { group, phys, delay_level, max_reconsume_times, origin } => {
                 self.consumer_send_msg_back(cx, group, phys, delay_level, max_reconsume_times, &origin)
@@ -625,16 +629,14 @@ impl Role for Broker {
             Input::App(_) => {}
             Input::Stop => self.stop(cx),
         }
+        self.plan_delayed(cx);
         while let Some((nominal, tick)) = self.timers.due(now.mono) {
             self.tick(cx, tick, nominal);
-        }
-        if self.schedule.next_due().is_some_and(|d| d.in_ns(now) == 0) {
-            self.plan_delayed(cx);
         }
         if !self.put_lock.is_empty() {
             self.drain_put_lock(cx);
         }
-        if self.outer.next_deadline(now).is_some_and(|d| d.in_ns(now) == 0) {
+        if self.outer.is_due(now) {
             self.outer.wake(&mut Net { now, out: cx.out, conns: &mut self.conns });
             self.drain_outer(cx);
         }
@@ -645,8 +647,7 @@ impl Role for Broker {
     }
 
     fn next_deadline(&mut self, now: Now) -> Option<Deadline> {
-        let mono = [self.timers.next(), self.channels.next_idle_check()].into_iter().flatten().min();
-        let mine = Deadline::sooner(mono.map(Deadline::mono), self.schedule.next_due(), now);
-        Deadline::sooner(mine, self.outer.next_deadline(now), now)
+        let mono = self.timers.next().unwrap_or(u64::MAX).min(self.channels.next_idle_check().unwrap_or(u64::MAX));
+        Deadline::sooner(Deadline::earliest(mono, self.schedule.next_due(), now), self.outer.next_deadline(now), now)
     }
 }

@@ -7,7 +7,6 @@
 use super::send::Put;
 use super::{Broker, Cx, Tick};
 use crate::base::time::MS;
-use crate::contract::Deadline;
 use crate::rocketmq::message::Message;
 use crate::rocketmq::remoting::timers::grid;
 
@@ -33,8 +32,8 @@ impl ScheduleService {
         &self.offsets
     }
     /// When the earliest head is due, on the wall clock; `None` while a look is already planned.
-    pub(super) fn next_due(&self) -> Option<Deadline> {
-        if self.tick_set { None } else { self.next_ms.map(Deadline::wall) }
+    pub(super) fn next_due(&self) -> Option<i64> {
+        if self.tick_set { None } else { self.next_ms }
     }
 }
 

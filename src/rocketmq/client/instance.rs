@@ -29,7 +29,7 @@ use std::sync::Arc;
 pub(super) type ThreadId = u32;
 
 /// Which executor a thread belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Exec {
     /// The scheduled thread of the instance: route polls, heartbeats, offset persistence.
     Scheduler,
@@ -47,6 +47,22 @@ pub(super) enum Exec {
     Consume(u16),
     /// The consume service's scheduled thread of a consumer.
     ConsumeSchedule(u16),
+}
+
+impl Exec {
+    /// Its place among the executors of the instance: four of the instance, then two a producer and two a consumer in turn.
+    fn place(self) -> usize {
+        match self {
+            Exec::Scheduler => 0,
+            Exec::Rebalance => 1,
+            Exec::Pull => 2,
+            Exec::Main => 3,
+            Exec::App(p) => 4 + 4 * p as usize,
+            Exec::AsyncSend(p) => 5 + 4 * p as usize,
+            Exec::Consume(c) => 6 + 4 * c as usize,
+            Exec::ConsumeSchedule(c) => 7 + 4 * c as usize,
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -71,7 +87,6 @@ struct Executor {
     queue: VecDeque<Op>,
     idle: Vec<ThreadId>,
     created: u32,
-    size: u32,
 }
 
 /// A mutual exclusion with a queue of waiting threads.
@@ -165,7 +180,8 @@ pub(super) struct Instance {
     pub(super) producers: Vec<Producer>,
     pub(super) consumers: Vec<Consumer>,
     threads: Vec<Thread>,
-    executors: BTreeMap<Exec, Executor>,
+    /// By [`Exec::place`].
+    executors: Vec<Executor>,
     ready: VecDeque<(ThreadId, Ret)>,
     pub(super) timers: Timers<Tick>,
     route_lock: Mutex,
@@ -179,6 +195,7 @@ pub(super) struct Instance {
     pub(super) life: u32,
     pub(super) heartbeat_cache: Option<Arc<crate::rocketmq::protocol::HeartbeatData>>,
     pub(super) async_sends: Vec<Option<super::producer::AsyncSend>>,
+    pub(super) free_async_sends: Vec<u32>,
 }
 
 impl Instance {
@@ -211,7 +228,7 @@ impl Instance {
             producers: Vec::new(),
             consumers: Vec::new(),
             threads: Vec::new(),
-            executors: BTreeMap::new(),
+            executors: Vec::new(),
             ready: VecDeque::new(),
             timers: Timers::default(),
             route_lock: Mutex::default(),
@@ -225,6 +242,7 @@ impl Instance {
             life: cx.env.life,
             heartbeat_cache: None,
             async_sends: Vec::new(),
+            free_async_sends: Vec::new(),
         }
     }
 
@@ -275,18 +293,20 @@ impl Instance {
 
     /// Hands a job to an executor.
     pub(super) fn submit(&mut self, exec: Exec, op: Op) {
-        let size = self.size(exec);
-        let executor = self.executors.entry(exec).or_default();
-        executor.size = size;
-        let thread = match executor.idle.pop() {
+        let place = exec.place();
+        if self.executors.len() <= place {
+            self.executors.resize_with(place + 1, Executor::default);
+        }
+        let thread = match self.executors[place].idle.pop() {
             Some(thread) => thread,
-            None if executor.created < size => {
+            None if self.executors[place].created < self.size(exec) => {
+                let executor = &mut self.executors[place];
                 let ordinal = executor.created;
                 executor.created += 1;
                 self.threads.push(Thread { exec, ordinal, stack: Vec::new(), waits: 0 });
                 self.threads.len() as ThreadId - 1
             }
-            None => return executor.queue.push_back(op),
+            None => return self.executors[place].queue.push_back(op),
         };
         self.threads[thread as usize].stack.push(op);
         self.ready.push_back((thread, Ret::Go));
@@ -294,7 +314,7 @@ impl Instance {
 
     /// Jobs that wait in an executor's queue.
     pub(super) fn queued(&self, exec: Exec) -> usize {
-        self.executors.get(&exec).map_or(0, |e| e.queue.len())
+        self.executors.get(exec.place()).map_or(0, |e| e.queue.len())
     }
 
     /// Messages whose call is under way: nobody will hear how it ends if the process dies now.
@@ -307,7 +327,7 @@ impl Instance {
                 _ => None,
             }));
         }
-        for executor in self.executors.values() {
+        for executor in &self.executors {
             open.extend(executor.queue.iter().filter_map(|op| match op {
                 Op::StartAsync(start) => Some(start.id()),
                 _ => None,
@@ -320,7 +340,7 @@ impl Instance {
 
     /// Drops what waits in an executor's queue (`shutdownNow`).
     pub(super) fn drop_queued(&mut self, exec: Exec) {
-        if let Some(executor) = self.executors.get_mut(&exec) {
+        if let Some(executor) = self.executors.get_mut(exec.place()) {
             executor.queue.clear();
         }
     }
@@ -345,27 +365,32 @@ impl Instance {
     }
 
     fn run(&mut self, cx: &mut Cx<'_, '_>, t: ThreadId, mut ret: Ret) {
+        // The stack is lent out while its routines run, so that none of them is moved.
+        let mut stack = std::mem::take(&mut self.threads[t as usize].stack);
         loop {
-            let Some(mut op) = self.threads[t as usize].stack.pop() else { return self.thread_free(t) };
+            let Some(op) = stack.last_mut() else { break };
             match op.step(self, cx, t, ret) {
-                Step::Block => {
-                    self.threads[t as usize].stack.push(op);
-                    return;
-                }
+                Step::Block => break,
                 Step::Call(child) => {
-                    let stack = &mut self.threads[t as usize].stack;
-                    stack.push(op);
                     stack.push(child);
                     ret = Ret::Go;
                 }
-                Step::Done(value) => ret = value,
+                Step::Done(value) => {
+                    stack.pop();
+                    ret = value;
+                }
             }
+        }
+        let done = stack.is_empty();
+        self.threads[t as usize].stack = stack;
+        if done {
+            self.thread_free(t);
         }
     }
 
     fn thread_free(&mut self, t: ThreadId) {
         let exec = self.threads[t as usize].exec;
-        let Some(executor) = self.executors.get_mut(&exec) else { return };
+        let Some(executor) = self.executors.get_mut(exec.place()) else { return };
         match executor.queue.pop_front() {
             Some(next) => {
                 self.threads[t as usize].stack.push(next);
@@ -534,7 +559,7 @@ impl Instance {
 
     /// Does everything that is due, then runs.
     pub(super) fn wake(&mut self, cx: &mut Cx<'_, '_>) {
-        if self.remoting.next_deadline(cx.now).is_some_and(|d| d.in_ns(cx.now) == 0) {
+        if self.remoting.is_due(cx.now) {
             self.remoting.wake(&mut cx.net());
         }
         self.pump(cx);

@@ -603,8 +603,18 @@ impl<T: Copy + std::fmt::Debug> RemotingClient<T> {
         while self.async_expiries.front().is_some_and(|(_, id)| !self.outstanding(*id)) {
             self.async_expiries.pop_front();
         }
-        let mono =
-            [self.sync_deadlines.front().map(|(at, _)| *at), self.timers.next(), self.idle.next()].into_iter().flatten().min();
-        Deadline::sooner(mono.map(Deadline::mono), self.next_scan_ms().map(Deadline::wall), now)
+        Deadline::earliest(self.next_mono(), self.next_scan_ms(), now)
+    }
+
+    #[inline]
+    fn next_mono(&self) -> u64 {
+        let sync = self.sync_deadlines.front().map_or(u64::MAX, |(at, _)| *at);
+        sync.min(self.timers.next().unwrap_or(u64::MAX)).min(self.idle.next().unwrap_or(u64::MAX))
+    }
+
+    /// Whether [`Self::wake`] may have something to do.
+    #[inline]
+    pub fn is_due(&self, now: Now) -> bool {
+        self.next_mono() <= now.mono || self.next_scan_ms().is_some_and(|at| at <= now.wall_ms)
     }
 }

@@ -32,7 +32,7 @@ impl Instance {
     pub(in crate::rocketmq::client) fn submit_concurrent(&mut self, c: u16, p: u32, messages: SmallVec<[Message; 1]>) {
         self.submit(
             Exec::Consume(c),
-            Concurrent { c, p, messages, begun_ms: 0, failed_from: 0, next: 0, kept: SmallVec::new() }.into(),
+            Concurrent { c, p, messages, begun_ms: 0, failed_from: 0, next: 0, kept: Vec::new() }.into(),
         );
     }
 
@@ -81,7 +81,7 @@ pub(in crate::rocketmq::client) struct Concurrent {
     failed_from: usize,
     next: usize,
     /// Failed messages that could not be sent back: they stay in the tree and are tried again here.
-    kept: SmallVec<[Message; 1]>,
+    kept: Vec<Message>,
 }
 
 impl Concurrent {
@@ -144,7 +144,7 @@ impl Concurrent {
         }
         if !self.kept.is_empty() {
             let kept = std::mem::take(&mut self.kept);
-            i.timers.set(cx.now.mono + LOCAL_RETRY_MS * MS, Tick::ConsumeLater(self.c, self.p, kept));
+            i.timers.set(cx.now.mono + LOCAL_RETRY_MS * MS, Tick::ConsumeLater(self.c, self.p, kept.into()));
         }
         Step::Done(Ret::Unit)
     }
@@ -185,7 +185,7 @@ impl SendBack {
                     phys: self.message.phys,
                     delay_level: self.level,
                     max_reconsume_times: max,
-                    origin: self.message,
+                    origin: Box::new(self.message),
                 };
                 i.rpc(cx, t, target, request, SEND_BACK_MS)
             }

@@ -7,12 +7,14 @@ pub mod validators;
 
 use self::fault_strategy::{BrokerHashes, MQFaultStrategy};
 use self::publish_info::{ThreadLocalIndex, TopicPublishInfo};
+use self::validators::IllegalMessage;
 use super::config::{ProducerConfig, SendMode};
 use super::heartbeat::HeartbeatAll;
 use super::instance::{Cx, Exec, Instance, ServiceState, ThreadId};
 use super::ops::{Ret, Step};
 use crate::base::draw::Purpose;
 use crate::base::ids::{BrokerName, MessageQueue, TopicId};
+use crate::base::names::Names;
 use crate::contract::note::Note;
 use crate::contract::{Offered, Op as ContractOp};
 use crate::rocketmq::protocol::Request;
@@ -41,6 +43,8 @@ pub(super) struct Producer {
     pub(super) fault: MQFaultStrategy,
     /// `LatencyFaultToleranceImpl.whichItemWorst` and the send threads' own indexes are seeded per life.
     worst_index: ThreadLocalIndex,
+    /// The topic whose name passed the validators last.
+    legal: Option<TopicId>,
 }
 
 impl Producer {
@@ -59,6 +63,7 @@ impl Producer {
             publish: vec![None; topics],
             fault,
             worst_index: ThreadLocalIndex::starting_at(0),
+            legal: None,
             config,
         }
     }
@@ -69,6 +74,17 @@ impl Producer {
             SendMode::Async => 1,
             _ => self.config.threads.max(1) as u32,
         }
+    }
+
+    /// `Validators#checkMessage`. A name that passed once is not spelled out again.
+    fn check_message(&mut self, names: &Names, topic: TopicId, body_len: u32) -> Result<(), IllegalMessage> {
+        let max = self.config.settings.max_message_size;
+        let body_ok = body_len > 0 && body_len as u64 <= max;
+        if self.legal != Some(topic) || !body_ok {
+            validators::check_message(Some(names.topic_name(topic)), Some(body_len as u64), max)?;
+            self.legal = Some(topic);
+        }
+        Ok(())
     }
 
     /// Topics in the publish table.
@@ -108,7 +124,7 @@ impl Instance {
         ordinal: u32,
         last: Option<BrokerName>,
     ) -> Option<MessageQueue> {
-        let route = self.route(topic).cloned();
+        let route = self.routes.get(topic.0 as usize).and_then(|r| r.as_ref());
         let producer = &mut self.producers[p as usize];
         let publish = producer.publish.get_mut(topic.0 as usize)?.as_mut()?;
         if publish.info.queues.is_empty() {
@@ -125,7 +141,7 @@ impl Instance {
             *slot = Some((generation, ThreadLocalIndex::starting_at((word & 0x7fff_ffff) as i32)));
         }
         let (_, index) = slot.as_mut()?;
-        let queue_datas = route.as_ref().map_or(&[][..], |r| &r.queue_datas);
+        let queue_datas = route.map_or(&[][..], |r| &r.queue_datas);
         producer.fault.select_one_message_queue(
             &mut publish.info,
             queue_datas,

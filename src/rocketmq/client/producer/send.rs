@@ -4,7 +4,6 @@
 //! `#onExceptionImpl` (4.9.8; client spec 2.3 to 2.9). One budget serves all attempts of a call, so a broker that hangs eats the
 //! retries; only fast failures are really tried again.
 
-use super::validators::check_message;
 use crate::base::draw::Purpose;
 use crate::base::ids::{BrokerName, MessageId, MessageQueue, TopicId};
 use crate::contract::Offered;
@@ -115,13 +114,19 @@ enum Stage {
     Sent,
 }
 
+/// What is sent.
+#[derive(Clone, Debug)]
+enum What {
+    Offered(Offered),
+    /// By the internal producer, with its maxReconsumeTimes. Rare, so that an ordinary send stays small.
+    Internal(Box<(Message, u16)>),
+}
+
 /// A synchronous or oneway send, of the application or of the instance's internal producer.
 #[derive(Clone, Debug)]
 pub(in crate::rocketmq::client) struct Send {
     p: u16,
-    offered: Option<Offered>,
-    message: Message,
-    max_reconsume_times: u16,
+    what: What,
     stage: Stage,
     first_ms: i64,
     begin_ms: i64,
@@ -136,16 +141,16 @@ pub(in crate::rocketmq::client) struct Send {
 impl Send {
     /// `send(msg)` by the application.
     pub(in crate::rocketmq::client) fn application(p: u16, offered: Offered) -> Self {
-        let message = message_of(&offered, true, 0);
-        Send { offered: Some(offered), ..Self::internal(p, message, 0) }
+        Self::new(p, What::Offered(offered))
     }
     /// A send by the internal producer: the fallback of a failed send-back.
     pub(in crate::rocketmq::client) fn internal(p: u16, message: Message, max_reconsume_times: u16) -> Self {
+        Self::new(p, What::Internal(Box::new((message, max_reconsume_times))))
+    }
+    fn new(p: u16, what: What) -> Self {
         Send {
             p,
-            offered: None,
-            message,
-            max_reconsume_times,
+            what,
             stage: Stage::Begin,
             first_ms: 0,
             begin_ms: 0,
@@ -160,12 +165,21 @@ impl Send {
 
     /// The application's message while its call is under way.
     pub(in crate::rocketmq::client) fn open(&self) -> Option<MessageId> {
-        self.offered.filter(|_| self.stage != Stage::Begin).map(|o| o.id)
+        self.offered().filter(|_| self.stage != Stage::Begin).map(|o| o.id)
+    }
+    fn offered(&self) -> Option<&Offered> {
+        if let What::Offered(offered) = &self.what { Some(offered) } else { None }
+    }
+    fn topic(&self) -> TopicId {
+        match &self.what {
+            What::Offered(offered) => offered.topic,
+            What::Internal(internal) => internal.0.topic,
+        }
     }
 
     pub(in crate::rocketmq::client) fn step(&mut self, i: &mut Instance, cx: &mut Cx<'_, '_>, t: ThreadId, ret: Ret) -> Step {
         match (self.stage, ret) {
-            (Stage::Begin, _) => self.begin(i, cx),
+            (Stage::Begin, _) => self.begin(i, cx, t),
             (Stage::Finding, Ret::Bool(true)) => self.attempt(i, cx, t),
             (Stage::Finding, Ret::Route(Err(()))) | (Stage::FindingAddress, Ret::Route(Err(()))) => {
                 self.finish(i, cx, t, Err(SendError::NameServerUnreachable))
@@ -180,34 +194,36 @@ impl Send {
         }
     }
 
-    fn begin(&mut self, i: &mut Instance, cx: &mut Cx<'_, '_>) -> Step {
-        let producer = &i.producers[self.p as usize];
-        let config = producer.config.clone();
+    fn begin(&mut self, i: &mut Instance, cx: &mut Cx<'_, '_>, t: ThreadId) -> Step {
+        let producer = &mut i.producers[self.p as usize];
         self.first_ms = cx.now.wall_ms;
-        if let Some(offered) = &self.offered {
-            self.message = message_of(offered, config.wait_store_msg_ok, cx.now.wall_ms);
+        if let What::Offered(offered) = &self.what {
             cx.out.note(Note::SendBegan { msg: offered.id, topic: offered.topic, key: offered.key, due: offered.due_mono });
             if producer.state != ServiceState::Running {
                 return self.finish(i, cx, 0, Err(SendError::NotRunning));
             }
-            let topic = i.config.names.topic_name(offered.topic).clone();
-            if let Err(illegal) = check_message(Some(&topic), Some(offered.body_len as u64), config.settings.max_message_size) {
+            if let Err(illegal) = producer.check_message(&i.config.names, offered.topic, offered.body_len) {
                 return self.finish(i, cx, 0, Err(SendError::Illegal(illegal.code as i16)));
             }
         }
         self.stage = Stage::Finding;
-        Step::Call(FindPublishInfo::new(self.p, self.message.topic).into())
+        let topic = self.topic();
+        // Mostly the list is there and nothing has to be found.
+        if producer.info(topic).is_some_and(|info| info.ok()) {
+            return self.attempt(i, cx, t);
+        }
+        Step::Call(FindPublishInfo::new(self.p, topic).into())
     }
 
     fn key(&self) -> Option<u32> {
-        self.offered.and_then(|o| o.key)
+        self.offered().and_then(|o| o.key)
     }
 
     /// One turn of the loop of `sendDefaultImpl`.
     fn attempt(&mut self, i: &mut Instance, cx: &mut Cx<'_, '_>, t: ThreadId) -> Step {
         let producer = &i.producers[self.p as usize];
         let config = &producer.config;
-        let sync = config.mode == SendMode::Sync || self.offered.is_none();
+        let sync = config.mode == SendMode::Sync || self.offered().is_none();
         let most = match (sync, self.key()) {
             (true, None) => 1 + config.settings.retry_times_when_send_failed.min(250) as u8,
             _ => 1,
@@ -217,13 +233,13 @@ impl Send {
         }
         let timeout = config.settings.send_msg_timeout as i64;
         let queue = match self.key() {
-            Some(key) => producer.info(self.message.topic).and_then(|info| {
+            Some(key) => producer.info(self.topic()).and_then(|info| {
                 let n = info.queues.len();
                 (n > 0).then(|| info.queues[key as usize % n])
             }),
             None => {
                 let ordinal = i.thread(t).ordinal;
-                i.select_queue(cx, self.p, self.message.topic, ordinal, self.queue.map(|q| q.broker))
+                i.select_queue(cx, self.p, self.topic(), ordinal, self.queue.map(|q| q.broker))
             }
         };
         let Some(queue) = queue else { return self.exhausted(i, cx, t) };
@@ -247,40 +263,44 @@ impl Send {
         let Some(addr) = i.master_addr(queue.broker) else {
             return self.failed(i, cx, t, AttemptError::BrokerNotExist, false);
         };
-        let config = i.producers[self.p as usize].config.clone();
+        let config = &i.producers[self.p as usize].config;
         let left = config.settings.send_msg_timeout as i64 - (cx.now.wall_ms - self.first_ms);
         if left < 0 {
             return self.failed(i, cx, t, AttemptError::TooMuchRequest, false);
         }
-        let attempt = self.attempts - 1;
-        let invoke = if config.mode == SendMode::Oneway && self.offered.is_some() { Invoke::Oneway } else { Invoke::Sync };
-        let (luck, request) = if self.offered.is_some() {
-            cx.out.note(Note::Attempted { msg: self.message.id, attempt, queue });
-            let luck = cx.env.draws.luck(config.entity, Purpose::Send, self.message.id.n() << 4 | (attempt as u64 & 15));
-            (luck, self.request(&config, queue, cx.now.wall_ms))
-        } else {
-            (i.luck(cx), self.request(&config, queue, cx.now.wall_ms))
+        let mut invoke = Invoke::Sync;
+        let (luck, message, max_reconsume_times) = match &self.what {
+            What::Offered(offered) => {
+                if config.mode == SendMode::Oneway {
+                    invoke = Invoke::Oneway;
+                }
+                let attempt = self.attempts - 1;
+                cx.out.note(Note::Attempted { msg: offered.id, attempt, queue });
+                let luck = cx.env.draws.luck(config.entity, Purpose::Send, offered.id.n() << 4 | (attempt as u64 & 15));
+                (Some(luck), message_of(offered, config.wait_store_msg_ok, cx.now.wall_ms), 0)
+            }
+            What::Internal(internal) => (None, internal.0, internal.1),
         };
-        self.stage = Stage::Sent;
-        i.rpc_with(cx, t, invoke, Target::Addr(addr), request, left as u64, luck)
-    }
-
-    fn request(&self, config: &crate::rocketmq::client::config::ProducerConfig, queue: MessageQueue, now_ms: i64) -> Request {
-        let born_ms = if self.offered.is_some() { now_ms } else { self.message.born_ms };
-        Request::Send(SendRequest {
+        let send = SendRequest {
             group: config.group,
             queue_id: queue.queue_id,
             default_topic: config.create_topic_key,
             default_queues: config.settings.default_topic_queue_nums as u16,
-            max_reconsume_times: self.max_reconsume_times,
-            message: Message { born_ms, ..self.message },
-        })
+            max_reconsume_times,
+            message,
+        };
+        let luck = luck.unwrap_or_else(|| i.luck(cx));
+        let request = Request::Send(cx.env.pool.boxed(send));
+        self.stage = Stage::Sent;
+        i.rpc_with(cx, t, invoke, Target::Addr(addr), request, left as u64, luck)
     }
 
     fn answered(&mut self, i: &mut Instance, cx: &mut Cx<'_, '_>, t: ThreadId, result: Result<Answer, RpcError>) -> Step {
         let Some(queue) = self.queue else { return self.exhausted(i, cx, t) };
-        let config = i.producers[self.p as usize].config.clone();
         let latency = cx.now.wall_ms - self.begin_ms;
+        let config = &i.producers[self.p as usize].config;
+        let (oneway, next_if_not_stored) =
+            (config.mode == SendMode::Oneway, config.settings.retry_another_broker_when_not_store_ok);
         match result {
             Ok(Answer::Sent { code, queue_id, queue_offset, .. }) if status(code).is_some() => {
                 let status = status(code).unwrap_or(SendStatus::SendOk);
@@ -289,15 +309,14 @@ impl Send {
                     i.update_fault_item(cx, self.p, queue.broker, latency, false);
                 }
                 let end = SendEnd::Acked { status, queue, offset: queue_offset };
-                if status != SendStatus::SendOk && config.settings.retry_another_broker_when_not_store_ok && self.key().is_none()
-                {
+                if status != SendStatus::SendOk && next_if_not_stored && self.key().is_none() {
                     self.acked = Some(end);
                     return self.attempt(i, cx, t);
                 }
                 self.finish(i, cx, t, Ok(end))
             }
             // A oneway request ends when it is written: nobody ever learns an offset.
-            Ok(_) if config.mode == SendMode::Oneway => {
+            Ok(_) if oneway => {
                 i.update_fault_item(cx, self.p, queue.broker, latency, false);
                 self.finish(i, cx, t, Ok(SendEnd::Acked { status: SendStatus::SendOk, queue, offset: ONEWAY_OFFSET }))
             }
@@ -307,6 +326,7 @@ impl Send {
                     i.update_fault_item(cx, self.p, queue.broker, latency, true);
                 }
                 let error = AttemptError::Broker(code);
+                let config = &i.producers[self.p as usize].config;
                 if self.key().is_none() && (RETRY_CODES.contains(&code) || config.retry_response_codes.contains(&code)) {
                     self.error = Some(error);
                     return self.attempt(i, cx, t);
@@ -346,9 +366,9 @@ impl Send {
     fn finish(&mut self, _: &mut Instance, cx: &mut Cx<'_, '_>, _: ThreadId, result: Result<SendEnd, SendError>) -> Step {
         let broker = self.queue.map(|q| q.broker);
         let ok = result.is_ok();
-        if self.offered.is_some() {
+        if let What::Offered(offered) = &self.what {
             let end = result.unwrap_or_else(|error| end_of(error, broker, self.maybe_stored));
-            cx.out.note(Note::SendEnded { msg: self.message.id, end, attempts: self.attempts });
+            cx.out.note(Note::SendEnded { msg: offered.id, end, attempts: self.attempts });
         }
         Step::Done(Ret::Bool(ok))
     }
@@ -381,7 +401,7 @@ pub(in crate::rocketmq::client) struct StartAsync {
     p: u16,
     offered: Offered,
     queued_ms: i64,
-    send: Option<AsyncSend>,
+    send: Option<Box<AsyncSend>>,
     stage: u8,
 }
 
@@ -403,10 +423,8 @@ impl StartAsync {
                 if config.settings.send_msg_timeout as i64 <= cx.now.wall_ms - self.queued_ms {
                     return self.fail(cx, SendError::Rejected);
                 }
-                let topic = i.config.names.topic_name(self.offered.topic).clone();
-                if let Err(illegal) =
-                    check_message(Some(&topic), Some(self.offered.body_len as u64), config.settings.max_message_size)
-                {
+                let producer = &mut i.producers[self.p as usize];
+                if let Err(illegal) = producer.check_message(&i.config.names, self.offered.topic, self.offered.body_len) {
                     return self.fail(cx, SendError::Illegal(illegal.code as i16));
                 }
                 self.stage = 1;
@@ -440,7 +458,7 @@ impl StartAsync {
                     attempts: 0,
                     maybe_stored: false,
                 };
-                self.send = Some(send);
+                self.send = Some(Box::new(send));
                 self.connect(i, cx, t)
             }
             (1, Ret::Route(Err(()))) => self.fail(cx, SendError::NameServerUnreachable),
@@ -448,7 +466,7 @@ impl StartAsync {
             (2, Ret::Rpc(Ok(_))) => {
                 let Some(send) = self.send.take() else { return Step::Done(Ret::Unit) };
                 let (p, broker, begin) = (send.p, send.queue.broker, send.begin_ms);
-                i.async_request(cx, send);
+                i.async_request(cx, *send);
                 // "Returned normally" right after the write: with avoidance on, this lifts the isolation of the first broker.
                 i.update_fault_item(cx, p, broker, cx.now.wall_ms - begin, false);
                 Step::Done(Ret::Unit)
@@ -458,9 +476,9 @@ impl StartAsync {
                 send.attempts += 1;
                 let (p, first, begin) = (send.p, send.queue.broker, send.begin_ms);
                 i.update_fault_item(cx, send.p, send.broker, cx.now.wall_ms - send.begin_ms, true);
-                match i.async_next_broker(cx, send, attempt_error(&error)) {
+                match i.async_next_broker(cx, *send, attempt_error(&error)) {
                     Some(send) => {
-                        self.send = Some(send);
+                        self.send = Some(Box::new(send));
                         self.connect(i, cx, t)
                     }
                     None => {
@@ -524,7 +542,7 @@ impl Instance {
         };
         cx.out.note(Note::Attempted { msg: send.message.id, attempt, queue: MessageQueue { broker: send.broker, ..send.queue } });
         let luck = cx.env.draws.luck(config.entity, Purpose::Send, send.message.id.n() << 4 | (attempt as u64 & 15));
-        let request = Request::Send(SendRequest {
+        let request = cx.env.pool.boxed(SendRequest {
             group: config.group,
             queue_id: send.queue.queue_id,
             default_topic: config.create_topic_key,
@@ -533,15 +551,13 @@ impl Instance {
             message: send.message,
         });
         let timeout = send.timeout_ms.max(0) as u64;
-        let id = match self.async_sends.iter().position(|s| s.is_none()) {
-            Some(id) if self.async_sends.len() > 64 => id,
-            _ => {
-                self.async_sends.push(None);
-                self.async_sends.len() - 1
-            }
-        };
-        self.async_sends[id] = Some(send);
-        self.remoting.call(&mut cx.net(), Invoke::Async, Target::Addr(addr), request, timeout, luck, Token::AsyncSend(id as u32));
+        let id = self.free_async_sends.pop().unwrap_or_else(|| {
+            self.async_sends.push(None);
+            self.async_sends.len() as u32 - 1
+        });
+        self.async_sends[id as usize] = Some(send);
+        let request = Request::Send(request);
+        self.remoting.call(&mut cx.net(), Invoke::Async, Target::Addr(addr), request, timeout, luck, Token::AsyncSend(id));
     }
 
     pub(in crate::rocketmq::client) fn async_send_answered(
@@ -551,6 +567,7 @@ impl Instance {
         result: Result<Answer, RpcError>,
     ) {
         let Some(mut send) = self.async_sends.get_mut(id as usize).and_then(Option::take) else { return };
+        self.free_async_sends.push(id);
         let elapsed = cx.now.wall_ms - send.begin_ms;
         match result {
             Ok(Answer::Sent { code, queue_id, queue_offset, .. }) if status(code).is_some() => {
