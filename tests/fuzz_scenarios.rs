@@ -197,6 +197,22 @@ enum Damage {
         n: u32,
         value: usize,
     },
+    /// The n-th duration of the text becomes this: legal nearly everywhere, so that most of these run.
+    Time {
+        n: u32,
+        ms: u32,
+    },
+    /// The n-th fault strikes once more, at another moment, and for another time if it lasts.
+    Again {
+        n: u32,
+        at_ms: u32,
+        for_ms: u32,
+    },
+    /// The n-th fault strikes whom the m-th does.
+    Aim {
+        n: u32,
+        m: u32,
+    },
 }
 
 /// Damage that leaves JSON whole, so that more than the reader is met.
@@ -207,6 +223,16 @@ fn structural() -> impl Strategy<Value = Damage> {
         (any::<u32>(), any::<u32>(), any::<bool>()).prop_map(|(n, m, add)| Damage::Splice { n, m, add }),
         any::<u32>().prop_map(|n| Damage::Remove { n }),
         (any::<u32>(), 0..VALUES.len()).prop_map(|(n, value)| Damage::Value { n, value }),
+    ]
+}
+
+/// Damage that leaves a scenario, so that the world is met.
+fn timing() -> impl Strategy<Value = Damage> {
+    let ms = || prop_oneof![1u32..200, 200u32..20_000];
+    prop_oneof![
+        (any::<u32>(), ms()).prop_map(|(n, ms)| Damage::Time { n, ms }),
+        (any::<u32>(), ms(), ms()).prop_map(|(n, at_ms, for_ms)| Damage::Again { n, at_ms, for_ms }),
+        (any::<u32>(), any::<u32>()).prop_map(|(n, m)| Damage::Aim { n, m }),
     ]
 }
 
@@ -251,6 +277,32 @@ fn damaged(text: &str, damage: &Damage) -> String {
             let names = stretches(text, |c| c.is_ascii_alphanumeric() || c == '_' || c == '$');
             replaced(text, &names, n, &words()[word as usize % words().len()])
         }
+        Damage::Time { n, ms } => {
+            let mut times = stretches(text, |c| c.is_ascii_digit());
+            times.retain(|(_, to)| ["s\"", "ms\"", "us\"", "m\""].iter().any(|unit| text[*to..].starts_with(unit)));
+            let Some(&(from, to)) = times.get(n as usize % times.len().max(1)) else { return text.to_owned() };
+            let end = to + text[to..].find('"').unwrap_or(0);
+            format!("{}{ms}ms{}", &text[..from], &text[end..])
+        }
+        Damage::Again { n, at_ms, for_ms } => with_faults(text, |faults| {
+            let mut again = faults[n as usize % faults.len()].clone();
+            again["at"] = json!(format!("{at_ms}ms"));
+            if !again["for"].is_null() {
+                again["for"] = json!(format!("{for_ms}ms"));
+            }
+            faults.push(again);
+        }),
+        Damage::Aim { n, m } => with_faults(text, |faults| {
+            const AIMED: [&str; 6] = ["kill", "freeze", "lose_host", "shutdown", "restart", "start"];
+            let aim =
+                AIMED.iter().find_map(|verb| faults[m as usize % faults.len()].get(verb)).filter(|t| t.is_string()).cloned();
+            let n = n as usize % faults.len();
+            for verb in AIMED {
+                if let (Some(aim), Some(target)) = (&aim, faults[n].get_mut(verb)) {
+                    *target = aim.clone();
+                }
+            }
+        }),
         Damage::Splice { .. } | Damage::Remove { .. } | Damage::Value { .. } => {
             // Only a text that is still JSON has a structure to splice.
             let Ok(mut tree) = serde_json::from_str::<Value>(text) else { return text.to_owned() };
@@ -285,6 +337,16 @@ fn damaged(text: &str, damage: &Damage) -> String {
             serde_json::to_string_pretty(&tree).expect("a value prints")
         }
     }
+}
+
+fn with_faults(text: &str, change: impl FnOnce(&mut Vec<Value>)) -> String {
+    let Ok(mut tree) = serde_json::from_str::<Value>(text) else { return text.to_owned() };
+    if let Some(faults) =
+        tree.get_mut("faults").and_then(Value::as_array_mut).filter(|f| !f.is_empty() && f.iter().all(Value::is_object))
+    {
+        change(faults);
+    }
+    serde_json::to_string_pretty(&tree).expect("a value prints")
 }
 
 /// Byte ranges of maximal runs of such characters.
@@ -437,11 +499,11 @@ fn any_damage_is_refused_with_a_place_or_runs() {
 
 #[test]
 fn whatever_is_accepted_runs() {
-    let damage = proptest::collection::vec(structural(), 1..4);
-    let mut runner = runner(1_200, 2);
+    let damage = (proptest::collection::vec(timing(), 0..12), proptest::collection::vec(structural(), 0..2));
+    let mut runner = runner(1_000, 2);
     let ran = std::cell::Cell::new(0u32);
-    let done = runner.run(&damage, |damage| {
-        let text = damage.iter().fold(originals()[0].clone(), |text, d| damaged(&text, d));
+    let done = runner.run(&damage, |(timing, structural)| {
+        let text = timing.iter().chain(&structural).fold(originals()[0].clone(), |text, d| damaged(&text, d));
         if let Some(spec) = decode(&text)?.filter(small) {
             ran.set(ran.get() + 1);
             survives(spec, 20_000);

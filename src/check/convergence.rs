@@ -63,7 +63,7 @@ impl Convergence {
             state.faulty += 1;
         } else {
             state.faulty -= 1;
-            if state.faulty == 0 && at > zero && state.from < load_end {
+            if state.faulty == 0 && at > zero && state.from.max(zero) < load_end {
                 state.worst = state.worst.max(Some(at.min(load_end) - state.from.max(zero)));
             }
         }
@@ -72,7 +72,8 @@ impl Convergence {
     /// Disagreements that last until the end of the load.
     pub fn finish(&mut self) {
         for state in &mut self.groups {
-            if state.faulty > 0 && state.from < self.load_end {
+            // A run that ended in its warm-up has a load of no length.
+            if state.faulty > 0 && state.from.max(self.zero) < self.load_end {
                 state.worst = state.worst.max(Some(self.load_end - state.from.max(self.zero)));
                 state.unfinished = true;
             }

@@ -54,7 +54,7 @@ impl Faults {
 /// What a fault event asks for, in the event's second number.
 const STRIKE: u32 = 0;
 const END: u32 = 1;
-/// From here on: step of a rolling restart, times two, plus whether it comes up.
+/// From here on: step of a rolling restart.
 const STEP: u32 = 16;
 
 impl<O: Observer> World<O> {
@@ -103,11 +103,8 @@ impl<O: Observer> World<O> {
         let Some(fault) = spec.faults.get(index as usize) else { return };
         let f = index as u16;
         if what >= STEP {
-            let step = (what - STEP) as usize / 2;
             if let FaultKind::RollingRestart { nodes, down, gap } = &fault.what {
-                self.roll(f, nodes, *down, *gap, step, (what - STEP) % 2 == 1);
-            } else if let FaultKind::Restart { nodes, .. } = &fault.what {
-                nodes.iter().for_each(|n| self.boot(*n));
+                self.roll(f, nodes, *down, *gap, (what - STEP) as usize);
             }
             return;
         }
@@ -156,16 +153,11 @@ impl<O: Observer> World<O> {
                 met
             }
             FaultKind::Restart { nodes, down } => {
-                let mut met = 0;
-                for node in nodes {
-                    met += 1;
-                    self.stop(*node);
-                    self.schedule_at(self.now + down.max(&1), Class::Fault, *node, Kind::Fault, f as u32, STEP + 1);
-                }
-                met
+                nodes.iter().for_each(|node| self.restart(*node, *down));
+                nodes.len() as u64
             }
             FaultKind::RollingRestart { nodes, down, gap } => {
-                self.roll(f, nodes, *down, *gap, 0, false);
+                self.roll(f, nodes, *down, *gap, 0);
                 nodes.len() as u64
             }
             FaultKind::Start { nodes, members } => {
@@ -343,18 +335,27 @@ impl<O: Observer> World<O> {
         }
     }
 
-    /// One node of a rolling restart: down, later up, then the next.
-    fn roll(&mut self, f: u16, nodes: &[NodeId], down: u64, gap: u64, step: usize, up: bool) {
-        let Some(node) = nodes.get(step).copied() else { return };
-        if up {
-            self.boot(node);
-            return;
+    /// SIGTERM, and a start `down` after the process has ended, however long its end takes; or a start, if it does not run.
+    fn restart(&mut self, node: NodeId, down: u64) {
+        self.processes[node.0 as usize].again = Some(down);
+        if !self.stop(node) {
+            self.start_again(node);
         }
-        self.stop(node);
-        let what = STEP + (step as u32) * 2;
-        self.schedule_at(self.now + down.max(1), Class::Fault, node, Kind::Fault, f as u32, what + 1);
+    }
+
+    /// The process has ended: if a restart waits for that, its time runs from now.
+    pub(super) fn start_again(&mut self, node: NodeId) {
+        if let Some(down) = self.processes[node.0 as usize].again.take() {
+            self.schedule_at(self.now + down.max(1), Class::Fault, node, Kind::Boot, 0, 0);
+        }
+    }
+
+    /// One node of a rolling restart, and later the next.
+    fn roll(&mut self, f: u16, nodes: &[NodeId], down: u64, gap: u64, step: usize) {
+        let Some(node) = nodes.get(step).copied() else { return };
+        self.restart(node, down);
         if step + 1 < nodes.len() {
-            self.schedule_at(self.now + gap.max(1), Class::Fault, node, Kind::Fault, f as u32, what + 2);
+            self.schedule_at(self.now + gap.max(1), Class::Fault, node, Kind::Fault, f as u32, STEP + step as u32 + 1);
         }
     }
 

@@ -199,6 +199,8 @@ struct Process {
     backlog: u32,
     consumers: Vec<Listener>,
     fresh: bool,
+    /// It is to start again so long after its end, ns.
+    again: Option<u64>,
 }
 
 impl Process {
@@ -346,6 +348,7 @@ impl<O: Observer> World<O> {
                 backlog: 0,
                 consumers,
                 fresh: true,
+                again: None,
             });
         }
         let mut world = World {
@@ -788,6 +791,7 @@ impl<O: Observer> World<O> {
             self.send_item(id, side, item, 40, 0x4000_0000);
             self.reap(id);
         }
+        self.start_again(node);
     }
 
     /// Calls of the application that died with their process.
@@ -834,6 +838,7 @@ impl<O: Observer> World<O> {
             process.state = State::Down;
             let role = process.role.take();
             process.disarm();
+            process.again = None;
             process.held.clear();
             self.calls[n].clear();
             self.nobody_heard(node, role);

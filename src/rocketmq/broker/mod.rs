@@ -559,7 +559,10 @@ impl Broker {
     }
 
     fn stop(&mut self, cx: &mut Cx<'_, '_>) {
-        self.stopping = true;
+        // The JVM runs its shutdown hooks once, however often it is asked.
+        if std::mem::replace(&mut self.stopping, true) {
+            return;
+        }
         if self.unregister_all(cx) == 0 {
             self.exit(cx);
         }
