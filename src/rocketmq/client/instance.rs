@@ -69,7 +69,7 @@ impl Thread {
 #[derive(Clone, Debug, Default)]
 struct Executor {
     queue: VecDeque<Op>,
-    idle: Vec<ThreadId>,
+    idle: VecDeque<ThreadId>,
     created: u32,
     size: u32,
 }
@@ -280,15 +280,16 @@ impl Instance {
         let size = self.size(exec);
         let executor = self.executors.entry(exec).or_default();
         executor.size = size;
-        let thread = match executor.idle.pop() {
-            Some(thread) => thread,
-            None if executor.created < size => {
-                let ordinal = executor.created;
-                executor.created += 1;
-                self.threads.push(Thread { exec, ordinal, stack: Vec::new(), waits: 0 });
-                self.threads.len() as ThreadId - 1
-            }
-            None => return executor.queue.push_back(op),
+        // `ThreadPoolExecutor#execute`: a new thread for each job up to the core size; after that the one that has waited longest for the queue.
+        let thread = if executor.created < size {
+            let ordinal = executor.created;
+            executor.created += 1;
+            self.threads.push(Thread { exec, ordinal, stack: Vec::new(), waits: 0 });
+            self.threads.len() as ThreadId - 1
+        } else if let Some(thread) = executor.idle.pop_front() {
+            thread
+        } else {
+            return executor.queue.push_back(op);
         };
         self.threads[thread as usize].stack.push(op);
         self.ready.push_back((thread, Ret::Go));
@@ -368,7 +369,7 @@ impl Instance {
                 self.threads[t as usize].stack.push(next);
                 self.ready.push_back((t, Ret::Go));
             }
-            None => executor.idle.push(t),
+            None => executor.idle.push_back(t),
         }
     }
 
