@@ -497,8 +497,9 @@ impl Watch {
         if on {
             fault.from.get_or_insert(self.clock.now);
             fault.until = None;
-        } else {
-            fault.until = Some(self.clock.now);
+        } else if self.facts.faults.get(index).is_some_and(|f| f.ends) {
+            // The end of the run reports every fault once more; that ends only those that are still on.
+            fault.until.get_or_insert(self.clock.now);
         }
     }
 
