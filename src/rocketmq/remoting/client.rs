@@ -300,7 +300,8 @@ impl<T: Copy + std::fmt::Debug> RemotingClient<T> {
                 *slot = Some(Channel::Connecting { conn, waiters: vec![id] });
             }
         }
-        self.timers.set(net.now.mono + self.settings.connect_timeout_ms * MS, Tick::ConnectWait(id));
+        let late = self.get(id).map_or(0, |call| wakes_late(call.luck));
+        self.timers.set(net.now.mono + self.settings.connect_timeout_ms * MS + late, Tick::ConnectWait(id));
     }
 
     fn write(&mut self, net: &mut Net<'_>, id: u32, conn: Conn, addr: Addr) {
@@ -563,16 +564,15 @@ impl<T: Copy + std::fmt::Debug> RemotingClient<T> {
 
     fn connect_wait_over(&mut self, net: &mut Net<'_>, id: u32) {
         let Some(State::Connecting(addr)) = self.get(id).map(|call| call.state) else { return };
-        // Netty's own connect timeout is the same 3 s and gives the attempt up.
+        // Netty's own connect timeout is the same 3 s and gives the attempt up: its future fails, and all who share it go on at once, the later
+        // ones with time left to try elsewhere.
         if let Some(slot) = self.channels.get_mut(addr.0 as usize)
-            && let Some(Channel::Connecting { conn, waiters }) = slot
+            && let Some(Channel::Connecting { waiters, .. }) = slot
         {
             if waiters.first() == Some(&id) {
-                net.out.close(*conn);
-                *slot = None;
-            } else {
-                waiters.retain(|w| *w != id);
+                return self.close_channel(net, addr);
             }
+            waiters.retain(|w| *w != id);
         }
         self.connect_failed(net, id, addr);
     }
