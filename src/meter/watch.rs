@@ -226,6 +226,7 @@ impl Watch {
             if self.index.feeds[feed as usize].counted && rec.offset >= self.offsets.offset(feed) {
                 self.groups[group.0 as usize].backlog_by(1);
                 self.stalls.stored(feed, at);
+                self.ownership.stored(feed, at);
             }
         }
     }

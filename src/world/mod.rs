@@ -628,16 +628,16 @@ impl<O: Observer> World<O> {
     }
 
     /// What passes until the thread that takes this work up runs, ns, soon after a thaw: all threads of the process want the processor then. The one
-    /// thread of channel events waits once; a pool's worker is woken by its job and then waits for its turn. So it is open which comes first, a
+    /// thread of channel events waits once; a worker of the pools that are seldom used is woken by its job and then waits for its turn. So it is open which comes first, a
     /// heartbeat that lay in a socket or the close event of that socket (H87).
     fn wakes_after_thaw(&self, node: NodeId, class: WorkClass) -> u64 {
         let process = &self.processes[node.0 as usize];
         let thaw = &self.spec.nodes[node.0 as usize].services.thaw;
         let since = self.now - process.thawed_at;
-        if process.thawed_at == 0 || since >= 2 * thaw.at(u32::MAX) {
+        let event = class == WorkClass::ChannelEvent;
+        if process.thawed_at == 0 || since >= 2 * thaw.p99() || !event && class != WorkClass::Manage {
             return 0;
         }
-        let event = class == WorkClass::ChannelEvent;
         let thread = if event { 0 } else { process.counter };
         let n = (process.life as u64) << 48 ^ process.thawed_at << 8 ^ thread << 16 ^ 0xff;
         let word = self.draws.word(process.entity, Purpose::Thaw, n);
