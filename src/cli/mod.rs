@@ -253,7 +253,9 @@ impl Changes {
 }
 
 fn load(path: &Path, changes: &Changes) -> Result<crate::scenario::Loaded, CliError> {
-    crate::scenario::load(path, &changes.overrides())
+    let counters: Vec<&str> = crate::meter::counters::known_counters().iter().map(|c| c.name).collect();
+    let known = crate::scenario::Known { counters: Some(&counters), ..Default::default() };
+    crate::scenario::load_with(path, &changes.overrides(), &known)
         .map_err(|errors| CliError::Scenario(errors.to_string().trim_end().to_owned()))
 }
 
