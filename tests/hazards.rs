@@ -39,23 +39,125 @@ enum Phases {
 use Phases::{Drawn, Pinned};
 
 const PAIRS: &[Pair] = &[
-    Pair { hazard: "H01", slug: "rebalance-inflight-dup", counter: "duplicates", phases: Drawn, why: "3 of 8 queues move, each with about 2.5 messages in listeners; orderly: one batch a queue" },
-    Pair { hazard: "H02", slug: "consumer-kill-offset-window-dup", counter: "duplicates", phases: Drawn, why: "up to 5 s (1 s) of 400 messages a second and 20 in flight, once the cache holds the backlog and no pull carries offsets; plus up to 340 when the second member joined" },
-    Pair { hazard: "H05", slug: "missed-notify-double-owner-20s", counter: "overlap_queue_time", phases: Drawn, why: "2 queues until the next tick, 20 s (5 s) at most" },
-    Pair { hazard: "H06", slug: "broker-restart-partial-cidlist", counter: "overlap_queue_time", phases: Drawn, why: "heartbeats 8 s apart: 6, 4, then 2 queues with two owners for 8 s each, less where a member asks the other broker; every 5 s: 6 queues for 5 s" },
-    Pair { hazard: "H08", slug: "topic-expand-view-skew", counter: "unowned_queue_time", phases: Drawn, why: "8 new queues for up to a poll (30 s) and a tick (20 s), from their first message on" },
-    Pair { hazard: "H09", slug: "mixed-allocation-strategies", counter: "lost", phases: Pinned, why: "2 of 8 queues are nobody's, 2 belong to both: a quarter of 12,000" },
-    Pair { hazard: "H11", slug: "group-topic-mismatch-unowned", counter: "delivery_latency_max", phases: Drawn, why: "half of both topics has no owner; the rest stalls from the other member's heartbeat to one's own, the longer part of 30 s, and 1 s of a pull's pause" },
-    Pair { hazard: "H12", slug: "tag-mismatch-silent-filter", counter: "lost", phases: Drawn, why: "each broker holds the filter of whoever rebalanced last: half, three quarters or all of 12,000" },
-    Pair { hazard: "H14", slug: "consumer-host-loss-150s-stall", counter: "takeover", phases: Drawn, why: "expiry 120 s after a heartbeat 0 to 30 s old, scan 0 to 10 s, tick 0 to 20 s; mitigated 45 s, 0 to 10 s, 0 to 10 s, 0 to 5 s" },
-    Pair { hazard: "H32", slug: "order-key-remap-on-broker-loss", counter: "order_inversions_per_key", phases: Pinned, why: "60 s x (25 - 13.3) a second left on the lost broker, less 50 to 82 a queue that the consumers had cached" },
-    Pair { hazard: "H36", slug: "order-locks-forgotten", counter: "overlap_queue_time", phases: Pinned, why: "4 queues from the newcomer's lock at 66 s to the old owners' rebalance at 79 s" },
-    Pair { hazard: "H38", slug: "order-owner-kill-60s", counter: "takeover", phases: Pinned, why: "the lock lapses 40 to 60 s (5 to 25 s) after the kill; tries come with the notice and every 20 s after it" },
-    Pair { hazard: "H43", slug: "one-timeout-eats-all-retries", counter: "failed_sends", phases: Drawn, why: "one send each 3 s for 90 to 160 s: its timeout ends the channel or connect for all others, which are retried late; and up to 150 in flight whenever a retry with 0 ms left closes the healthy channel" },
-    Pair { hazard: "H44", slug: "stale-route-window", counter: "last_failed_send", phases: Drawn, why: "expiry 120 s after a registration 0 to 30 s old, scan 0 to 10 s, poll 0 to 30 s (5 s)" },
-    Pair { hazard: "H46", slug: "busy-not-retried", counter: "failed_sends", phases: Drawn, why: "10 stalls; of the 100 sends a second those of the first 300 ms, less 4 with the send threads; Poisson arrivals" },
-    Pair { hazard: "H51", slug: "ns-connection-blip-removes-broker", counter: "unowned_queue_time", phases: Pinned, why: "4 queues, polled away at 74.5 s, back with the tick after the poll of 104.5 s" },
-    Pair { hazard: "H87", slug: "ghost-members-after-freeze", counter: "ghost_members", phases: Drawn, why: "4 or 5 heartbeats of each of 3 members wait in dead connections; each races its connection's end" },
+    Pair {
+        hazard: "H01",
+        slug: "rebalance-inflight-dup",
+        counter: "duplicates",
+        phases: Drawn,
+        why: "3 of 8 queues move, each with about 2.5 messages in listeners; orderly: one batch a queue",
+    },
+    Pair {
+        hazard: "H02",
+        slug: "consumer-kill-offset-window-dup",
+        counter: "duplicates",
+        phases: Drawn,
+        why: "up to 5 s (1 s) of 400 messages a second and 20 in flight, once the cache holds the backlog and no pull carries offsets; plus up to 340 when the second member joined",
+    },
+    Pair {
+        hazard: "H05",
+        slug: "missed-notify-double-owner-20s",
+        counter: "overlap_queue_time",
+        phases: Drawn,
+        why: "2 queues until the next tick, 20 s (5 s) at most",
+    },
+    Pair {
+        hazard: "H06",
+        slug: "broker-restart-partial-cidlist",
+        counter: "overlap_queue_time",
+        phases: Drawn,
+        why: "heartbeats 8 s apart: 6, 4, then 2 queues with two owners for 8 s each, less where a member asks the other broker; every 5 s: 6 queues for 5 s",
+    },
+    Pair {
+        hazard: "H08",
+        slug: "topic-expand-view-skew",
+        counter: "unowned_queue_time",
+        phases: Drawn,
+        why: "8 new queues for up to a poll (30 s) and a tick (20 s), from their first message on",
+    },
+    Pair {
+        hazard: "H09",
+        slug: "mixed-allocation-strategies",
+        counter: "lost",
+        phases: Pinned,
+        why: "2 of 8 queues are nobody's, 2 belong to both: a quarter of 12,000",
+    },
+    Pair {
+        hazard: "H11",
+        slug: "group-topic-mismatch-unowned",
+        counter: "delivery_latency_max",
+        phases: Drawn,
+        why: "half of both topics has no owner; the rest stalls from the other member's heartbeat to one's own, the longer part of 30 s, and 1 s of a pull's pause",
+    },
+    Pair {
+        hazard: "H12",
+        slug: "tag-mismatch-silent-filter",
+        counter: "lost",
+        phases: Drawn,
+        why: "each broker holds the filter of whoever rebalanced last: half, three quarters or all of 12,000",
+    },
+    Pair {
+        hazard: "H14",
+        slug: "consumer-host-loss-150s-stall",
+        counter: "takeover",
+        phases: Drawn,
+        why: "expiry 120 s after a heartbeat 0 to 30 s old, scan 0 to 10 s, tick 0 to 20 s; mitigated 45 s, 0 to 10 s, 0 to 10 s, 0 to 5 s",
+    },
+    Pair {
+        hazard: "H32",
+        slug: "order-key-remap-on-broker-loss",
+        counter: "order_inversions_per_key",
+        phases: Pinned,
+        why: "60 s x (25 - 13.3) a second left on the lost broker, less 50 to 82 a queue that the consumers had cached",
+    },
+    Pair {
+        hazard: "H36",
+        slug: "order-locks-forgotten",
+        counter: "overlap_queue_time",
+        phases: Pinned,
+        why: "4 queues from the newcomer's lock at 66 s to the old owners' rebalance at 79 s",
+    },
+    Pair {
+        hazard: "H38",
+        slug: "order-owner-kill-60s",
+        counter: "takeover",
+        phases: Pinned,
+        why: "the lock lapses 40 to 60 s (5 to 25 s) after the kill; tries come with the notice and every 20 s after it",
+    },
+    Pair {
+        hazard: "H43",
+        slug: "one-timeout-eats-all-retries",
+        counter: "failed_sends",
+        phases: Drawn,
+        why: "one send each 3 s for 90 to 160 s: its timeout ends the channel or connect for all others, which are retried late; and up to 150 in flight whenever a retry with 0 ms left closes the healthy channel",
+    },
+    Pair {
+        hazard: "H44",
+        slug: "stale-route-window",
+        counter: "last_failed_send",
+        phases: Drawn,
+        why: "expiry 120 s after a registration 0 to 30 s old, scan 0 to 10 s, poll 0 to 30 s (5 s)",
+    },
+    Pair {
+        hazard: "H46",
+        slug: "busy-not-retried",
+        counter: "failed_sends",
+        phases: Drawn,
+        why: "10 stalls; of the 100 sends a second those of the first 300 ms, less 4 with the send threads; Poisson arrivals",
+    },
+    Pair {
+        hazard: "H51",
+        slug: "ns-connection-blip-removes-broker",
+        counter: "unowned_queue_time",
+        phases: Pinned,
+        why: "4 queues, polled away at 74.5 s, back with the tick after the poll of 104.5 s",
+    },
+    Pair {
+        hazard: "H87",
+        slug: "ghost-members-after-freeze",
+        counter: "ghost_members",
+        phases: Drawn,
+        why: "4 or 5 heartbeats of each of 3 members wait in dead connections; each races its connection's end",
+    },
 ];
 
 /// All runs of one scenario, by seed.
@@ -64,8 +166,9 @@ struct Runs {
     outcomes: Vec<Outcome>,
 }
 
-static SURVEY: LazyLock<Vec<[Runs; 2]>> =
-    LazyLock::new(|| PAIRS.par_iter().map(|pair| ["hazard", "mitigated"].map(|twin| runs(&format!("{}.{twin}", pair.slug)))).collect());
+static SURVEY: LazyLock<Vec<[Runs; 2]>> = LazyLock::new(|| {
+    PAIRS.par_iter().map(|pair| ["hazard", "mitigated"].map(|twin| runs(&format!("{}.{twin}", pair.slug)))).collect()
+});
 
 fn root(path: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)
@@ -74,7 +177,8 @@ fn root(path: &str) -> PathBuf {
 fn runs(name: &str) -> Runs {
     let counters: Vec<&str> = known_counters().iter().map(|c| c.name).collect();
     let known = Known { counters: Some(&counters), ..Known::default() };
-    let loaded = load_with(&root(&format!("scenarios/{name}.json")), &Overrides::default(), &known).unwrap_or_else(|e| panic!("{e}"));
+    let loaded =
+        load_with(&root(&format!("scenarios/{name}.json")), &Overrides::default(), &known).unwrap_or_else(|e| panic!("{e}"));
     let stop = AtomicBool::new(false);
     let outcome = |seed| {
         let mut spec = loaded.spec.clone();
@@ -107,11 +211,27 @@ impl Runs {
         for outcome in &self.outcomes {
             let seed = outcome.header.seed;
             let broken = |e: &&ExpectationResult| e.verdict != Verdict::Pass;
-            complaints.extend(outcome.expectations.iter().filter(broken).map(|e| {
-                format!("{name}, seed {seed}: {} is {:?}, expected {:?} to {:?}", e.counter, e.got, e.min, e.max)
-            }));
-            complaints.extend(outcome.laws.iter().filter(|l| l.verdict == Verdict::Fail).map(|l| format!("{name}, seed {seed}: {}: {}", l.name, l.detail)));
-            complaints.extend(outcome.faults.iter().filter(|f| f.touched == 0).map(|f| format!("{name}, seed {seed}: {} touched nothing", f.label)));
+            complaints.extend(
+                outcome
+                    .expectations
+                    .iter()
+                    .filter(broken)
+                    .map(|e| format!("{name}, seed {seed}: {} is {:?}, expected {:?} to {:?}", e.counter, e.got, e.min, e.max)),
+            );
+            complaints.extend(
+                outcome
+                    .laws
+                    .iter()
+                    .filter(|l| l.verdict == Verdict::Fail)
+                    .map(|l| format!("{name}, seed {seed}: {}: {}", l.name, l.detail)),
+            );
+            complaints.extend(
+                outcome
+                    .faults
+                    .iter()
+                    .filter(|f| f.touched == 0)
+                    .map(|f| format!("{name}, seed {seed}: {} touched nothing", f.label)),
+            );
         }
         complaints
     }
@@ -151,7 +271,8 @@ fn every_pair_is_on_the_list_and_every_file_of_the_list_exists() {
         .filter(|f| f.ends_with(".hazard.json") || f.ends_with(".mitigated.json"))
         .collect();
     files.sort_unstable();
-    let mut listed: Vec<String> = PAIRS.iter().flat_map(|p| ["hazard", "mitigated"].map(|twin| format!("{}.{twin}.json", p.slug))).collect();
+    let mut listed: Vec<String> =
+        PAIRS.iter().flat_map(|p| ["hazard", "mitigated"].map(|twin| format!("{}.{twin}.json", p.slug))).collect();
     listed.sort_unstable();
     assert_eq!(files, listed);
 }

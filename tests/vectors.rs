@@ -21,19 +21,14 @@ use windtunnel::rocketmq::client::consumer::allocate::{
     AllocateMessageQueueStrategy, MachineRoom, MachineRoomNearby, RoomResolver, Strategy,
 };
 use windtunnel::rocketmq::client::consumer::process_queue::{Cached, ProcessQueue};
-use windtunnel::rocketmq::client::producer::fault_strategy::{
-    BrokerHashes, MQFaultStrategy, compute_not_available_duration,
-};
+use windtunnel::rocketmq::client::producer::fault_strategy::{BrokerHashes, MQFaultStrategy, compute_not_available_duration};
 use windtunnel::rocketmq::client::producer::publish_info::{
-    ThreadLocalIndex, TopicPublishInfo, topic_route_data_to_publish_info,
-    topic_route_data_to_subscribe_info,
+    ThreadLocalIndex, TopicPublishInfo, topic_route_data_to_publish_info, topic_route_data_to_subscribe_info,
 };
 use windtunnel::rocketmq::client::producer::validators::check_message;
 use windtunnel::rocketmq::filter::string_hash;
 use windtunnel::rocketmq::nameserver::route_info::{Channel, Registration, RouteInfoManager};
-use windtunnel::rocketmq::route::{
-    BrokerData, DataVersion, QueueData, TopicConfig, TopicConfigs, TopicRouteData,
-};
+use windtunnel::rocketmq::route::{BrokerData, DataVersion, QueueData, TopicConfig, TopicConfigs, TopicRouteData};
 
 /// Compares one line; the error says at which step what was expected and what came.
 type Compare = fn(Value) -> Result<(), String>;
@@ -54,50 +49,31 @@ const KINDS: &[(&str, Compare)] = &[
 ];
 
 #[test]
-#[allow(
-    clippy::disallowed_methods,
-    reason = "only a test may be pointed at other vectors; no run reads the environment"
-)]
+#[allow(clippy::disallowed_methods, reason = "only a test may be pointed at other vectors; no run reads the environment")]
 fn published_artifacts_agree() {
-    let dir = std::env::var_os("WINDTUNNEL_VECTORS").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors"),
-        PathBuf::from,
-    );
+    let dir = std::env::var_os("WINDTUNNEL_VECTORS")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors"), PathBuf::from);
     let (compared, failures) = compare_dir(&dir);
     for (name, lines) in compared {
         println!("{name}: {lines} lines compared");
     }
-    assert!(
-        failures.is_empty(),
-        "{} differences:\n{}",
-        failures.len(),
-        failures.join("\n")
-    );
+    assert!(failures.is_empty(), "{} differences:\n{}", failures.len(), failures.join("\n"));
 }
 
 /// Compares every `.jsonl` file of a directory: how many lines of each were compared, and everything that failed.
 fn compare_dir(dir: &Path) -> (Vec<(String, usize)>, Vec<String>) {
     let (mut compared, mut failures) = (Vec::new(), Vec::new());
     let mut files: Vec<PathBuf> = match std::fs::read_dir(dir) {
-        Ok(entries) => entries
-            .filter_map(|entry| Some(entry.ok()?.path()))
-            .collect(),
+        Ok(entries) => entries.filter_map(|entry| Some(entry.ok()?.path())).collect(),
         Err(error) => return (compared, vec![format!("{}: {error}", dir.display())]),
     };
-    files.retain(|path| {
-        path.extension()
-            .is_some_and(|extension| extension == "jsonl")
-    });
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
     files.sort();
     if files.is_empty() {
         failures.push(format!("{}: no .jsonl file", dir.display()));
     }
     for path in files {
-        let name = path
-            .file_stem()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         match std::fs::read_to_string(&path) {
             Ok(text) => {
                 let (lines, mut failed) = compare_file(&name, &text);
@@ -117,20 +93,10 @@ fn compare_file(name: &str, text: &str) -> (usize, Vec<String>) {
         return (0, vec![format!("{name}: no comparison goes by this name")]);
     };
     let (mut lines, mut failures) = (0, Vec::new());
-    for (number, line) in text
-        .lines()
-        .enumerate()
-        .filter(|(_, line)| !line.trim().is_empty())
-    {
+    for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         lines += 1;
-        let compared = serde_json::from_str(line)
-            .map_err(unreadable)
-            .and_then(compare);
-        failures.extend(
-            compared
-                .err()
-                .map(|error| format!("{name} line {}: {error}", number + 1)),
-        );
+        let compared = serde_json::from_str(line).map_err(unreadable).and_then(compare);
+        failures.extend(compared.err().map(|error| format!("{name} line {}: {error}", number + 1)));
     }
     if lines == 0 {
         failures.push(format!("{name}: empty file"));
@@ -147,17 +113,11 @@ fn read<'de, T: Deserialize<'de>>(line: Value) -> Result<T, String> {
 }
 
 fn same<T: PartialEq + Debug>(at: impl std::fmt::Display, got: T, expect: T) -> Result<(), String> {
-    if got == expect {
-        Ok(())
-    } else {
-        Err(format!("{at}: expected {expect:?}, got {got:?}"))
-    }
+    if got == expect { Ok(()) } else { Err(format!("{at}: expected {expect:?}, got {got:?}")) }
 }
 
 /// An optional value whose field must be there: serde would take a missing one for null.
-fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
-    value: D,
-) -> Result<Option<T>, D::Error> {
+fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(value: D) -> Result<Option<T>, D::Error> {
     Option::deserialize(value)
 }
 
@@ -173,10 +133,7 @@ type Queue = (String, String, i32);
 struct Known(Names);
 
 impl Known {
-    fn of<'a>(
-        topics: impl IntoIterator<Item = &'a str>,
-        brokers: impl IntoIterator<Item = &'a str>,
-    ) -> Self {
+    fn of<'a>(topics: impl IntoIterator<Item = &'a str>, brokers: impl IntoIterator<Item = &'a str>) -> Self {
         let mut names = NamesBuilder::default();
         for name in topics {
             names.topic(name);
@@ -187,38 +144,23 @@ impl Known {
         Known(names.freeze())
     }
     fn of_queues(queues: &[Queue], more_brokers: &[&str]) -> Self {
-        let brokers = queues
-            .iter()
-            .map(|q| &*q.1)
-            .chain(more_brokers.iter().copied());
+        let brokers = queues.iter().map(|q| &*q.1).chain(more_brokers.iter().copied());
         Known::of(queues.iter().map(|q| &*q.0), brokers)
     }
     fn topic(&self, name: &str) -> Result<TopicId, String> {
-        self.0
-            .topic(name)
-            .ok_or_else(|| format!("topic {name:?} is not named by the line"))
+        self.0.topic(name).ok_or_else(|| format!("topic {name:?} is not named by the line"))
     }
     fn broker(&self, name: &str) -> Result<BrokerName, String> {
-        self.0
-            .broker(name)
-            .ok_or_else(|| format!("broker {name:?} is not named by the line"))
+        self.0.broker(name).ok_or_else(|| format!("broker {name:?} is not named by the line"))
     }
     fn queue(&self, (topic, broker, queue_id): &Queue) -> Result<MessageQueue, String> {
-        Ok(MessageQueue {
-            topic: self.topic(topic)?,
-            broker: self.broker(broker)?,
-            queue_id: *queue_id,
-        })
+        Ok(MessageQueue { topic: self.topic(topic)?, broker: self.broker(broker)?, queue_id: *queue_id })
     }
     fn queues(&self, queues: &[Queue]) -> Result<Vec<MessageQueue>, String> {
         queues.iter().map(|queue| self.queue(queue)).collect()
     }
     fn show(&self, queue: MessageQueue) -> Queue {
-        (
-            self.0.topic_name(queue.topic).to_string(),
-            self.0.broker_name(queue.broker).to_string(),
-            queue.queue_id,
-        )
+        (self.0.topic_name(queue.topic).to_string(), self.0.broker_name(queue.broker).to_string(), queue.queue_id)
     }
     fn show_all(&self, queues: &[MessageQueue]) -> Vec<Queue> {
         queues.iter().map(|queue| self.show(*queue)).collect()
@@ -226,12 +168,7 @@ impl Known {
     fn queue_datas(&self, datas: &[Datum]) -> Result<Vec<QueueData>, String> {
         let data = |d: &Datum| {
             let (read_queue_nums, write_queue_nums) = (d.read, d.write);
-            Ok(QueueData {
-                broker: self.broker(&d.broker)?,
-                read_queue_nums,
-                write_queue_nums,
-                perm: d.perm,
-            })
+            Ok(QueueData { broker: self.broker(&d.broker)?, read_queue_nums, write_queue_nums, perm: d.perm })
         };
         datas.iter().map(data).collect()
     }
@@ -255,8 +192,7 @@ struct Addresses {
 /// JSON's keys are texts, and inside a tagged step serde no longer turns them into numbers.
 fn by_broker_id<'de, D: Deserializer<'de>>(value: D) -> Result<BTreeMap<u64, String>, D::Error> {
     let texts = BTreeMap::<String, String>::deserialize(value)?;
-    let number =
-        |(id, addr): (String, String)| Ok((id.parse().map_err(serde::de::Error::custom)?, addr));
+    let number = |(id, addr): (String, String)| Ok((id.parse().map_err(serde::de::Error::custom)?, addr));
     texts.into_iter().map(number).collect()
 }
 
@@ -266,14 +202,10 @@ struct Book(Vec<String>);
 
 impl Book {
     fn addr(&mut self, text: &str) -> Addr {
-        let at = self
-            .0
-            .iter()
-            .position(|known| known == text)
-            .unwrap_or_else(|| {
-                self.0.push(text.to_owned());
-                self.0.len() - 1
-            });
+        let at = self.0.iter().position(|known| known == text).unwrap_or_else(|| {
+            self.0.push(text.to_owned());
+            self.0.len() - 1
+        });
         Addr(at as u16)
     }
     fn show(&self, addr: Addr) -> String {
@@ -301,17 +233,11 @@ fn allocate(line: Value) -> Result<(), String> {
         let strategy = configured(name, &line).ok_or_else(|| format!("no strategy {name:?}"))?;
         same("name", &strategy.name(), name)?;
         for (cid, expect) in members {
-            let got = strategy
-                .allocate(&known.0, cid, &queues, &cids)
-                .map_err(|e| format!("{name} of {cid}: {e}"))?;
+            let got = strategy.allocate(&known.0, cid, &queues, &cids).map_err(|e| format!("{name} of {cid}: {e}"))?;
             same(format!("{name} of {cid}"), &known.show_all(&got), expect)?;
         }
     }
-    if line.expect.is_empty() {
-        Err("nothing expected".to_owned())
-    } else {
-        Ok(())
-    }
+    if line.expect.is_empty() { Err("nothing expected".to_owned()) } else { Ok(()) }
 }
 
 /// A name, with the settings that the line gives.
@@ -321,12 +247,10 @@ fn configured(name: &str, line: &Allocate) -> Option<Strategy> {
         return Some(Strategy::MachineRoomNearby(nearby));
     }
     match name {
-        "CONSISTENT_HASH" => Some(Strategy::ConsistentHash {
-            virtual_nodes: line.virtual_nodes,
-        }),
-        "MACHINE_ROOM" => Some(Strategy::MachineRoom(MachineRoom::new(
-            line.consumer_idcs.iter().map(|room| room.as_str().into()),
-        ))),
+        "CONSISTENT_HASH" => Some(Strategy::ConsistentHash { virtual_nodes: line.virtual_nodes }),
+        "MACHINE_ROOM" => {
+            Some(Strategy::MachineRoom(MachineRoom::new(line.consumer_idcs.iter().map(|room| room.as_str().into()))))
+        }
         _ => Strategy::by_name(name),
     }
 }
@@ -350,27 +274,13 @@ struct Select {
 
 fn publish_select(line: Value) -> Result<(), String> {
     let line: PublishSelect = read(line)?;
-    let last: Vec<&str> = line
-        .steps
-        .iter()
-        .filter_map(|s| s.last_broker.as_deref())
-        .collect();
+    let last: Vec<&str> = line.steps.iter().filter_map(|s| s.last_broker.as_deref()).collect();
     let known = Known::of_queues(&line.queues, &last);
-    let info = TopicPublishInfo {
-        order_topic: false,
-        have_route: true,
-        queues: known.queues(&line.queues)?,
-    };
+    let info = TopicPublishInfo { order_topic: false, have_route: true, queues: known.queues(&line.queues)? };
     let mut index = ThreadLocalIndex::starting_at(line.index_start);
     for (number, select) in line.steps.iter().enumerate() {
-        let last = select
-            .last_broker
-            .as_deref()
-            .map(|name| known.broker(name))
-            .transpose()?;
-        let got = info
-            .select_one_message_queue(&mut index, last)
-            .map(|queue| known.show(queue));
+        let last = select.last_broker.as_deref().map(|name| known.broker(name)).transpose()?;
+        let got = info.select_one_message_queue(&mut index, last).map(|queue| known.show(queue));
         same(step(number, select), &got, &select.expect)?;
     }
     Ok(())
@@ -395,49 +305,24 @@ struct RouteInfoExpect {
 
 fn route_info(line: Value) -> Result<(), String> {
     let line: RouteInfo = read(line)?;
-    let of_conf = line
-        .order_topic_conf
-        .iter()
-        .flat_map(|conf| conf.split(';'))
-        .filter_map(|e| e.split(':').next());
+    let of_conf = line.order_topic_conf.iter().flat_map(|conf| conf.split(';')).filter_map(|e| e.split(':').next());
     let of_datas = line.queue_datas.iter().map(|data| &*data.broker);
     let of_addresses = line.broker_datas.iter().map(|data| &*data.name);
     let known = Known::of([&*line.topic], of_conf.chain(of_datas).chain(of_addresses));
     let mut book = Book::default();
     let mut broker_datas = Vec::new();
     for data in &line.broker_datas {
-        let addrs = data
-            .addrs
-            .iter()
-            .map(|(id, addr)| (*id, book.addr(addr)))
-            .collect();
-        broker_datas.push(BrokerData {
-            broker: known.broker(&data.name)?,
-            cluster: 0,
-            addrs,
-        });
+        let addrs = data.addrs.iter().map(|(id, addr)| (*id, book.addr(addr))).collect();
+        broker_datas.push(BrokerData { broker: known.broker(&data.name)?, cluster: 0, addrs });
     }
     let order_topic_conf = line.order_topic_conf.as_deref().map(Arc::from);
-    let route = TopicRouteData {
-        queue_datas: known.queue_datas(&line.queue_datas)?,
-        broker_datas,
-        order_topic_conf,
-    };
+    let route = TopicRouteData { queue_datas: known.queue_datas(&line.queue_datas)?, broker_datas, order_topic_conf };
     let topic = known.topic(&line.topic)?;
-    let publish = topic_route_data_to_publish_info(&known.0, topic, &route)
-        .map_err(|error| error.to_string())?;
+    let publish = topic_route_data_to_publish_info(&known.0, topic, &route).map_err(|error| error.to_string())?;
     same("order_topic", publish.order_topic, line.expect.order_topic)?;
-    same(
-        "publish",
-        known.show_all(&publish.queues),
-        line.expect.publish,
-    )?;
+    same("publish", known.show_all(&publish.queues), line.expect.publish)?;
     let subscribe = topic_route_data_to_subscribe_info(topic, &route);
-    same(
-        "subscribe_sorted",
-        known.show_all(&subscribe),
-        line.expect.subscribe_sorted,
-    )
+    same("subscribe_sorted", known.show_all(&subscribe), line.expect.subscribe_sorted)
 }
 
 #[derive(Deserialize)]
@@ -454,14 +339,8 @@ struct FaultStrategy {
 #[derive(Debug, Deserialize)]
 #[serde(tag = "op", rename_all = "snake_case")]
 enum FaultStep {
-    Update {
-        broker: String,
-        latency_ms: i64,
-        isolation: bool,
-    },
-    Advance {
-        ms: i64,
-    },
+    Update { broker: String, latency_ms: i64, isolation: bool },
+    Advance { ms: i64 },
     Select(Select),
 }
 
@@ -474,11 +353,7 @@ fn fault_strategy(line: Value, writes_into_publish_list: bool) -> Result<(), Str
     if line.get("not_available_duration_ms").is_some() {
         let table: Durations = read(line)?;
         for (latency, expect) in table.not_available_duration_ms {
-            same(
-                format!("duration of {latency} ms"),
-                compute_not_available_duration(latency),
-                expect,
-            )?;
+            same(format!("duration of {latency} ms"), compute_not_available_duration(latency), expect)?;
         }
         return Ok(());
     }
@@ -493,56 +368,25 @@ fn fault_strategy(line: Value, writes_into_publish_list: bool) -> Result<(), Str
     }
     let known = Known::of_queues(&line.queues, &brokers);
     let queue_datas = known.queue_datas(&line.queue_datas)?;
-    let mut strategy = MQFaultStrategy::new(
-        BrokerHashes::of(&known.0),
-        line.enable,
-        writes_into_publish_list,
-    );
-    let mut info = TopicPublishInfo {
-        order_topic: false,
-        have_route: true,
-        queues: known.queues(&line.queues)?,
-    };
+    let mut strategy = MQFaultStrategy::new(BrokerHashes::of(&known.0), line.enable, writes_into_publish_list);
+    let mut info = TopicPublishInfo { order_topic: false, have_route: true, queues: known.queues(&line.queues)? };
     let mut index = ThreadLocalIndex::starting_at(line.index_start);
     let mut worst = ThreadLocalIndex::starting_at(line.worst_index_start);
     let mut now_ms = 1_700_000_000_000;
     for (number, op) in line.steps.iter().enumerate() {
         match op {
-            FaultStep::Update {
-                broker,
-                latency_ms,
-                isolation,
-            } => {
+            FaultStep::Update { broker, latency_ms, isolation } => {
                 strategy.update_fault_item(known.broker(broker)?, *latency_ms, *isolation, now_ms);
             }
             FaultStep::Advance { ms } => now_ms += ms,
             FaultStep::Select(select) => {
-                let last = select
-                    .last_broker
-                    .as_deref()
-                    .map(|name| known.broker(name))
-                    .transpose()?;
-                let got = strategy.select_one_message_queue(
-                    &mut info,
-                    &queue_datas,
-                    &mut index,
-                    &mut worst,
-                    last,
-                    now_ms,
-                );
-                same(
-                    step(number, op),
-                    &got.map(|queue| known.show(queue)),
-                    &select.expect,
-                )?;
+                let last = select.last_broker.as_deref().map(|name| known.broker(name)).transpose()?;
+                let got = strategy.select_one_message_queue(&mut info, &queue_datas, &mut index, &mut worst, last, now_ms);
+                same(step(number, op), &got.map(|queue| known.show(queue)), &select.expect)?;
             }
         }
     }
-    same(
-        "queues_after",
-        known.show_all(&info.queues),
-        line.queues_after,
-    )
+    same("queues_after", known.show_all(&info.queues), line.queues_after)
 }
 
 #[derive(Deserialize)]
@@ -565,11 +409,7 @@ fn validators(line: Value) -> Result<(), String> {
     let line: Validators = read(line)?;
     let got = check_message(line.topic.as_deref(), line.body_len, MAX_MESSAGE_SIZE).err();
     let at = format!("topic {:?} body {:?}", line.topic, line.body_len);
-    let got = (
-        got.is_none(),
-        got.as_ref().map(|e| e.code),
-        got.as_ref().map(ToString::to_string),
-    );
+    let got = (got.is_none(), got.as_ref().map(|e| e.code), got.as_ref().map(ToString::to_string));
     same(at, got, (line.ok, line.code, line.error))
 }
 
@@ -581,11 +421,7 @@ struct TagHash {
 
 fn tag_hash(line: Value) -> Result<(), String> {
     let line: TagHash = read(line)?;
-    same(
-        format!("hash of {:?}", line.tag),
-        string_hash(&line.tag),
-        line.hash,
-    )
+    same(format!("hash of {:?}", line.tag), string_hash(&line.tag), line.hash)
 }
 
 // ---- consumer ---------------------------------------------------------------------------------------------------------
@@ -647,58 +483,24 @@ enum ProcessQueueOp {
 fn process_queue(line: Value) -> Result<(), String> {
     let line: ProcessQueueLine = read(line)?;
     let mut queue = ProcessQueue::new(0);
-    for (
-        number,
-        ProcessQueueStep {
-            op,
-            count,
-            bytes,
-            max_span,
-            has_temp,
-        },
-    ) in line.steps.iter().enumerate()
-    {
+    for (number, ProcessQueueStep { op, count, bytes, max_span, has_temp }) in line.steps.iter().enumerate() {
         let at = step(number, op);
         match op {
             ProcessQueueOp::Put { messages, expect } => {
-                same(
-                    &at,
-                    queue.put(
-                        messages.iter().map(|&(offset, body)| Message(offset, body)),
-                        None,
-                    ),
-                    *expect,
-                )?;
+                same(&at, queue.put(messages.iter().map(|&(offset, body)| Message(offset, body)), None), *expect)?;
             }
-            ProcessQueueOp::Remove { offsets, expect } => {
-                same(&at, queue.remove(offsets, 0), *expect)?
-            }
+            ProcessQueueOp::Remove { offsets, expect } => same(&at, queue.remove(offsets, 0), *expect)?,
             ProcessQueueOp::Take { batch, expect } => {
                 let mut taken = Vec::new();
                 queue.take(*batch, 0, &mut taken);
-                same(
-                    &at,
-                    &taken.iter().map(|message| message.0).collect(),
-                    expect,
-                )?;
+                same(&at, &taken.iter().map(|message| message.0).collect(), expect)?;
             }
             ProcessQueueOp::Commit { expect } => same(&at, queue.commit(), *expect)?,
             ProcessQueueOp::Rollback => queue.rollback(),
-            ProcessQueueOp::ConsumeAgain { offsets } => {
-                queue.make_message_to_consume_again(offsets)
-            }
+            ProcessQueueOp::ConsumeAgain { offsets } => queue.make_message_to_consume_again(offsets),
         }
-        let got = (
-            queue.count(),
-            queue.bytes(),
-            queue.max_span(),
-            queue.has_temp_message(),
-        );
-        same(
-            format!("{at}: count, bytes, span, waiting"),
-            got,
-            (*count, *bytes, *max_span, *has_temp),
-        )?;
+        let got = (queue.count(), queue.bytes(), queue.max_span(), queue.has_temp_message());
+        same(format!("{at}: count, bytes, span, waiting"), got, (*count, *bytes, *max_span, *has_temp))?;
     }
     Ok(())
 }
@@ -713,20 +515,9 @@ struct RebalanceLock {
 #[derive(Debug, Deserialize)]
 #[serde(tag = "op", rename_all = "snake_case")]
 enum LockStep {
-    Lock {
-        group: String,
-        client: String,
-        queues: Vec<i32>,
-        expect: Vec<i32>,
-    },
-    Unlock {
-        group: String,
-        client: String,
-        queues: Vec<i32>,
-    },
-    Advance {
-        ms: i64,
-    },
+    Lock { group: String, client: String, queues: Vec<i32>, expect: Vec<i32> },
+    Unlock { group: String, client: String, queues: Vec<i32> },
+    Advance { ms: i64 },
 }
 
 fn rebalance_lock(line: Value) -> Result<(), String> {
@@ -738,40 +529,21 @@ fn rebalance_lock(line: Value) -> Result<(), String> {
         }
     }
     let names = names.freeze();
-    let group_id = |group: &str| {
-        names
-            .group(group)
-            .ok_or_else(|| format!("group {group:?} is not named"))
-    };
+    let group_id = |group: &str| names.group(group).ok_or_else(|| format!("group {group:?} is not named"));
     let mqs = |ids: &[i32]| -> Vec<MessageQueue> {
-        ids.iter()
-            .map(|&queue_id| MessageQueue {
-                topic: TopicId(0),
-                broker: BrokerName(0),
-                queue_id,
-            })
-            .collect()
+        ids.iter().map(|&queue_id| MessageQueue { topic: TopicId(0), broker: BrokerName(0), queue_id }).collect()
     };
     let mut locks = RebalanceLockManager::default();
     let mut now_ms = 1_700_000_000_000;
     for (number, op) in line.steps.iter().enumerate() {
         match op {
-            LockStep::Lock {
-                group,
-                client,
-                queues,
-                expect,
-            } => {
+            LockStep::Lock { group, client, queues, expect } => {
                 let client = client.as_str().into();
                 let granted = locks.try_lock_batch(group_id(group)?, &client, &mqs(queues), now_ms);
                 let ascending: BTreeSet<i32> = granted.iter().map(|queue| queue.queue_id).collect();
                 same(step(number, op), &ascending.into_iter().collect(), expect)?;
             }
-            LockStep::Unlock {
-                group,
-                client,
-                queues,
-            } => {
+            LockStep::Unlock { group, client, queues } => {
                 locks.unlock_batch(group_id(group)?, client, &mqs(queues));
             }
             LockStep::Advance { ms } => now_ms += ms,
@@ -793,11 +565,7 @@ fn delay_levels(line: Value) -> Result<(), String> {
     let levels = DelayLevels::parse(&line.levels).map_err(|error| error.to_string())?;
     same("max_level", levels.max_level(), line.max_level)?;
     for (level, expect) in line.deliver_at_ms {
-        same(
-            format!("level {level}"),
-            levels.compute_deliver_timestamp(level, line.stored_at_ms),
-            expect,
-        )?;
+        same(format!("level {level}"), levels.compute_deliver_timestamp(level, line.stored_at_ms), expect)?;
     }
     Ok(())
 }
@@ -873,17 +641,11 @@ fn route_table(line: Value) -> Result<(), String> {
     let (mut topics, mut brokers) = (Vec::new(), Vec::new());
     for op in &line.steps {
         match op {
-            RouteStep::Register {
-                broker,
-                topics: configs,
-                ..
-            } => {
+            RouteStep::Register { broker, topics: configs, .. } => {
                 brokers.push(&**broker);
                 topics.extend(configs.iter().map(|config| &*config.topic));
             }
-            RouteStep::Unregister { broker, .. } | RouteStep::WipeWritePerm { broker, .. } => {
-                brokers.push(&**broker)
-            }
+            RouteStep::Unregister { broker, .. } | RouteStep::WipeWritePerm { broker, .. } => brokers.push(&**broker),
             RouteStep::Route { topic, .. } => topics.push(&**topic),
             _ => {}
         }
@@ -895,36 +657,12 @@ fn route_table(line: Value) -> Result<(), String> {
     for (number, op) in line.steps.iter().enumerate() {
         let at = step(number, op);
         match op {
-            RouteStep::Register {
-                broker,
-                id,
-                addr,
-                ha,
-                version,
-                topics,
-                expect,
-            } => {
+            RouteStep::Register { broker, id, addr, ha, version, topics, expect } => {
                 let mut configs = BTreeMap::new();
-                for Topic {
-                    topic,
-                    read,
-                    write,
-                    perm,
-                } in topics
-                {
-                    configs.insert(
-                        known.topic(topic)?,
-                        TopicConfig {
-                            read: *read,
-                            write: *write,
-                            perm: *perm,
-                        },
-                    );
+                for Topic { topic, read, write, perm } in topics {
+                    configs.insert(known.topic(topic)?, TopicConfig { read: *read, write: *write, perm: *perm });
                 }
-                let version = DataVersion {
-                    timestamp_ms: 0,
-                    counter: *version,
-                };
+                let version = DataVersion { timestamp_ms: 0, counter: *version };
                 let (addr, ha_server_addr) = (book.addr(addr), book.addr(ha));
                 let registration = Registration {
                     cluster: 0,
@@ -933,21 +671,11 @@ fn route_table(line: Value) -> Result<(), String> {
                     addr,
                     ha_server_addr,
                     channel: channel(addr),
-                    topics: &TopicConfigs {
-                        version,
-                        topics: Arc::new(configs),
-                    },
+                    topics: &TopicConfigs { version, topics: Arc::new(configs) },
                 };
                 let got = routes.register_broker(registration, now_ms);
                 let show = |addr: Option<Addr>| addr.map(|addr| book.show(addr));
-                same(
-                    at,
-                    &Registered {
-                        ha: show(got.ha_server_addr),
-                        master: show(got.master_addr),
-                    },
-                    expect,
-                )?;
+                same(at, &Registered { ha: show(got.ha_server_addr), master: show(got.master_addr) }, expect)?;
             }
             RouteStep::Unregister { broker, id, addr } => {
                 routes.unregister_broker(0, known.broker(broker)?, *id, book.addr(addr));
@@ -958,11 +686,7 @@ fn route_table(line: Value) -> Result<(), String> {
             }
             RouteStep::Advance { ms } => now_ms += ms,
             RouteStep::Scan { expect_removed } => {
-                same(
-                    at,
-                    routes.scan_not_active_broker(now_ms).len(),
-                    *expect_removed,
-                )?;
+                same(at, routes.scan_not_active_broker(now_ms).len(), *expect_removed)?;
             }
             RouteStep::WipeWritePerm { broker, expect } => {
                 same(at, routes.wipe_write_perm(known.broker(broker)?), *expect)?;
@@ -991,16 +715,9 @@ fn shown(route: &TopicRouteData, known: &Known, book: &Book) -> Route {
     };
     let broker = |data: &BrokerData| Addresses {
         name: name(data.broker),
-        addrs: data
-            .addrs
-            .iter()
-            .map(|(id, addr)| (*id, book.show(*addr)))
-            .collect(),
+        addrs: data.addrs.iter().map(|(id, addr)| (*id, book.show(*addr))).collect(),
     };
-    Route {
-        queues: route.queue_datas.iter().map(queue).collect(),
-        brokers: route.broker_datas.iter().map(broker).collect(),
-    }
+    Route { queues: route.queue_datas.iter().map(queue).collect(), brokers: route.broker_datas.iter().map(broker).collect() }
 }
 
 // ---- the harness itself -----------------------------------------------------------------------------------------------
@@ -1037,14 +754,8 @@ mod harness {
 
     #[test]
     fn a_subset_of_the_files_is_enough() {
-        let dir = Dir::with(
-            "subset",
-            &[("tag_hash.jsonl", GOOD), ("README.md", "not a vector")],
-        );
-        assert_eq!(
-            compare_dir(&dir.0),
-            (vec![("tag_hash".to_owned(), 1)], vec![])
-        );
+        let dir = Dir::with("subset", &[("tag_hash.jsonl", GOOD), ("README.md", "not a vector")]);
+        assert_eq!(compare_dir(&dir.0), (vec![("tag_hash".to_owned(), 1)], vec![]));
     }
 
     #[test]
@@ -1055,35 +766,15 @@ mod harness {
 
     #[test]
     fn an_unknown_name_and_an_empty_file_fail() {
-        let got = failures(
-            "unknown",
-            &[
-                ("tag_hashes.jsonl", GOOD),
-                ("tag_hash.jsonl", "\n"),
-                ("allocate.jsonl", ""),
-            ],
-        );
-        assert_eq!(
-            got,
-            [
-                "allocate: empty file",
-                "tag_hash: empty file",
-                "tag_hashes: no comparison goes by this name"
-            ]
-        );
+        let got = failures("unknown", &[("tag_hashes.jsonl", GOOD), ("tag_hash.jsonl", "\n"), ("allocate.jsonl", "")]);
+        assert_eq!(got, ["allocate: empty file", "tag_hash: empty file", "tag_hashes: no comparison goes by this name"]);
     }
 
     #[test]
     fn a_line_that_cannot_be_read_fails() {
         for line in ["not json", "{}", "[]", "null", "{\"tag\":null,\"hash\":0}"] {
-            let got = failures(
-                "unreadable",
-                &[("tag_hash.jsonl", &format!("{GOOD}{line}\n"))],
-            );
-            assert!(
-                got.len() == 1 && got[0].starts_with("tag_hash line 2: cannot be read: "),
-                "{line}: {got:?}"
-            );
+            let got = failures("unreadable", &[("tag_hash.jsonl", &format!("{GOOD}{line}\n"))]);
+            assert!(got.len() == 1 && got[0].starts_with("tag_hash line 2: cannot be read: "), "{line}: {got:?}");
         }
     }
 
@@ -1091,10 +782,7 @@ mod harness {
     fn every_kind_refuses_an_empty_object() {
         for (name, _) in KINDS {
             let (lines, failures) = compare_file(name, "{}");
-            assert!(
-                lines == 1 && failures.len() == 1 && failures[0].contains("cannot be read"),
-                "{name}: {failures:?}"
-            );
+            assert!(lines == 1 && failures.len() == 1 && failures[0].contains("cannot be read"), "{name}: {failures:?}");
         }
     }
 
@@ -1109,15 +797,8 @@ mod harness {
     #[test]
     fn a_difference_names_file_line_step_and_both_values() {
         let good = "{\"steps\":[{\"op\":\"scan\",\"expect_removed\":0}]}\n";
-        let bad =
-            "{\"steps\":[{\"op\":\"advance\",\"ms\":5},{\"op\":\"scan\",\"expect_removed\":3}]}\n";
-        let got = failures(
-            "difference",
-            &[("route_table.jsonl", &format!("{good}{bad}"))],
-        );
-        assert_eq!(
-            got,
-            ["route_table line 2: step 2 Scan { expect_removed: 3 }: expected 3, got 0"]
-        );
+        let bad = "{\"steps\":[{\"op\":\"advance\",\"ms\":5},{\"op\":\"scan\",\"expect_removed\":3}]}\n";
+        let got = failures("difference", &[("route_table.jsonl", &format!("{good}{bad}"))]);
+        assert_eq!(got, ["route_table line 2: step 2 Scan { expect_removed: 3 }: expected 3, got 0"]);
     }
 }

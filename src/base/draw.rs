@@ -150,7 +150,10 @@ mod tests {
     #[test]
     fn the_stream_is_the_one_of_the_first_release() {
         let d = Draws::new(1);
-        assert_eq!(d.below(Entity::named("x"), Purpose::Start, 0, 1_000_000), d.below(Entity::named("x"), Purpose::Start, 0, 1_000_000));
+        assert_eq!(
+            d.below(Entity::named("x"), Purpose::Start, 0, 1_000_000),
+            d.below(Entity::named("x"), Purpose::Start, 0, 1_000_000)
+        );
         assert_eq!(d.word(Entity(0), Purpose::Send, 0), d.luck(Entity(0), Purpose::Send, 0).0[0]);
     }
 

@@ -44,8 +44,14 @@ impl NamesBuilder {
         let find = |name: String| position(&topics, &name).map(|i| TopicId(i as u16));
         let retry = groups.iter().map(|g| find(format!("{RETRY_PREFIX}{g}"))).collect();
         let dlq = groups.iter().map(|g| find(format!("{DLQ_PREFIX}{g}"))).collect();
-        let retry_of = topics.iter().map(|t| t.strip_prefix(RETRY_PREFIX).and_then(|g| position(&groups, g)).map(|i| GroupId(i as u16))).collect();
-        let dlq_of = topics.iter().map(|t| t.strip_prefix(DLQ_PREFIX).and_then(|g| position(&groups, g)).map(|i| GroupId(i as u16))).collect();
+        let retry_of = topics
+            .iter()
+            .map(|t| t.strip_prefix(RETRY_PREFIX).and_then(|g| position(&groups, g)).map(|i| GroupId(i as u16)))
+            .collect();
+        let dlq_of = topics
+            .iter()
+            .map(|t| t.strip_prefix(DLQ_PREFIX).and_then(|g| position(&groups, g)).map(|i| GroupId(i as u16)))
+            .collect();
         Names { topics, groups, brokers, retry, dlq, retry_of, dlq_of }
     }
 }

@@ -117,13 +117,29 @@ mod tests {
 
     #[test]
     fn durations_read_and_print() {
-        for (text, ns) in [("30s", 30 * SEC), ("1.5ms", 1_500_000), ("250us", 250_000), ("0s", 0), ("2m", 2 * MIN), ("1h", 60 * MIN), ("0.5s", SEC / 2), ("7ns", 7)] {
+        for (text, ns) in [
+            ("30s", 30 * SEC),
+            ("1.5ms", 1_500_000),
+            ("250us", 250_000),
+            ("0s", 0),
+            ("2m", 2 * MIN),
+            ("1h", 60 * MIN),
+            ("0.5s", SEC / 2),
+            ("7ns", 7),
+        ] {
             assert_eq!(parse_duration(text), Ok(ns), "{text}");
         }
         for text in ["30", "", "s", "1.2.3s", "-1s", "3 parsecs", "99999999h", "0.0000000001s", "1e3s", "99999999999999999999s"] {
             assert!(parse_duration(text).is_err(), "{text} must be refused");
         }
-        for (ns, text) in [(30 * SEC, "30s"), (1_500_000, "1.5ms"), (0, "0s"), (2 * MIN, "2m"), (90 * SEC, "90s"), (1_234_567_890, "1.23456789s")] {
+        for (ns, text) in [
+            (30 * SEC, "30s"),
+            (1_500_000, "1.5ms"),
+            (0, "0s"),
+            (2 * MIN, "2m"),
+            (90 * SEC, "90s"),
+            (1_234_567_890, "1.23456789s"),
+        ] {
             assert_eq!(Pretty(ns).to_string(), text);
             assert_eq!(parse_duration(text), Ok(ns));
         }

@@ -21,9 +21,9 @@
 
 pub mod note;
 
-pub use crate::base::time::Now;
 use crate::base::draw::{Draws, Luck};
 use crate::base::ids::{Addr, Entity, MessageId, TopicId};
+pub use crate::base::time::Now;
 
 /// A connection as one process names it. Outgoing ones are numbered by the role, accepted ones (high bit set) by the driver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -306,7 +306,13 @@ pub trait Role {
     /// Payload buffers.
     type Pool;
 
-    fn handle(&mut self, now: Now, input: Input<Self::Wire>, env: &mut Env<'_, Self::Disk, Self::Pool>, out: &mut Out<Self::Wire>);
+    fn handle(
+        &mut self,
+        now: Now,
+        input: Input<Self::Wire>,
+        env: &mut Env<'_, Self::Disk, Self::Pool>,
+        out: &mut Out<Self::Wire>,
+    );
 
     /// The next moment at which the role wants [`Input::Wake`], seen from `now`.
     fn next_deadline(&mut self, now: Now) -> Option<Deadline>;

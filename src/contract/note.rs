@@ -229,73 +229,209 @@ pub enum RpcFailure {
 pub enum Note {
     // ---- producer
     /// The application's `send` began to run (a thread took it up); `due` is true time.
-    SendBegan { msg: MessageId, topic: TopicId, key: Option<u32>, due: u64 },
+    SendBegan {
+        msg: MessageId,
+        topic: TopicId,
+        key: Option<u32>,
+        due: u64,
+    },
     /// One attempt was handed to the transport.
-    Attempted { msg: MessageId, attempt: u8, queue: MessageQueue },
+    Attempted {
+        msg: MessageId,
+        attempt: u8,
+        queue: MessageQueue,
+    },
     /// The call returned or threw.
-    SendEnded { msg: MessageId, end: SendEnd, attempts: u8 },
+    SendEnded {
+        msg: MessageId,
+        end: SendEnd,
+        attempts: u8,
+    },
     /// The latency-fault table put a broker aside for `ms` (0: back in favour).
-    BrokerAvoided { broker: BrokerName, ms: u32 },
+    BrokerAvoided {
+        broker: BrokerName,
+        ms: u32,
+    },
 
     // ---- broker: messages
     /// A record was appended: stored, and visible as soon as the consume queue is built.
-    Stored { rec: RecordId, msg: MessageId, store_ms: i64, phys: u64, bytes: u32, stored_as: StoredAs },
+    Stored {
+        rec: RecordId,
+        msg: MessageId,
+        store_ms: i64,
+        phys: u64,
+        bytes: u32,
+        stored_as: StoredAs,
+    },
     /// The flush service moved the durable position of the commit log.
-    Flushed { upto: u64 },
+    Flushed {
+        upto: u64,
+    },
     /// The group's offset at the broker was set.
-    Committed { group: GroupId, queue: MessageQueue, offset: u64, by: CommitBy },
+    Committed {
+        group: GroupId,
+        queue: MessageQueue,
+        offset: u64,
+        by: CommitBy,
+    },
     /// A failed message was taken back for another try (level 0 and up), or put into the dead-letter topic.
-    SentBack { group: GroupId, msg: MessageId, level: u8, dead: bool },
+    SentBack {
+        group: GroupId,
+        msg: MessageId,
+        level: u8,
+        dead: bool,
+    },
     /// Records beyond this offset of the queue were discarded at recovery.
-    Truncated { queue: MessageQueue, log: u16, from: u64 },
+    Truncated {
+        queue: MessageQueue,
+        log: u16,
+        from: u64,
+    },
     /// A request waited too long or the store was busy: answered SYSTEM_BUSY.
-    Busy { code: u16 },
+    Busy {
+        code: u16,
+    },
 
     // ---- broker: members and locks
     /// A heartbeat added a channel to a group; `members` is the length of the list the broker would now answer with.
-    MemberRegistered { group: GroupId, client: Arc<str>, members: u16 },
-    MemberForgotten { group: GroupId, client: Arc<str>, members: u16, why: ForgetWhy },
+    MemberRegistered {
+        group: GroupId,
+        client: Arc<str>,
+        members: u16,
+    },
+    MemberForgotten {
+        group: GroupId,
+        client: Arc<str>,
+        members: u16,
+        why: ForgetWhy,
+    },
     /// A queue lock was granted to (or renewed by) a client.
-    LockGranted { group: GroupId, queue: MessageQueue, client: Arc<str> },
-    LockReleased { group: GroupId, queue: MessageQueue, client: Arc<str> },
+    LockGranted {
+        group: GroupId,
+        queue: MessageQueue,
+        client: Arc<str>,
+    },
+    LockReleased {
+        group: GroupId,
+        queue: MessageQueue,
+        client: Arc<str>,
+    },
 
     // ---- nameserver
-    BrokerRegistered { broker: BrokerName, id: u64 },
-    BrokerForgotten { broker: BrokerName, id: u64, why: ForgetWhy },
+    BrokerRegistered {
+        broker: BrokerName,
+        id: u64,
+    },
+    BrokerForgotten {
+        broker: BrokerName,
+        id: u64,
+        why: ForgetWhy,
+    },
 
     // ---- client instance and consumer
     /// A client's publish list of a topic changed: brokers that it would send to.
-    PublishRouteBelieved { topic: TopicId, queues: u16, brokers: Arc<[BrokerName]> },
+    PublishRouteBelieved {
+        topic: TopicId,
+        queues: u16,
+        brokers: Arc<[BrokerName]>,
+    },
     /// A client chose a nameserver.
-    NameserverChosen { addr: Addr },
+    NameserverChosen {
+        addr: Addr,
+    },
     /// A client's own request (route, heartbeat, offset, lock, member list) failed at the transport; `code` is the request code.
-    RpcFailed { code: u16, to: Addr, why: RpcFailure },
+    RpcFailed {
+        code: u16,
+        to: Addr,
+        why: RpcFailure,
+    },
     /// The input or the result of an allocation changed at a member.
-    Allocated { group: GroupId, topic: TopicId, members: u16, queues: u16, owned: Arc<[MessageQueue]> },
+    Allocated {
+        group: GroupId,
+        topic: TopicId,
+        members: u16,
+        queues: u16,
+        owned: Arc<[MessageQueue]>,
+    },
     /// A process queue was created; pulling starts at `offset`.
-    Assigned { group: GroupId, queue: MessageQueue, offset: i64, orderly: bool },
+    Assigned {
+        group: GroupId,
+        queue: MessageQueue,
+        offset: i64,
+        orderly: bool,
+    },
     /// A process queue was dropped: its results no longer count.
-    Revoked { group: GroupId, queue: MessageQueue, why: RevokeWhy },
+    Revoked {
+        group: GroupId,
+        queue: MessageQueue,
+        why: RevokeWhy,
+    },
     /// The member's own view of the broker lock of an owned queue.
-    Locked { group: GroupId, queue: MessageQueue },
-    Unlocked { group: GroupId, queue: MessageQueue },
+    Locked {
+        group: GroupId,
+        queue: MessageQueue,
+    },
+    Unlocked {
+        group: GroupId,
+        queue: MessageQueue,
+    },
     /// A pull answer brought messages from `from`, up to but excluding `to`.
-    Pulled { group: GroupId, queue: MessageQueue, from: u64, to: u64, count: u16 },
+    Pulled {
+        group: GroupId,
+        queue: MessageQueue,
+        from: u64,
+        to: u64,
+        count: u16,
+    },
     /// The listener was entered with this message: a delivery.
-    ListenerEntered { group: GroupId, consumer: u16, msg: MessageId, rec: RecordId, store_ms: i64, reconsume: u16 },
-    ListenerLeft { group: GroupId, consumer: u16, msg: MessageId, rec: RecordId, ok: bool },
+    ListenerEntered {
+        group: GroupId,
+        consumer: u16,
+        msg: MessageId,
+        rec: RecordId,
+        store_ms: i64,
+        reconsume: u16,
+    },
+    ListenerLeft {
+        group: GroupId,
+        consumer: u16,
+        msg: MessageId,
+        rec: RecordId,
+        ok: bool,
+    },
     /// A failed message will not come back to this group although it is in no dead-letter topic (broadcasting).
-    GivenUp { group: GroupId, msg: MessageId },
+    GivenUp {
+        group: GroupId,
+        msg: MessageId,
+    },
     /// The client moved its next pull from one offset to another because the broker said so.
-    OffsetCorrected { group: GroupId, queue: MessageQueue, from: i64, to: u64 },
+    OffsetCorrected {
+        group: GroupId,
+        queue: MessageQueue,
+        from: i64,
+        to: u64,
+    },
     /// A start offset was chosen by policy because the broker knew none.
-    OffsetInitialised { group: GroupId, queue: MessageQueue, offset: u64 },
+    OffsetInitialised {
+        group: GroupId,
+        queue: MessageQueue,
+        offset: u64,
+    },
     /// A consumer or producer of this process became RUNNING, or failed to start.
-    ClientStarted { index: u16, ok: bool },
-    ShutdownBegan { index: u16 },
-    ShutdownEnded { index: u16 },
+    ClientStarted {
+        index: u16,
+        ok: bool,
+    },
+    ShutdownBegan {
+        index: u16,
+    },
+    ShutdownEnded {
+        index: u16,
+    },
     /// The first check of a transaction at its producer, and the ones after it.
-    TransactionChecked { msg: MessageId },
+    TransactionChecked {
+        msg: MessageId,
+    },
 
     // ---- truth, from the world
     /// The process began a life.
@@ -309,11 +445,19 @@ pub enum Note {
     Frozen,
     Thawed,
     /// A fault of the scenario struck (`on`) or ended; `touched` counts what it met so far.
-    Fault { index: u16, on: bool, touched: u64 },
+    Fault {
+        index: u16,
+        on: bool,
+        touched: u64,
+    },
     /// The node's wall clock was set forward or back.
-    ClockStepped { ms: i64 },
+    ClockStepped {
+        ms: i64,
+    },
     /// A message fell due while its producer process was not running: never offered.
-    NotOffered { msg: MessageId },
+    NotOffered {
+        msg: MessageId,
+    },
 }
 
 /// Somebody who is told everything and changes nothing. A type parameter of the run, so that its cost can be measured.

@@ -126,11 +126,16 @@ mod tests {
     #[test]
     fn ties_come_in_the_written_order() {
         let mut q = EventQueue::default();
-        for (class, node, counter) in [(Class::Wake, 0, 0), (Class::Network, 9, 5), (Class::Network, 9, 4), (Class::Network, 2, 7), (Class::Fault, 30, 1)] {
+        for (class, node, counter) in
+            [(Class::Wake, 0, 0), (Class::Network, 9, 5), (Class::Network, 9, 4), (Class::Network, 2, 7), (Class::Fault, 30, 1)]
+        {
             q.push(1000, Order::new(class, node, counter), (class, node, counter));
         }
         let got: Vec<_> = std::iter::from_fn(|| q.pop().map(|e| e.event)).collect();
-        assert_eq!(got, [(Class::Fault, 30, 1), (Class::Network, 2, 7), (Class::Network, 9, 4), (Class::Network, 9, 5), (Class::Wake, 0, 0)]);
+        assert_eq!(
+            got,
+            [(Class::Fault, 30, 1), (Class::Network, 2, 7), (Class::Network, 9, 4), (Class::Network, 9, 5), (Class::Wake, 0, 0)]
+        );
     }
 
     proptest! {

@@ -64,7 +64,14 @@ impl Hist {
     /// Whole milliseconds, as the live summaries have them.
     pub fn ms(&self) -> MsQuantiles {
         let at = |share| self.quantile(share).unwrap_or(0) / MS;
-        MsQuantiles { n: self.len(), min: if self.is_empty() { 0 } else { self.min / MS }, p50: at(0.5), p90: at(0.9), p99: at(0.99), max: self.max().unwrap_or(0) / MS }
+        MsQuantiles {
+            n: self.len(),
+            min: if self.is_empty() { 0 } else { self.min / MS },
+            p50: at(0.5),
+            p90: at(0.9),
+            p99: at(0.99),
+            max: self.max().unwrap_or(0) / MS,
+        }
     }
     /// In seconds, to the millisecond.
     pub fn spread(&self) -> SecondsSpread {
@@ -72,7 +79,14 @@ impl Hist {
         match self.quantile(0.5) {
             Some(p50) => {
                 let at = |share| seconds(self.quantile(share).unwrap_or(0));
-                SecondsSpread { n: self.len(), min: seconds(self.min), p50: seconds(p50), p90: at(0.9), p99: at(0.99), max: seconds(self.max) }
+                SecondsSpread {
+                    n: self.len(),
+                    min: seconds(self.min),
+                    p50: seconds(p50),
+                    p90: at(0.9),
+                    p99: at(0.99),
+                    max: seconds(self.max),
+                }
             }
             None => SecondsSpread::default(),
         }

@@ -14,9 +14,7 @@ pub const SUB_ALL: &str = "*";
 
 /// `String#hashCode`: over UTF-16 units, wrapping at 32 bits.
 pub fn string_hash(text: &str) -> i32 {
-    text.encode_utf16().fold(0i32, |hash, unit| {
-        hash.wrapping_mul(31).wrapping_add(i32::from(unit))
-    })
+    text.encode_utf16().fold(0i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)))
 }
 
 /// `String#split` by a literal separator: empty pieces at the end are dropped, those elsewhere are kept, and text
@@ -68,11 +66,7 @@ pub struct SplitError;
 ///
 /// Nothing, the empty text and `*` want everything. Separators alone are an error, since Java's split leaves no piece;
 /// blanks alone are not, since they are a piece that trims to nothing.
-pub fn build_subscription_data(
-    topic: TopicId,
-    expression: Option<&str>,
-    now_ms: i64,
-) -> Result<SubscriptionData, SplitError> {
+pub fn build_subscription_data(topic: TopicId, expression: Option<&str>, now_ms: i64) -> Result<SubscriptionData, SplitError> {
     let mut data = SubscriptionData {
         topic,
         sub_string: SUB_ALL.into(),
@@ -89,11 +83,7 @@ pub fn build_subscription_data(
         return Err(SplitError);
     }
     data.sub_string = expression.into();
-    for tag in pieces
-        .into_iter()
-        .map(java_trim)
-        .filter(|tag| !tag.is_empty())
-    {
+    for tag in pieces.into_iter().map(java_trim).filter(|tag| !tag.is_empty()) {
         data.tags.insert(tag.into());
         data.codes.insert(string_hash(tag));
     }
@@ -138,12 +128,7 @@ mod tests {
             (Some("||||"), None),
         ] {
             let got = build_subscription_data(TopicId(0), expression, 5).ok();
-            let got = got.as_ref().map(|d| {
-                (
-                    &*d.sub_string,
-                    d.tags.iter().map(|t| &**t).collect::<Vec<_>>(),
-                )
-            });
+            let got = got.as_ref().map(|d| (&*d.sub_string, d.tags.iter().map(|t| &**t).collect::<Vec<_>>()));
             assert_eq!(got, expect, "{expression:?}");
         }
     }

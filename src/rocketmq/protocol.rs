@@ -94,7 +94,10 @@ pub struct Frame {
 
 #[derive(Clone, Debug)]
 pub enum Body {
-    Request { oneway: bool, request: Request },
+    Request {
+        oneway: bool,
+        request: Request,
+    },
     Answer(Answer),
     /// Master-slave log shipping and DLedger have their own frames.
     Ha(crate::rocketmq::protocol::HaFrame),
@@ -235,12 +238,27 @@ pub enum Answer {
     /// A bare code: SUCCESS without a body, or an error.
     Code(u16),
     /// SUCCESS, FLUSH_DISK_TIMEOUT, FLUSH_SLAVE_TIMEOUT or SLAVE_NOT_AVAILABLE: stored.
-    Sent { code: u16, queue_id: i32, queue_offset: u64, phys: u64 },
-    Pulled { code: u16, next_begin: u64, min: u64, max: u64, suggest_broker_id: u64, messages: Vec<Message> },
+    Sent {
+        code: u16,
+        queue_id: i32,
+        queue_offset: u64,
+        phys: u64,
+    },
+    Pulled {
+        code: u16,
+        next_begin: u64,
+        min: u64,
+        max: u64,
+        suggest_broker_id: u64,
+        messages: Vec<Message>,
+    },
     Offset(u64),
     Members(Arc<[Arc<str>]>),
     Locked(Arc<[MessageQueue]>),
-    Registered { master_addr: Option<Addr>, ha_addr: Option<Addr> },
+    Registered {
+        master_addr: Option<Addr>,
+        ha_addr: Option<Addr>,
+    },
     Route(Arc<TopicRouteData>),
 }
 
@@ -253,7 +271,9 @@ impl Answer {
     }
     pub fn bytes(&self) -> u32 {
         match self {
-            Answer::Pulled { messages, .. } => 200 + messages.iter().map(|m| 100 + m.body_len + m.properties_len as u32).sum::<u32>(),
+            Answer::Pulled { messages, .. } => {
+                200 + messages.iter().map(|m| 100 + m.body_len + m.properties_len as u32).sum::<u32>()
+            }
             Answer::Members(list) => 100 + 40 * list.len() as u32,
             Answer::Route(route) => 200 + 150 * route.queue_datas.len() as u32,
             _ => 150,
@@ -268,7 +288,9 @@ impl Frame {
             Body::Request { request, .. } => request.bytes(),
             Body::Answer(answer) => answer.bytes(),
             Body::Ha(HaFrame::Report(_)) => 8,
-            Body::Ha(HaFrame::Transfer { records, .. }) => 12 + records.iter().map(|m| 91 + m.body_len + m.properties_len as u32).sum::<u32>(),
+            Body::Ha(HaFrame::Transfer { records, .. }) => {
+                12 + records.iter().map(|m| 91 + m.body_len + m.properties_len as u32).sum::<u32>()
+            }
         }
     }
 }

@@ -124,10 +124,7 @@ pub struct DataVersion {
 impl DataVersion {
     /// Stamps one more change: `DataVersion#nextVersion`.
     pub fn next(self, now_ms: i64) -> DataVersion {
-        DataVersion {
-            timestamp_ms: now_ms,
-            counter: self.counter.wrapping_add(1),
-        }
+        DataVersion { timestamp_ms: now_ms, counter: self.counter.wrapping_add(1) }
     }
 }
 
@@ -145,38 +142,19 @@ mod tests {
     use super::*;
 
     fn queues(broker: u16, perm: u8) -> QueueData {
-        QueueData {
-            broker: BrokerName(broker),
-            read_queue_nums: 4,
-            write_queue_nums: 4,
-            perm,
-        }
+        QueueData { broker: BrokerName(broker), read_queue_nums: 4, write_queue_nums: 4, perm }
     }
     fn addresses(broker: u16, cluster: u16, master: u16) -> BrokerData {
-        BrokerData {
-            broker: BrokerName(broker),
-            cluster,
-            addrs: BTreeMap::from([(MASTER_ID, Addr(master))]),
-        }
+        BrokerData { broker: BrokerName(broker), cluster, addrs: BTreeMap::from([(MASTER_ID, Addr(master))]) }
     }
     fn route(queue_datas: Vec<QueueData>, broker_datas: Vec<BrokerData>) -> TopicRouteData {
-        TopicRouteData {
-            queue_datas,
-            broker_datas,
-            order_topic_conf: None,
-        }
+        TopicRouteData { queue_datas, broker_datas, order_topic_conf: None }
     }
 
     #[test]
     fn neither_order_nor_cluster_is_a_change() {
-        let old = route(
-            vec![queues(0, 6), queues(1, 6)],
-            vec![addresses(0, 0, 7), addresses(1, 0, 8)],
-        );
-        let reordered = route(
-            vec![queues(1, 6), queues(0, 6)],
-            vec![addresses(1, 9, 8), addresses(0, 9, 7)],
-        );
+        let old = route(vec![queues(0, 6), queues(1, 6)], vec![addresses(0, 0, 7), addresses(1, 0, 8)]);
+        let reordered = route(vec![queues(1, 6), queues(0, 6)], vec![addresses(1, 9, 8), addresses(0, 9, 7)]);
         assert!(!changed(Some(&old), &reordered));
         assert!(changed(None, &old));
     }
@@ -184,38 +162,17 @@ mod tests {
     #[test]
     fn permission_address_and_order_conf_are_changes() {
         let old = route(vec![queues(0, 6)], vec![addresses(0, 0, 7)]);
-        assert!(changed(
-            Some(&old),
-            &route(vec![queues(0, 4)], vec![addresses(0, 0, 7)])
-        ));
-        assert!(changed(
-            Some(&old),
-            &route(vec![queues(0, 6)], vec![addresses(0, 0, 8)])
-        ));
-        assert!(changed(
-            Some(&old),
-            &TopicRouteData {
-                order_topic_conf: Some("b:1".into()),
-                ..old.clone()
-            }
-        ));
+        assert!(changed(Some(&old), &route(vec![queues(0, 4)], vec![addresses(0, 0, 7)])));
+        assert!(changed(Some(&old), &route(vec![queues(0, 6)], vec![addresses(0, 0, 8)])));
+        assert!(changed(Some(&old), &TopicRouteData { order_topic_conf: Some("b:1".into()), ..old.clone() }));
     }
 
     #[test]
     fn perm_bits() {
-        for (perm, read, write) in [
-            (0, false, false),
-            (1, false, false),
-            (2, false, true),
-            (4, true, false),
-            (6, true, true),
-            (7, true, true),
-        ] {
-            assert_eq!(
-                (is_readable(perm), is_writable(perm)),
-                (read, write),
-                "perm {perm}"
-            );
+        for (perm, read, write) in
+            [(0, false, false), (1, false, false), (2, false, true), (4, true, false), (6, true, true), (7, true, true)]
+        {
+            assert_eq!((is_readable(perm), is_writable(perm)), (read, write), "perm {perm}");
         }
     }
 }

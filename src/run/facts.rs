@@ -53,7 +53,11 @@ pub fn of(spec: &Spec) -> RunFacts {
     }
     for topic in &spec.topics {
         for broker in &topic.brokers {
-            facts.queues.extend((0..topic.read_queue_nums).map(|q| MessageQueue { topic: topic.topic, broker: *broker, queue_id: q as i32 }));
+            facts.queues.extend((0..topic.read_queue_nums).map(|q| MessageQueue {
+                topic: topic.topic,
+                broker: *broker,
+                queue_id: q as i32,
+            }));
         }
     }
     facts

@@ -70,7 +70,9 @@ pub fn run(spec: &Spec, control: &Control<'_>) -> Outcome {
     let mut warnings = found.warnings;
     match ended.stop {
         Stop::Events => warnings.push(format!("the run ended at its limit of {} events", spec.max_events)),
-        Stop::Livelock => warnings.push("more than ten million events happened at one instant: some role never stops asking".into()),
+        Stop::Livelock => {
+            warnings.push("more than ten million events happened at one instant: some role never stops asking".into())
+        }
         Stop::Time | Stop::Nothing => {}
     }
     let cut_short = ended.interrupted || matches!(ended.stop, Stop::Events | Stop::Livelock);

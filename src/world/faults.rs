@@ -91,7 +91,9 @@ impl<O: Observer> World<O> {
             FaultKind::Reset { a, .. } => a.first().copied(),
             FaultKind::Intercept { from, .. } => from.first().copied(),
             FaultKind::UpdateTopic { brokers, .. } => brokers.first().copied(),
-            FaultKind::LoseHost { .. } | FaultKind::Cut { .. } | FaultKind::SlowLink { .. } | FaultKind::WipeWritePerm { .. } => None,
+            FaultKind::LoseHost { .. } | FaultKind::Cut { .. } | FaultKind::SlowLink { .. } | FaultKind::WipeWritePerm { .. } => {
+                None
+            }
         };
         first.unwrap_or(NodeId(spec.nodes.len().saturating_sub(1) as u16))
     }
@@ -366,7 +368,8 @@ impl<O: Observer> World<O> {
         for id in 0..self.connections.len() as u32 {
             let ends = self.connections[id as usize].ends;
             let between = |x: NodeId, y: NodeId| (a.contains(&x) && b.contains(&y)) || (b.contains(&x) && a.contains(&y));
-            if !between(ends[0].node, ends[1].node) || !ends.iter().all(|e| e.open) || !self.connections[id as usize].established {
+            if !between(ends[0].node, ends[1].node) || !ends.iter().all(|e| e.open) || !self.connections[id as usize].established
+            {
                 continue;
             }
             met += 1;

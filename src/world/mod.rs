@@ -264,7 +264,8 @@ impl<O: Observer> World<O> {
                             feeds.push(Feed { node: NodeId(i as u16), member: m as u16, load: Load::new(entity, p), due: 0 });
                         }
                         MemberRole::Consumer(c) => {
-                            let listener = Listener { member: m as u16, service: c.service_time.clone(), script: c.script.clone() };
+                            let listener =
+                                Listener { member: m as u16, service: c.service_time.clone(), script: c.script.clone() };
                             consumers.push(listener);
                         }
                     }
@@ -586,8 +587,13 @@ impl<O: Observer> World<O> {
             return;
         }
         let now = process.clock.now(self.now);
-        let mut env =
-            Env { disk: &mut self.disks[n], pool: &mut self.pool, draws: self.draws, entity: process.entity, life: process.life as u32 };
+        let mut env = Env {
+            disk: &mut self.disks[n],
+            pool: &mut self.pool,
+            draws: self.draws,
+            entity: process.entity,
+            life: process.life as u32,
+        };
         let mut out = std::mem::take(&mut self.out);
         role.handle(now, input, &mut env, &mut out);
         self.drain(node, &mut out);
@@ -706,8 +712,13 @@ impl<O: Observer> World<O> {
         self.calls[n].clear();
         self.nobody_heard(node, role);
         self.refuse_untaken(&held, true);
-        let conns: Vec<ConnId> =
-            self.processes[n].outgoing.drain(..).collect::<Vec<_>>().into_iter().chain(self.processes[n].accepted.drain(..)).collect();
+        let conns: Vec<ConnId> = self.processes[n]
+            .outgoing
+            .drain(..)
+            .collect::<Vec<_>>()
+            .into_iter()
+            .chain(self.processes[n].accepted.drain(..))
+            .collect();
         self.processes[n].free_accepted.clear();
         for id in conns {
             let Some(side) = self.side_of(id, node) else { continue };
@@ -967,8 +978,13 @@ impl<O: Observer> World<O> {
         let life = self.processes[node.0 as usize].life as u32;
         let caller = End { node, life, conn, open: true };
         let callee = End { node: server, life: 0, conn: Conn(0), open: false };
-        let connection =
-            Connection { ends: [caller, callee], directions: [Direction::default(), Direction::default()], established: false, syns: 0, port };
+        let connection = Connection {
+            ends: [caller, callee],
+            directions: [Direction::default(), Direction::default()],
+            established: false,
+            syns: 0,
+            port,
+        };
         let id = match self.free_connections.pop() {
             Some(id) => {
                 self.connections[id as usize] = connection;
@@ -1134,7 +1150,11 @@ impl<O: Observer> World<O> {
                 faults::Met::Drop => return,
                 faults::Met::Delay(ns) => extra = ns,
                 faults::Met::Answer(code) => {
-                    let answer = Frame { opaque: frame.opaque, luck: frame.luck, body: Body::Answer(crate::rocketmq::protocol::Answer::Code(code)) };
+                    let answer = Frame {
+                        opaque: frame.opaque,
+                        luck: frame.luck,
+                        body: Body::Answer(crate::rocketmq::protocol::Answer::Code(code)),
+                    };
                     let word = frame.luck.inbound();
                     self.send_item(id, 1 - side, Item::Frame(answer), 100, word);
                     return;

@@ -10,7 +10,9 @@ use crate::rocketmq::client::config::{self, ClientConfig, ConsumerConfig, Member
 use crate::rocketmq::client::consumer::allocate::Strategy;
 use crate::rocketmq::client::consumer::allocate::machine_room::MachineRoom;
 use crate::rocketmq::filter;
-use crate::rocketmq::settings::{BrokerSettings, ConsumerSettings, InstanceSettings, NameserverSettings, ProducerSettings, Rules, Version};
+use crate::rocketmq::settings::{
+    BrokerSettings, ConsumerSettings, InstanceSettings, NameserverSettings, ProducerSettings, Rules, Version,
+};
 use std::sync::Arc;
 
 /// One run.
@@ -446,7 +448,11 @@ pub(super) fn client_config(spec: &Spec, node: &NodeSpec, client: &ClientSpec) -
                     group: c.group,
                     settings: c.settings.clone(),
                     orderly: c.orderly,
-                    subscriptions: c.subscriptions.iter().map(|(topic, expression)| (*topic, codes(*topic, expression))).collect(),
+                    subscriptions: c
+                        .subscriptions
+                        .iter()
+                        .map(|(topic, expression)| (*topic, codes(*topic, expression)))
+                        .collect(),
                     strategy: strategy(c),
                 })),
             },
@@ -474,7 +480,9 @@ fn strategy(consumer: &ConsumerSpec) -> Strategy {
         return Strategy::Custom(custom.clone());
     }
     match consumer.settings.allocate_message_queue_strategy.as_str() {
-        "MACHINE_ROOM" => Strategy::MachineRoom(MachineRoom::new(consumer.consumer_idcs.iter().map(|room| Arc::from(room.as_str())))),
+        "MACHINE_ROOM" => {
+            Strategy::MachineRoom(MachineRoom::new(consumer.consumer_idcs.iter().map(|room| Arc::from(room.as_str()))))
+        }
         "CONSISTENT_HASH" => Strategy::ConsistentHash { virtual_nodes: consumer.settings.virtual_node_cnt as u32 },
         name => Strategy::by_name(name).unwrap_or_default(),
     }

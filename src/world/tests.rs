@@ -5,7 +5,9 @@ use super::*;
 use crate::base::ids::{GroupId, TopicId};
 use crate::base::names::{Names, NamesBuilder};
 use crate::contract::note::SendEnd;
-use crate::rocketmq::settings::{BrokerSettings, ConsumerSettings, InstanceSettings, NameserverSettings, ProducerSettings, Rules, Version};
+use crate::rocketmq::settings::{
+    BrokerSettings, ConsumerSettings, InstanceSettings, NameserverSettings, ProducerSettings, Rules, Version,
+};
 
 /// Counts what the notes say.
 #[derive(Clone, Debug, Default)]
@@ -126,7 +128,10 @@ pub(crate) fn cluster(brokers: u16, consumers: u16, per_s: u64, orderly: bool) -
     let index = nodes.len() as u16;
     nodes.push(node("pg-0", index, &mut hosts, client("pg-0", producer)));
     for i in 0..consumers {
-        let settings = ConsumerSettings { consume_from_where: crate::rocketmq::settings::ConsumeFromWhere::FirstOffset, ..Default::default() };
+        let settings = ConsumerSettings {
+            consume_from_where: crate::rocketmq::settings::ConsumeFromWhere::FirstOffset,
+            ..Default::default()
+        };
         let consumer = MemberRole::Consumer(ConsumerSpec {
             index: i,
             group: group("cg"),
@@ -192,7 +197,10 @@ fn dump(world: &World<Tally>, name: &str) {
     if let Ok(dir) = std::env::var("WT_DUMP") {
         std::fs::write(format!("{dir}/{name}.txt"), world.observer.text.join("\n")).unwrap();
     }
-    println!("{name}: {} events, acked {}, failed {}, delivered {}", world.events, world.observer.acked, world.observer.failed, world.observer.delivered);
+    println!(
+        "{name}: {} events, acked {}, failed {}, delivered {}",
+        world.events, world.observer.acked, world.observer.failed, world.observer.delivered
+    );
 }
 
 #[test]
@@ -242,13 +250,26 @@ fn speed() {
     let mut world = World::new(Arc::new(spec), ());
     world.run_until(125 * SEC, u64::MAX);
     let e = t.elapsed().as_secs_f64();
-    println!("{} events in {e:.2} s: {:.0} ns an event, {:.0} messages a second", world.events, e * 1e9 / world.events as f64, 1_200_000.0 / e);
+    println!(
+        "{} events in {e:.2} s: {:.0} ns an event, {:.0} messages a second",
+        world.events,
+        e * 1e9 / world.events as f64,
+        1_200_000.0 / e
+    );
 }
 
 #[test]
 fn sizes_are_watched() {
     use std::mem::size_of;
-    println!("message {} request {} frame {} input {} op {} note {}", size_of::<crate::rocketmq::message::Message>(), size_of::<crate::rocketmq::protocol::Request>(), size_of::<Frame>(), size_of::<Input<Frame>>(), size_of::<Op<Frame>>(), size_of::<Note>());
+    println!(
+        "message {} request {} frame {} input {} op {} note {}",
+        size_of::<crate::rocketmq::message::Message>(),
+        size_of::<crate::rocketmq::protocol::Request>(),
+        size_of::<Frame>(),
+        size_of::<Input<Frame>>(),
+        size_of::<Op<Frame>>(),
+        size_of::<Note>()
+    );
     assert!(size_of::<crate::rocketmq::message::Message>() <= 96, "a message waiting in a log");
     assert!(size_of::<Frame>() <= 256, "a message in flight");
 }

@@ -77,7 +77,9 @@ impl ConsumerManager {
     /// The subscription that a pull may use: filter codes (`None`: everything).
     pub(super) fn subscription(&self, group: GroupId, topic: TopicId, sub_version: i64) -> Result<Option<Arc<[i32]>>, Refusal> {
         let Some(Some(group)) = self.groups.get(group.0 as usize) else { return Err(Refusal::GroupUnknown) };
-        let Some(subscription) = group.subscriptions.iter().find(|s| s.topic == topic) else { return Err(Refusal::NotSubscribed) };
+        let Some(subscription) = group.subscriptions.iter().find(|s| s.topic == topic) else {
+            return Err(Refusal::NotSubscribed);
+        };
         if subscription.sub_version < sub_version { Err(Refusal::NotLatest) } else { Ok(subscription.codes.clone()) }
     }
 }
@@ -228,7 +230,12 @@ impl Broker {
                 let request = Request::NotifyConsumerIdsChanged { group };
                 let bytes = request.bytes();
                 self.channels.touch(conn, cx.now.mono);
-                cx.out.write(conn, Frame { opaque: 0, luck, body: Body::Request { oneway: true, request } }, bytes, luck.outbound());
+                cx.out.write(
+                    conn,
+                    Frame { opaque: 0, luck, body: Body::Request { oneway: true, request } },
+                    bytes,
+                    luck.outbound(),
+                );
             }
         }
     }

@@ -141,7 +141,8 @@ struct SystemTopics {
 
 impl SystemTopics {
     fn of(names: &Names) -> Self {
-        let forbidden = super::client::producer::validators::NOT_ALLOWED_SEND_TOPICS.iter().filter_map(|name| names.topic(name)).collect();
+        let forbidden =
+            super::client::producer::validators::NOT_ALLOWED_SEND_TOPICS.iter().filter_map(|name| names.topic(name)).collect();
         SystemTopics { schedule: names.topic("SCHEDULE_TOPIC_XXXX"), forbidden }
     }
 }
@@ -400,9 +401,10 @@ impl Broker {
                 }
                 Answer::Code(answer_code::SUCCESS)
             }
-            Request::NotifyConsumerIdsChanged { .. } | Request::Register(_) | Request::Unregister { .. } | Request::Route { .. } => {
-                Answer::Code(answer_code::REQUEST_CODE_NOT_SUPPORTED)
-            }
+            Request::NotifyConsumerIdsChanged { .. }
+            | Request::Register(_)
+            | Request::Unregister { .. }
+            | Request::Route { .. } => Answer::Code(answer_code::REQUEST_CODE_NOT_SUPPORTED),
         };
         self.respond(cx, &job, answer);
     }
@@ -416,7 +418,12 @@ impl Broker {
         }
         self.channels.touch(job.conn, cx.now.mono);
         let bytes = answer.bytes();
-        cx.out.write(job.conn, Frame { opaque: job.opaque, luck: job.luck, body: Body::Answer(answer) }, bytes, job.luck.inbound());
+        cx.out.write(
+            job.conn,
+            Frame { opaque: job.opaque, luck: job.luck, body: Body::Answer(answer) },
+            bytes,
+            job.luck.inbound(),
+        );
     }
 
     fn refuse_busy(&mut self, cx: &mut Cx<'_, '_>, job: &Job) {

@@ -51,7 +51,8 @@ impl Broker {
         };
         let number = cx.env.disk.broker.queue_number(pull.topic, pull.queue_id as u16);
         let mut messages = cx.env.pool.take();
-        let (status, next_begin, min, max) = self.get_message(cx, number, pull.offset, pull.max_msg_nums as usize, codes.as_deref(), &mut messages);
+        let (status, next_begin, min, max) =
+            self.get_message(cx, number, pull.offset, pull.max_msg_nums as usize, codes.as_deref(), &mut messages);
         if job.may_suspend
             && let Some(offset) = pull.commit_offset
         {
@@ -68,7 +69,8 @@ impl Broker {
         if code == answer_code::PULL_NOT_FOUND && job.may_suspend && pull.suspend_timeout_ms > 0 {
             cx.env.pool.give(messages);
             let s = &self.config.settings;
-            let timeout_ms = if s.long_polling_enable { pull.suspend_timeout_ms as i64 } else { s.short_polling_time_mills as i64 };
+            let timeout_ms =
+                if s.long_polling_enable { pull.suspend_timeout_ms as i64 } else { s.short_polling_time_mills as i64 };
             if self.holds.table.len() <= number {
                 self.holds.table.resize_with(number + 1, Vec::new);
             }
@@ -144,7 +146,10 @@ impl Broker {
                 } else {
                     (s.max_transfer_bytes_on_message_in_memory, s.max_transfer_count_on_message_in_memory)
                 };
-                if messages.len() >= max_msg_nums || bytes + size > max_bytes || messages.len() as u64 > max_count.saturating_sub(1) {
+                if messages.len() >= max_msg_nums
+                    || bytes + size > max_bytes
+                    || messages.len() as u64 > max_count.saturating_sub(1)
+                {
                     break;
                 }
             }
@@ -164,7 +169,11 @@ impl Broker {
     fn plan_hold_check(&mut self, cx: &mut Cx<'_, '_>) {
         if !self.hold_check_set && self.holds.count > 0 {
             self.hold_check_set = true;
-            let period = if self.config.settings.long_polling_enable { 5_000 } else { self.config.settings.short_polling_time_mills.max(1) };
+            let period = if self.config.settings.long_polling_enable {
+                5_000
+            } else {
+                self.config.settings.short_polling_time_mills.max(1)
+            };
             self.timers.set(self.grid(cx.now, period), Tick::HoldCheck);
         }
     }
@@ -244,9 +253,8 @@ impl Broker {
         }
         let s = &self.config.settings;
         let memory = s.physical_memory / 100 * s.access_message_in_memory_max_ratio;
-        let young = number.is_none_or(|n| {
-            disk.queue(n).min == 0 && disk.record(n, 0).is_none_or(|first| disk.log.end - first.phys <= memory)
-        });
+        let young = number
+            .is_none_or(|n| disk.queue(n).min == 0 && disk.record(n, 0).is_none_or(|first| disk.log.end - first.phys <= memory));
         if young { Answer::Offset(0) } else { Answer::Code(answer_code::QUERY_NOT_FOUND) }
     }
 

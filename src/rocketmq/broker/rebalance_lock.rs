@@ -33,10 +33,7 @@ impl Default for RebalanceLockManager {
 impl RebalanceLockManager {
     /// No locks; each will live `max_live_ms` without renewal.
     pub fn new(max_live_ms: i64) -> Self {
-        RebalanceLockManager {
-            max_live_ms,
-            locks: BTreeMap::new(),
-        }
+        RebalanceLockManager { max_live_ms, locks: BTreeMap::new() }
     }
 
     /// `tryLockBatch`: grants or renews what it can and returns the queues granted, in the order asked for. A queue need
@@ -48,28 +45,13 @@ impl RebalanceLockManager {
         queues: &[MessageQueue],
         now_ms: i64,
     ) -> Vec<MessageQueue> {
-        queues
-            .iter()
-            .copied()
-            .filter(|&queue| self.try_lock(group, client, queue, now_ms))
-            .collect()
+        queues.iter().copied().filter(|&queue| self.try_lock(group, client, queue, now_ms)).collect()
     }
 
-    fn try_lock(
-        &mut self,
-        group: GroupId,
-        client: &Arc<str>,
-        queue: MessageQueue,
-        now_ms: i64,
-    ) -> bool {
+    fn try_lock(&mut self, group: GroupId, client: &Arc<str>, queue: MessageQueue, now_ms: i64) -> bool {
         let max_live_ms = self.max_live_ms;
-        let entry = self
-            .locks
-            .entry((group, queue))
-            .or_insert_with(|| LockEntry {
-                client: Arc::clone(client),
-                last_update_ms: now_ms,
-            });
+        let entry =
+            self.locks.entry((group, queue)).or_insert_with(|| LockEntry { client: Arc::clone(client), last_update_ms: now_ms });
         if entry.client != *client {
             if now_ms.saturating_sub(entry.last_update_ms) <= max_live_ms {
                 return false;
@@ -81,19 +63,10 @@ impl RebalanceLockManager {
     }
 
     /// `unlockBatch`: frees those of the queues that this client holds, aged out or not, and returns them.
-    pub fn unlock_batch(
-        &mut self,
-        group: GroupId,
-        client: &str,
-        queues: &[MessageQueue],
-    ) -> Vec<MessageQueue> {
+    pub fn unlock_batch(&mut self, group: GroupId, client: &str, queues: &[MessageQueue]) -> Vec<MessageQueue> {
         let mut freed = Vec::new();
         for &queue in queues {
-            if self
-                .locks
-                .get(&(group, queue))
-                .is_some_and(|entry| &*entry.client == client)
-            {
+            if self.locks.get(&(group, queue)).is_some_and(|entry| &*entry.client == client) {
                 self.locks.remove(&(group, queue));
                 freed.push(queue);
             }
@@ -116,39 +89,18 @@ mod tests {
 
     const G: GroupId = GroupId(0);
     fn queue(queue_id: i32) -> MessageQueue {
-        MessageQueue {
-            topic: TopicId(0),
-            broker: BrokerName(0),
-            queue_id,
-        }
+        MessageQueue { topic: TopicId(0), broker: BrokerName(0), queue_id }
     }
 
     #[test]
     fn a_lock_passes_on_only_after_it_has_aged_out() {
         let (a, b): (Arc<str>, Arc<str>) = ("a".into(), "b".into());
         let mut locks = RebalanceLockManager::default();
-        assert_eq!(
-            locks.try_lock_batch(G, &a, &[queue(1), queue(0)], 0),
-            [queue(1), queue(0)]
-        );
-        assert_eq!(
-            locks.try_lock_batch(G, &b, &[queue(0), queue(2)], 60_000),
-            [queue(2)]
-        );
-        assert_eq!(
-            locks.try_lock_batch(G, &a, &[queue(1)], 60_000),
-            [queue(1)],
-            "renewed"
-        );
-        assert_eq!(
-            locks.try_lock_batch(G, &b, &[queue(0), queue(1)], 60_001),
-            [queue(0)]
-        );
-        assert_eq!(
-            locks.try_lock_batch(GroupId(1), &b, &[queue(1)], 60_001),
-            [queue(1)],
-            "another group, another lock"
-        );
+        assert_eq!(locks.try_lock_batch(G, &a, &[queue(1), queue(0)], 0), [queue(1), queue(0)]);
+        assert_eq!(locks.try_lock_batch(G, &b, &[queue(0), queue(2)], 60_000), [queue(2)]);
+        assert_eq!(locks.try_lock_batch(G, &a, &[queue(1)], 60_000), [queue(1)], "renewed");
+        assert_eq!(locks.try_lock_batch(G, &b, &[queue(0), queue(1)], 60_001), [queue(0)]);
+        assert_eq!(locks.try_lock_batch(GroupId(1), &b, &[queue(1)], 60_001), [queue(1)], "another group, another lock");
     }
 
     #[test]
@@ -157,10 +109,7 @@ mod tests {
         let mut locks = RebalanceLockManager::new(10);
         locks.try_lock_batch(G, &a, &[queue(0)], 0);
         assert_eq!(locks.unlock_batch(G, &b, &[queue(0)]), []);
-        assert_eq!(
-            (locks.holder(G, queue(0), 10), locks.holder(G, queue(0), 11)),
-            (Some(&a), None)
-        );
+        assert_eq!((locks.holder(G, queue(0), 10), locks.holder(G, queue(0), 11)), (Some(&a), None));
         assert_eq!(locks.unlock_batch(G, &a, &[queue(0), queue(5)]), [queue(0)]);
         assert_eq!(locks.holder(G, queue(0), 0), None);
     }

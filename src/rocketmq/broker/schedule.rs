@@ -90,7 +90,8 @@ impl Broker {
         for level in 1..=self.schedule.heads.len() {
             if self.schedule.heads[level - 1].is_none_or(|at| at > now_ms) {
                 // The guard against a clock that was set back: a head further off than its whole delay counts as due.
-                let guard = self.schedule.heads[level - 1].is_some_and(|at| at > self.levels.compute_deliver_timestamp(level as i32, now_ms));
+                let guard = self.schedule.heads[level - 1]
+                    .is_some_and(|at| at > self.levels.compute_deliver_timestamp(level as i32, now_ms));
                 if !guard {
                     continue;
                 }
@@ -98,7 +99,9 @@ impl Broker {
             loop {
                 let disk = &cx.env.disk.broker;
                 let offset = self.schedule.offsets[level - 1];
-                let Some(record) = disk.find_queue(topic, level as u16 - 1).and_then(|n| disk.record(n, offset)).copied() else { break };
+                let Some(record) = disk.find_queue(topic, level as u16 - 1).and_then(|n| disk.record(n, offset)).copied() else {
+                    break;
+                };
                 let mut due = self.levels.compute_deliver_timestamp(level as i32, record.store_ms);
                 if due > self.levels.compute_deliver_timestamp(level as i32, now_ms) {
                     due = now_ms;

@@ -102,7 +102,13 @@ impl Broker {
 
     /// `SendMessageProcessor#handleRetryAndDLQ`: a message sent to a retry topic by a client. The zeroed delay level of a dead letter is lost
     /// again in 4.9, because the full property map is installed afterwards.
-    fn handle_retry_and_dlq(&mut self, cx: &mut Cx<'_, '_>, group: GroupId, send: &SendRequest, message: &mut Message) -> Result<(), u16> {
+    fn handle_retry_and_dlq(
+        &mut self,
+        cx: &mut Cx<'_, '_>,
+        group: GroupId,
+        send: &SendRequest,
+        message: &mut Message,
+    ) -> Result<(), u16> {
         if !self.consumers.is_known(group) {
             return Err(answer_code::SUBSCRIPTION_GROUP_NOT_EXIST);
         }
@@ -223,7 +229,8 @@ impl Broker {
         } else {
             let n = self.next_draw();
             copy.topic = retry;
-            copy.queue_id = cx.env.draws.below(cx.env.entity, Purpose::RetryQueue, (cx.env.life as u64) << 40 | n, retry_queues) as u16;
+            copy.queue_id =
+                cx.env.draws.below(cx.env.entity, Purpose::RetryQueue, (cx.env.life as u64) << 40 | n, retry_queues) as u16;
             copy.delay_level = if delay_level == 0 { (3 + stored.reconsume_times).min(255) as u8 } else { delay_level as u8 };
         }
         let level = copy.delay_level;

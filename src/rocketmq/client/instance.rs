@@ -190,7 +190,13 @@ pub(super) struct Instance {
 }
 
 impl Instance {
-    pub(super) fn new(number: u16, config: Arc<ClientConfig>, settings: InstanceSettings, client_id: Arc<str>, cx: &Cx<'_, '_>) -> Self {
+    pub(super) fn new(
+        number: u16,
+        config: Arc<ClientConfig>,
+        settings: InstanceSettings,
+        client_id: Arc<str>,
+        cx: &Cx<'_, '_>,
+    ) -> Self {
         let entity = cx.env.entity.with(number as u64);
         let remoting = RemotingSettings {
             connect_timeout_ms: settings.connect_timeout_millis,
@@ -334,7 +340,12 @@ impl Instance {
 
     /// Threads of an executor that run a job now.
     pub(super) fn running(&self, exec: Exec) -> Vec<ThreadId> {
-        self.threads.iter().enumerate().filter(|(_, t)| t.exec == exec && !t.stack.is_empty()).map(|(i, _)| i as ThreadId).collect()
+        self.threads
+            .iter()
+            .enumerate()
+            .filter(|(_, t)| t.exec == exec && !t.stack.is_empty())
+            .map(|(i, _)| i as ThreadId)
+            .collect()
     }
 
     /// Wakes a thread with what it waited for.

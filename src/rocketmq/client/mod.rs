@@ -58,7 +58,8 @@ impl ClientProcess {
     /// `ClientConfig#buildMQClientId` with `changeInstanceNameToPID`.
     fn client_id(&self, index: usize, now: Now, env: &Env<'_, NodeDisk, BatchPool>) -> Arc<str> {
         let member = &self.config.members[index];
-        let broadcasting = matches!(&member.role, MemberKind::Consumer(c) if c.settings.message_model == MessageModel::Broadcasting);
+        let broadcasting =
+            matches!(&member.role, MemberKind::Consumer(c) if c.settings.message_model == MessageModel::Broadcasting);
         let drawn = |n: u64, bound: u64| env.draws.below(env.entity, Purpose::Boot, (env.life as u64) << 32 | n, bound);
         let ip: String = if self.config.new_ip_each_life {
             format!("10.{}.{}.{}", drawn(1, 256), drawn(2, 256), drawn(3, 256))
@@ -84,7 +85,8 @@ impl ClientProcess {
         let number = match self.instances.iter().position(running) {
             Some(number) => number,
             None => {
-                let mut instance = Instance::new(self.instances.len() as u16, self.config.clone(), member.instance.clone(), id, &cx);
+                let mut instance =
+                    Instance::new(self.instances.len() as u16, self.config.clone(), member.instance.clone(), id, &cx);
                 instance.add_internal_producer();
                 self.instances.push(instance);
                 self.instances.len() - 1
@@ -107,7 +109,14 @@ impl ClientProcess {
         instance.pump(&mut cx);
     }
 
-    fn stop_member(&mut self, index: usize, cx_now: Now, env: &mut Env<'_, NodeDisk, BatchPool>, out: &mut Out<Frame>, exit: bool) {
+    fn stop_member(
+        &mut self,
+        index: usize,
+        cx_now: Now,
+        env: &mut Env<'_, NodeDisk, BatchPool>,
+        out: &mut Out<Frame>,
+        exit: bool,
+    ) {
         let Some(place) = self.places.get(index).copied().flatten() else { return };
         let (number, op) = match place {
             Place::Producer { instance, p } => (instance, ShutdownProducer::new(p, exit).into()),
@@ -195,7 +204,10 @@ impl Role for ClientProcess {
                     }
                 }
             }
-            Input::Connected { conn } | Input::ConnectFailed { conn, .. } | Input::Closed { conn, .. } | Input::Frame { conn, .. } => {
+            Input::Connected { conn }
+            | Input::ConnectFailed { conn, .. }
+            | Input::Closed { conn, .. }
+            | Input::Frame { conn, .. } => {
                 let Some((owner, addr)) = self.conns.owner(conn) else { return };
                 let Some(instance) = self.instances.get_mut(owner as usize) else { return };
                 let mut cx = Cx { now, env, out, conns: &mut self.conns };
@@ -236,4 +248,3 @@ impl Role for ClientProcess {
         next
     }
 }
-

@@ -90,7 +90,12 @@ impl NameServer {
         {
             self.channels.touch(job.conn, now.mono);
             let bytes = answer.bytes();
-            out.write(job.conn, Frame { opaque: job.opaque, luck: job.luck, body: Body::Answer(answer) }, bytes, job.luck.inbound());
+            out.write(
+                job.conn,
+                Frame { opaque: job.opaque, luck: job.luck, body: Body::Answer(answer) },
+                bytes,
+                job.luck.inbound(),
+            );
         }
         if let Some(next) = self.pool.done() {
             self.begin(out, next);
@@ -199,6 +204,10 @@ impl Role for NameServer {
     }
 
     fn next_deadline(&mut self, _: Now) -> Option<Deadline> {
-        [Some(self.scan_at).filter(|at| *at != u64::MAX), self.channels.next_idle_check()].into_iter().flatten().min().map(Deadline::mono)
+        [Some(self.scan_at).filter(|at| *at != u64::MAX), self.channels.next_idle_check()]
+            .into_iter()
+            .flatten()
+            .min()
+            .map(Deadline::mono)
     }
 }

@@ -12,8 +12,7 @@
 
 use crate::base::ids::{Addr, BrokerName, TopicId};
 use crate::rocketmq::route::{
-    BrokerData, DataVersion, MASTER_ID, PERM_READ, PERM_WRITE, QueueData, TopicConfig,
-    TopicConfigs, TopicRouteData,
+    BrokerData, DataVersion, MASTER_ID, PERM_READ, PERM_WRITE, QueueData, TopicConfig, TopicConfigs, TopicRouteData,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -121,30 +120,11 @@ impl RouteInfoManager {
     }
 
     /// `registerBroker`, which is also a broker's heartbeat.
-    pub fn register_broker(
-        &mut self,
-        registration: Registration<'_>,
-        now_ms: i64,
-    ) -> RegisterResult {
-        let Registration {
-            cluster,
-            broker,
-            broker_id,
-            addr,
-            ha_server_addr,
-            channel,
-            topics,
-        } = registration;
+    pub fn register_broker(&mut self, registration: Registration<'_>, now_ms: i64) -> RegisterResult {
+        let Registration { cluster, broker, broker_id, addr, ha_server_addr, channel, topics } = registration;
         self.clusters.entry(cluster).or_default().insert(broker);
-        let addrs = &mut self
-            .broker_addrs
-            .entry(broker)
-            .or_insert_with(|| BrokerData {
-                broker,
-                cluster,
-                addrs: BTreeMap::new(),
-            })
-            .addrs;
+        let addrs =
+            &mut self.broker_addrs.entry(broker).or_insert_with(|| BrokerData { broker, cluster, addrs: BTreeMap::new() }).addrs;
         // A process that changes its role keeps its address: one address has one id.
         let ids = addrs.len();
         addrs.retain(|id, known| *known != addr || *id == broker_id);
@@ -152,43 +132,19 @@ impl RouteInfoManager {
         let old = addrs.insert(broker_id, addr);
         changed |= old != Some(addr);
 
-        let version_changed = self
-            .live
-            .get(&addr)
-            .is_none_or(|live| live.version != topics.version);
+        let version_changed = self.live.get(&addr).is_none_or(|live| live.version != topics.version);
         if broker_id == MASTER_ID && (version_changed || old.is_none()) {
             for (&topic, &TopicConfig { read, write, perm }) in topics.topics.iter() {
-                let data = QueueData {
-                    broker,
-                    read_queue_nums: read,
-                    write_queue_nums: write,
-                    perm,
-                };
-                changed |= self
-                    .topic_queues
-                    .entry(topic)
-                    .or_default()
-                    .insert(broker, data)
-                    != Some(data);
+                let data = QueueData { broker, read_queue_nums: read, write_queue_nums: write, perm };
+                changed |= self.topic_queues.entry(topic).or_default().insert(broker, data) != Some(data);
             }
         }
-        self.live.insert(
-            addr,
-            BrokerLiveInfo {
-                last_update_ms: now_ms,
-                version: topics.version,
-                channel,
-                ha_server_addr,
-            },
-        );
+        self.live.insert(addr, BrokerLiveInfo { last_update_ms: now_ms, version: topics.version, channel, ha_server_addr });
         if changed {
             self.answers.clear();
         }
 
-        let mut result = RegisterResult {
-            displaced: old.filter(|old| *old != addr),
-            ..RegisterResult::default()
-        };
+        let mut result = RegisterResult { displaced: old.filter(|old| *old != addr), ..RegisterResult::default() };
         if broker_id != MASTER_ID
             && let Some(master) = self.broker_addrs.get(&broker).and_then(BrokerData::master)
             && let Some(live) = self.live.get(&master)
@@ -201,12 +157,7 @@ impl RouteInfoManager {
 
     /// QUERY_DATA_VERSION (`DefaultRequestProcessor#queryBrokerTopicConfig`): whether the broker must register again, and
     /// the version known of it. A query that finds nothing changed keeps the broker alive like a registration.
-    pub fn query_data_version(
-        &mut self,
-        addr: Addr,
-        version: DataVersion,
-        now_ms: i64,
-    ) -> (bool, Option<DataVersion>) {
+    pub fn query_data_version(&mut self, addr: Addr, version: DataVersion, now_ms: i64) -> (bool, Option<DataVersion>) {
         let Some(live) = self.live.get_mut(&addr) else {
             return (true, None);
         };
@@ -219,22 +170,10 @@ impl RouteInfoManager {
 
     /// `unregisterBroker`: a broker says goodbye. Its id is given up whatever address holds it by now, so the late
     /// goodbye of an old process evicts the new one.
-    pub fn unregister_broker(
-        &mut self,
-        cluster: u16,
-        broker: BrokerName,
-        broker_id: u64,
-        addr: Addr,
-    ) -> Dropped {
-        let mut dropped = Dropped {
-            live: self.live.remove(&addr).is_some(),
-            ..Dropped::default()
-        };
+    pub fn unregister_broker(&mut self, cluster: u16, broker: BrokerName, broker_id: u64, addr: Addr) -> Dropped {
+        let mut dropped = Dropped { live: self.live.remove(&addr).is_some(), ..Dropped::default() };
         if let Some(data) = self.broker_addrs.get_mut(&broker) {
-            dropped.address = data
-                .addrs
-                .remove(&broker_id)
-                .map(|held| (broker, broker_id, held));
+            dropped.address = data.addrs.remove(&broker_id).map(|held| (broker, broker_id, held));
             if data.addrs.is_empty() {
                 self.drop_broker(cluster, broker, &mut dropped);
             }
@@ -246,27 +185,15 @@ impl RouteInfoManager {
     /// `onChannelDestroy`: a connection is gone. It stands for the broker that last registered over it; for an older
     /// connection only the remote address is left to go by, and that names a broker only if the caller knows it to.
     pub fn on_channel_destroy(&mut self, channel: Channel, remote: Option<Addr>) -> Dropped {
-        let registered = self
-            .live
-            .iter()
-            .find(|(_, live)| live.channel == channel)
-            .map(|(addr, _)| *addr);
-        registered
-            .or(remote)
-            .map(|addr| self.drop_address(addr))
-            .unwrap_or_default()
+        let registered = self.live.iter().find(|(_, live)| live.channel == channel).map(|(addr, _)| *addr);
+        registered.or(remote).map(|addr| self.drop_address(addr)).unwrap_or_default()
     }
 
     /// `scanNotActiveBroker`: removes who has been silent for too long.
     pub fn scan_not_active_broker(&mut self, now_ms: i64) -> Vec<Expired> {
-        let silent =
-            |live: &BrokerLiveInfo| live.last_update_ms.saturating_add(self.expired_ms) < now_ms;
-        let expired: Vec<(Addr, Channel)> = self
-            .live
-            .iter()
-            .filter(|(_, live)| silent(live))
-            .map(|(addr, live)| (*addr, live.channel))
-            .collect();
+        let silent = |live: &BrokerLiveInfo| live.last_update_ms.saturating_add(self.expired_ms) < now_ms;
+        let expired: Vec<(Addr, Channel)> =
+            self.live.iter().filter(|(_, live)| silent(live)).map(|(addr, live)| (*addr, live.channel)).collect();
         expired
             .into_iter()
             .map(|(addr, channel)| {
@@ -274,27 +201,16 @@ impl RouteInfoManager {
                 // The channel is looked for among the living again, now without this address.
                 let mut dropped = self.on_channel_destroy(channel, Some(addr));
                 dropped.live |= live;
-                Expired {
-                    addr,
-                    channel,
-                    dropped,
-                }
+                Expired { addr, channel, dropped }
             })
             .collect()
     }
 
     /// Takes an address out of the living and out of the one broker that lists it.
     fn drop_address(&mut self, addr: Addr) -> Dropped {
-        let mut dropped = Dropped {
-            live: self.live.remove(&addr).is_some(),
-            ..Dropped::default()
-        };
+        let mut dropped = Dropped { live: self.live.remove(&addr).is_some(), ..Dropped::default() };
         let holder = self.broker_addrs.values_mut().find_map(|data| {
-            let id = data
-                .addrs
-                .iter()
-                .find(|(_, held)| **held == addr)
-                .map(|(id, _)| *id)?;
+            let id = data.addrs.iter().find(|(_, held)| **held == addr).map(|(id, _)| *id)?;
             data.addrs.remove(&id);
             Some((data.broker, id, data.addrs.is_empty(), data.cluster))
         });
@@ -346,20 +262,14 @@ impl RouteInfoManager {
 
     fn set_perms(&mut self, broker: BrokerName, perm: impl Fn(u8) -> u8) -> usize {
         self.answers.clear();
-        let datas = self
-            .topic_queues
-            .values_mut()
-            .filter_map(|queues| queues.get_mut(&broker));
+        let datas = self.topic_queues.values_mut().filter_map(|queues| queues.get_mut(&broker));
         datas.map(|data| data.perm = perm(data.perm)).count()
     }
 
     /// DELETE_TOPIC_IN_NAMESRV: forgets a topic until a master registers it with a new version. Returns the queues it had.
     pub fn delete_topic(&mut self, topic: TopicId) -> Vec<QueueData> {
         self.answers.clear();
-        self.topic_queues
-            .remove(&topic)
-            .map(|queues| queues.into_values().collect())
-            .unwrap_or_default()
+        self.topic_queues.remove(&topic).map(|queues| queues.into_values().collect()).unwrap_or_default()
     }
 
     /// Sets or clears the order configuration that routes of a topic carry (`ORDER_TOPIC_CONFIG`). A nameserver without
@@ -379,28 +289,19 @@ impl RouteInfoManager {
             return Some(Arc::clone(answer));
         }
         let queues = self.topic_queues.get(&topic)?;
-        let broker_datas: Vec<BrokerData> = queues
-            .keys()
-            .filter_map(|broker| self.broker_addrs.get(broker).cloned())
-            .collect();
+        let broker_datas: Vec<BrokerData> = queues.keys().filter_map(|broker| self.broker_addrs.get(broker).cloned()).collect();
         if broker_datas.is_empty() {
             return None;
         }
         let order_topic_conf = self.order_topic_confs.get(&topic).cloned();
-        let answer = Arc::new(TopicRouteData {
-            queue_datas: queues.values().copied().collect(),
-            broker_datas,
-            order_topic_conf,
-        });
+        let answer = Arc::new(TopicRouteData { queue_datas: queues.values().copied().collect(), broker_datas, order_topic_conf });
         self.answers.insert(topic, Arc::clone(&answer));
         Some(answer)
     }
 
     /// The brokers of each cluster, one half of GET_BROKER_CLUSTER_INFO.
     pub fn clusters(&self) -> impl Iterator<Item = (u16, &BTreeSet<BrokerName>)> {
-        self.clusters
-            .iter()
-            .map(|(cluster, brokers)| (*cluster, brokers))
+        self.clusters.iter().map(|(cluster, brokers)| (*cluster, brokers))
     }
 
     /// The addresses of each broker name, the other half.
@@ -428,70 +329,32 @@ mod tests {
     const T: TopicId = TopicId(0);
 
     fn topics(counter: u64, write: u32) -> TopicConfigs {
-        let config = TopicConfig {
-            read: 4,
-            write,
-            perm: 7,
-        };
-        TopicConfigs {
-            version: DataVersion {
-                timestamp_ms: 0,
-                counter,
-            },
-            topics: Arc::new(BTreeMap::from([(T, config)])),
-        }
+        let config = TopicConfig { read: 4, write, perm: 7 };
+        TopicConfigs { version: DataVersion { timestamp_ms: 0, counter }, topics: Arc::new(BTreeMap::from([(T, config)])) }
     }
-    fn register(
-        routes: &mut RouteInfoManager,
-        broker_id: u64,
-        addr: u16,
-        topics: &TopicConfigs,
-        now_ms: i64,
-    ) -> RegisterResult {
+    fn register(routes: &mut RouteInfoManager, broker_id: u64, addr: u16, topics: &TopicConfigs, now_ms: i64) -> RegisterResult {
         let (addr, ha_server_addr) = (Addr(addr), Addr(addr + 100));
         routes.register_broker(
-            Registration {
-                cluster: 0,
-                broker: A,
-                broker_id,
-                addr,
-                ha_server_addr,
-                channel: Channel(addr.0.into()),
-                topics,
-            },
+            Registration { cluster: 0, broker: A, broker_id, addr, ha_server_addr, channel: Channel(addr.0.into()), topics },
             now_ms,
         )
     }
     fn addrs(routes: &mut RouteInfoManager) -> Option<Vec<(u64, u16)>> {
         let route = routes.pickup_topic_route_data(T)?;
-        Some(
-            route.broker_datas[0]
-                .addrs
-                .iter()
-                .map(|(id, addr)| (*id, addr.0))
-                .collect(),
-        )
+        Some(route.broker_datas[0].addrs.iter().map(|(id, addr)| (*id, addr.0)).collect())
     }
     fn writes(routes: &mut RouteInfoManager) -> u32 {
-        routes
-            .pickup_topic_route_data(T)
-            .map_or(0, |route| route.queue_datas[0].write_queue_nums)
+        routes.pickup_topic_route_data(T).map_or(0, |route| route.queue_datas[0].write_queue_nums)
     }
 
     #[test]
     fn a_slave_alone_brings_no_topics_and_learns_its_master_once_there_is_one() {
         let mut routes = RouteInfoManager::default();
-        assert_eq!(
-            register(&mut routes, 1, 1, &topics(1, 4), 0),
-            RegisterResult::default()
-        );
+        assert_eq!(register(&mut routes, 1, 1, &topics(1, 4), 0), RegisterResult::default());
         assert_eq!(addrs(&mut routes), None);
         register(&mut routes, 0, 0, &topics(1, 4), 0);
         let answer = register(&mut routes, 1, 1, &topics(1, 4), 0);
-        assert_eq!(
-            (answer.master_addr, answer.ha_server_addr),
-            (Some(Addr(0)), Some(Addr(100)))
-        );
+        assert_eq!((answer.master_addr, answer.ha_server_addr), (Some(Addr(0)), Some(Addr(100))));
         assert_eq!(addrs(&mut routes), Some(vec![(0, 0), (1, 1)]));
     }
 
@@ -499,20 +362,10 @@ mod tests {
     fn the_last_to_claim_an_id_has_it_and_one_address_has_one_id() {
         let mut routes = RouteInfoManager::default();
         register(&mut routes, 0, 0, &topics(1, 4), 0);
-        assert_eq!(
-            register(&mut routes, 0, 1, &topics(1, 4), 0).displaced,
-            Some(Addr(0))
-        );
-        assert_eq!(
-            register(&mut routes, 0, 0, &topics(1, 4), 0).displaced,
-            Some(Addr(1))
-        );
+        assert_eq!(register(&mut routes, 0, 1, &topics(1, 4), 0).displaced, Some(Addr(0)));
+        assert_eq!(register(&mut routes, 0, 0, &topics(1, 4), 0).displaced, Some(Addr(1)));
         register(&mut routes, 1, 0, &topics(1, 4), 0);
-        assert_eq!(
-            addrs(&mut routes),
-            Some(vec![(1, 0)]),
-            "the master has become a slave"
-        );
+        assert_eq!(addrs(&mut routes), Some(vec![(1, 0)]), "the master has become a slave");
     }
 
     #[test]
@@ -529,11 +382,7 @@ mod tests {
         routes.delete_topic(T);
         register(&mut routes, 1, 0, &topics(2, 8), 0);
         register(&mut routes, 0, 0, &topics(2, 8), 0);
-        assert_eq!(
-            writes(&mut routes),
-            8,
-            "whoever takes an id afresh brings its topics"
-        );
+        assert_eq!(writes(&mut routes), 8, "whoever takes an id afresh brings its topics");
     }
 
     #[test]
@@ -542,34 +391,13 @@ mod tests {
         let (one, two) = (topics(1, 4).version, topics(2, 4).version);
         assert_eq!(routes.query_data_version(Addr(0), one, 0), (true, None));
         register(&mut routes, 0, 0, &topics(1, 4), 0);
-        assert_eq!(
-            routes.query_data_version(Addr(0), two, 50_000),
-            (true, Some(one))
-        );
-        assert!(
-            routes.scan_not_active_broker(120_000).is_empty(),
-            "not strictly older"
-        );
-        assert_eq!(
-            routes.query_data_version(Addr(0), one, 120_000),
-            (false, Some(one))
-        );
+        assert_eq!(routes.query_data_version(Addr(0), two, 50_000), (true, Some(one)));
+        assert!(routes.scan_not_active_broker(120_000).is_empty(), "not strictly older");
+        assert_eq!(routes.query_data_version(Addr(0), one, 120_000), (false, Some(one)));
         assert!(routes.scan_not_active_broker(240_000).is_empty());
         let expired = routes.scan_not_active_broker(240_001);
-        let dropped = Dropped {
-            live: true,
-            address: Some((A, 0, Addr(0))),
-            broker: Some(A),
-            topics: vec![T],
-        };
-        assert_eq!(
-            expired,
-            [Expired {
-                addr: Addr(0),
-                channel: Channel(0),
-                dropped
-            }]
-        );
+        let dropped = Dropped { live: true, address: Some((A, 0, Addr(0))), broker: Some(A), topics: vec![T] };
+        assert_eq!(expired, [Expired { addr: Addr(0), channel: Channel(0), dropped }]);
         assert!(!routes.is_live(Addr(0)));
         assert_eq!(routes.clusters().count(), 0);
     }
@@ -581,15 +409,8 @@ mod tests {
         register(&mut routes, 1, 2, &topics(1, 4), 0);
         register(&mut routes, 0, 1, &topics(1, 4), 0);
         let dropped = routes.unregister_broker(0, A, 0, Addr(0));
-        assert_eq!(
-            (dropped.address, dropped.broker),
-            (Some((A, 0, Addr(1))), None)
-        );
-        assert_eq!(
-            addrs(&mut routes),
-            Some(vec![(1, 2)]),
-            "the queues stay, with a slave only"
-        );
+        assert_eq!((dropped.address, dropped.broker), (Some((A, 0, Addr(1))), None));
+        assert_eq!(addrs(&mut routes), Some(vec![(1, 2)]), "the queues stay, with a slave only");
         assert!(routes.is_live(Addr(1)));
     }
 
@@ -597,37 +418,22 @@ mod tests {
     fn an_old_connection_no_longer_stands_for_anybody() {
         let mut routes = RouteInfoManager::default();
         register(&mut routes, 0, 0, &topics(1, 4), 0);
-        assert_eq!(
-            routes.on_channel_destroy(Channel(9), None),
-            Dropped::default()
-        );
+        assert_eq!(routes.on_channel_destroy(Channel(9), None), Dropped::default());
         assert_eq!(routes.on_channel_destroy(Channel(0), None).topics, [T]);
-        assert_eq!(
-            (
-                addrs(&mut routes),
-                routes.brokers().count(),
-                routes.topics().count()
-            ),
-            (None, 0, 0)
-        );
+        assert_eq!((addrs(&mut routes), routes.brokers().count(), routes.topics().count()), (None, 0, 0));
     }
 
     #[test]
     fn permissions_change_here_only_until_the_next_version() {
         let mut routes = RouteInfoManager::default();
         register(&mut routes, 0, 0, &topics(1, 4), 0);
-        let perm = |routes: &mut RouteInfoManager| {
-            routes.pickup_topic_route_data(T).unwrap().queue_datas[0].perm
-        };
+        let perm = |routes: &mut RouteInfoManager| routes.pickup_topic_route_data(T).unwrap().queue_datas[0].perm;
         assert_eq!((routes.wipe_write_perm(A), perm(&mut routes)), (1, 5));
         register(&mut routes, 0, 0, &topics(1, 4), 0);
         assert_eq!((routes.wipe_write_perm(A), perm(&mut routes)), (1, 5));
         assert_eq!((routes.add_write_perm(A), perm(&mut routes)), (1, 6));
         register(&mut routes, 0, 0, &topics(2, 4), 0);
-        assert_eq!(
-            (routes.wipe_write_perm(BrokerName(1)), perm(&mut routes)),
-            (0, 7)
-        );
+        assert_eq!((routes.wipe_write_perm(BrokerName(1)), perm(&mut routes)), (0, 7));
     }
 
     #[test]
@@ -636,19 +442,9 @@ mod tests {
         register(&mut routes, 0, 0, &topics(1, 4), 0);
         let first = routes.pickup_topic_route_data(T).unwrap();
         register(&mut routes, 0, 0, &topics(2, 4), 9);
-        assert!(Arc::ptr_eq(
-            &first,
-            &routes.pickup_topic_route_data(T).unwrap()
-        ));
+        assert!(Arc::ptr_eq(&first, &routes.pickup_topic_route_data(T).unwrap()));
         routes.set_order_topic_conf(T, Some("a:1".into()));
-        assert_eq!(
-            routes
-                .pickup_topic_route_data(T)
-                .unwrap()
-                .order_topic_conf
-                .as_deref(),
-            Some("a:1")
-        );
+        assert_eq!(routes.pickup_topic_route_data(T).unwrap().order_topic_conf.as_deref(), Some("a:1"));
     }
 
     proptest! {

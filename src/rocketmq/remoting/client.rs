@@ -210,8 +210,18 @@ impl<T: Copy + std::fmt::Debug> RemotingClient<T> {
 
     /// Sends a request; the end comes through [`Self::done`].
     #[allow(clippy::too_many_arguments, reason = "one row of the response table")]
-    pub fn call(&mut self, net: &mut Net<'_>, invoke: Invoke, target: Target, request: Request, timeout_ms: u64, luck: Luck, token: T) {
-        let call = Call { token, invoke, begin_ms: net.now.wall_ms, timeout_ms, request: Some(request), luck, state: State::Selecting };
+    pub fn call(
+        &mut self,
+        net: &mut Net<'_>,
+        invoke: Invoke,
+        target: Target,
+        request: Request,
+        timeout_ms: u64,
+        luck: Luck,
+        token: T,
+    ) {
+        let call =
+            Call { token, invoke, begin_ms: net.now.wall_ms, timeout_ms, request: Some(request), luck, state: State::Selecting };
         let id = self.insert(call);
         match target {
             Target::Addr(addr) => self.reach(net, id, addr),
@@ -239,9 +249,9 @@ impl<T: Copy + std::fmt::Debug> RemotingClient<T> {
     }
 
     fn outstanding(&self, id: u32) -> bool {
-        self.calls
-            .get((id & ((1 << Self::INDEX_BITS) - 1)) as usize)
-            .is_some_and(|slot| slot.generation == id >> Self::INDEX_BITS && matches!(&slot.call, Some(Call { state: State::Outstanding(..), .. })))
+        self.calls.get((id & ((1 << Self::INDEX_BITS) - 1)) as usize).is_some_and(|slot| {
+            slot.generation == id >> Self::INDEX_BITS && matches!(&slot.call, Some(Call { state: State::Outstanding(..), .. }))
+        })
     }
 
     fn take(&mut self, id: u32) -> Option<Call<T>> {
@@ -325,7 +335,12 @@ impl<T: Copy + std::fmt::Debug> RemotingClient<T> {
         call.state = State::Outstanding(conn, addr);
         let luck = call.luck;
         let bytes = request.bytes();
-        net.out.write(conn, Frame { opaque: id, luck, body: Body::Request { oneway: invoke == Invoke::Oneway, request } }, bytes, luck.outbound());
+        net.out.write(
+            conn,
+            Frame { opaque: id, luck, body: Body::Request { oneway: invoke == Invoke::Oneway, request } },
+            bytes,
+            luck.outbound(),
+        );
         if let Some(Some(Channel::Active { last_io, .. })) = self.channels.get_mut(addr.0 as usize) {
             *last_io = now.mono;
         }
@@ -407,7 +422,9 @@ impl<T: Copy + std::fmt::Debug> RemotingClient<T> {
         if !matches!(slot, Some(Channel::Connecting { conn: c, .. }) if *c == conn) {
             return;
         }
-        let Some(Channel::Connecting { waiters, .. }) = slot.replace(Channel::Active { conn, last_io: net.now.mono }) else { return };
+        let Some(Channel::Connecting { waiters, .. }) = slot.replace(Channel::Active { conn, last_io: net.now.mono }) else {
+            return;
+        };
         self.idle.watch(addr.0 as u32, net.now.mono);
         for id in waiters {
             if self.get(id).is_some_and(|call| call.state == State::Connecting(addr)) {
@@ -592,7 +609,8 @@ impl<T: Copy + std::fmt::Debug> RemotingClient<T> {
         while self.async_expiries.front().is_some_and(|(_, id)| !self.outstanding(*id)) {
             self.async_expiries.pop_front();
         }
-        let mono = [self.sync_deadlines.front().map(|(at, _)| *at), self.timers.next(), self.idle.next()].into_iter().flatten().min();
+        let mono =
+            [self.sync_deadlines.front().map(|(at, _)| *at), self.timers.next(), self.idle.next()].into_iter().flatten().min();
         Deadline::sooner(mono.map(Deadline::mono), self.next_scan_ms().map(Deadline::wall), now)
     }
 }

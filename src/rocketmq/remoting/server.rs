@@ -119,7 +119,11 @@ impl<J> Pool<J> {
     }
     /// Takes the head of the queue away if it has waited for `limit` ns.
     pub fn expire(&mut self, now: u64, limit: u64) -> Option<J> {
-        if self.queue.front().is_some_and(|q| now.saturating_sub(q.since) >= limit) { self.queue.pop_front().map(|q| q.job) } else { None }
+        if self.queue.front().is_some_and(|q| now.saturating_sub(q.since) >= limit) {
+            self.queue.pop_front().map(|q| q.job)
+        } else {
+            None
+        }
     }
     pub fn queued(&self) -> usize {
         self.queue.len()

@@ -30,7 +30,10 @@ impl Instance {
     }
 
     pub(in crate::rocketmq::client) fn submit_concurrent(&mut self, c: u16, p: u32, messages: SmallVec<[Message; 1]>) {
-        self.submit(Exec::Consume(c), Concurrent { c, p, messages, begun_ms: 0, failed_from: 0, next: 0, kept: SmallVec::new() }.into());
+        self.submit(
+            Exec::Consume(c),
+            Concurrent { c, p, messages, begun_ms: 0, failed_from: 0, next: 0, kept: SmallVec::new() }.into(),
+        );
     }
 
     /// Calls the listener on this thread.
@@ -42,7 +45,14 @@ impl Instance {
         for m in messages {
             cx.out.ids.push(m.id);
             let rec = RecordId { queue, log: 0, offset: m.queue_offset };
-            cx.out.note(Note::ListenerEntered { group, consumer: index, msg: m.id, rec, store_ms: m.store_ms, reconsume: m.reconsume_times });
+            cx.out.note(Note::ListenerEntered {
+                group,
+                consumer: index,
+                msg: m.id,
+                rec,
+                store_ms: m.store_ms,
+                reconsume: m.reconsume_times,
+            });
         }
         let reconsume_times = messages.first().map_or(0, |m| m.reconsume_times);
         let ticket = (self.number as u32) << 20 | t;
@@ -160,7 +170,11 @@ impl SendBack {
         let max = consumer.max_reconsume_times();
         match ret {
             Ret::Go => {
-                let broker = consumer.pqs.iter().rev().find(|p| p.mq.topic == self.message.topic && p.mq.queue_id == self.message.queue_id as i32);
+                let broker = consumer
+                    .pqs
+                    .iter()
+                    .rev()
+                    .find(|p| p.mq.topic == self.message.topic && p.mq.queue_id == self.message.queue_id as i32);
                 // An unknown master is a null address: the request goes to the nameserver, which stays silent.
                 let target = match broker.and_then(|p| i.master_addr(p.mq.broker)) {
                     Some(addr) => Target::Addr(addr),

@@ -156,9 +156,7 @@ impl<M: Cached> ProcessQueue<M> {
         if self.count == 0 {
             self.bytes = 0;
         }
-        self.tree
-            .first()
-            .unwrap_or_else(|| self.queue_offset_max.wrapping_add(1)) as i64
+        self.tree.first().unwrap_or_else(|| self.queue_offset_max.wrapping_add(1)) as i64
     }
 
     /// `takeMessages`: moves up to `n` messages from the front to those being consumed, and appends them to `out`. When
@@ -183,12 +181,7 @@ impl<M: Cached> ProcessQueue<M> {
         if self.count == 0 {
             self.bytes = 0;
         } else {
-            self.bytes -= self
-                .consuming
-                .0
-                .iter()
-                .map(|message| i64::from(message.body_len()))
-                .sum::<i64>();
+            self.bytes -= self.consuming.0.iter().map(|message| i64::from(message.body_len())).sum::<i64>();
         }
         self.consuming.0.clear();
         Some(last.wrapping_add(1) as i64)
@@ -277,10 +270,7 @@ impl<M: Cached> ProcessQueue<M> {
 }
 
 fn put_back<M: Cached>(tree: &mut Tree<M>, message: M) {
-    if tree
-        .first()
-        .is_none_or(|first| message.queue_offset() < first)
-    {
+    if tree.first().is_none_or(|first| message.queue_offset() < first) {
         tree.0.push_front(message);
     } else {
         tree.insert(message);
@@ -318,20 +308,10 @@ mod tests {
     #[test]
     fn the_commit_point_is_the_smallest_offset_still_cached() {
         let mut queue = holding(&[5, 6, 7]);
-        for (remove, commit) in [
-            (&[][..], 5),
-            (&[6], 5),
-            (&[5], 7),
-            (&[99], 7),
-            (&[7], 8),
-            (&[7], -1),
-        ] {
+        for (remove, commit) in [(&[][..], 5), (&[6], 5), (&[5], 7), (&[99], 7), (&[7], 8), (&[7], -1)] {
             assert_eq!(queue.remove(remove, 3), commit, "{remove:?}");
         }
-        assert_eq!(
-            (queue.count(), queue.bytes(), queue.last_consume_ms),
-            (0, 0, 3)
-        );
+        assert_eq!((queue.count(), queue.bytes(), queue.last_consume_ms), (0, 0, 3));
     }
 
     #[test]
@@ -344,10 +324,7 @@ mod tests {
         assert_eq!(take(&mut queue, 1), [6]);
         queue.make_message_to_consume_again(&[6, 42]);
         assert_eq!((queue.count(), queue.max_span()), (3, 2));
-        assert_eq!(
-            (take(&mut queue, 1), take(&mut queue, 1)),
-            (vec![6], vec![7])
-        );
+        assert_eq!((take(&mut queue, 1), take(&mut queue, 1)), (vec![6], vec![7]));
         assert_eq!(queue.commit(), Some(8));
         assert_eq!(take(&mut queue, 5), [8]);
         queue.rollback();
@@ -360,10 +337,7 @@ mod tests {
     fn a_message_pulled_again_is_counted_once_and_the_newest_offset_is_the_last_new_one() {
         let mut queue = holding(&[9, 5]);
         queue.put([Message(9, 1000)], Some(12));
-        assert_eq!(
-            (queue.count(), queue.bytes(), queue.msg_acc_cnt()),
-            (2, 20, 3)
-        );
+        assert_eq!((queue.count(), queue.bytes(), queue.msg_acc_cnt()), (2, 20, 3));
         assert_eq!(queue.remove(&[5, 9], 0), 6, "offset 5 arrived last");
         queue.put([], Some(1000));
         assert_eq!((queue.msg_acc_cnt(), queue.head()), (3, None));
@@ -372,14 +346,8 @@ mod tests {
     #[test]
     fn expiry_is_strict() {
         let queue = ProcessQueue::<Message>::new(1000);
-        assert_eq!(
-            (queue.lock_expired(31_000), queue.lock_expired(31_001)),
-            (false, true)
-        );
-        assert_eq!(
-            (queue.pull_expired(121_000), queue.pull_expired(121_001)),
-            (false, true)
-        );
+        assert_eq!((queue.lock_expired(31_000), queue.lock_expired(31_001)), (false, true));
+        assert_eq!((queue.pull_expired(121_000), queue.pull_expired(121_001)), (false, true));
     }
 
     #[test]
@@ -388,15 +356,7 @@ mod tests {
         queue.locked = true;
         take(&mut queue, 1);
         queue.clear();
-        assert_eq!(
-            (
-                queue.count(),
-                queue.bytes(),
-                queue.has_temp_message(),
-                queue.locked
-            ),
-            (0, 0, false, true)
-        );
+        assert_eq!((queue.count(), queue.bytes(), queue.has_temp_message(), queue.locked), (0, 0, false, true));
         assert_eq!(queue.commit(), None);
     }
 

@@ -39,11 +39,15 @@ impl Instance {
         while let Some((c, p)) = self.pull_queue.pop_front() {
             if let Some(need) = self.pull(cx, c, p) {
                 self.pull_blocked = true;
-                let op = PullBlocking { c, p, need: match need {
-                    Need::StartOffset => Waiting::StartOffset,
-                    Need::Route => Waiting::Route,
-                    Need::Connect(addr) => Waiting::Connect(addr),
-                }};
+                let op = PullBlocking {
+                    c,
+                    p,
+                    need: match need {
+                        Need::StartOffset => Waiting::StartOffset,
+                        Need::Route => Waiting::Route,
+                        Need::Connect(addr) => Waiting::Connect(addr),
+                    },
+                };
                 self.submit(Exec::Pull, op.into());
                 return;
             }
@@ -120,12 +124,26 @@ impl Instance {
             suspend_timeout_ms: SUSPEND_MS,
             sub_version,
         };
-        self.remoting.call(&mut cx.net(), Invoke::Async, Target::Addr(addr), Request::Pull(pull), TIMEOUT_MS, luck, Token::Pull(c, p));
+        self.remoting.call(
+            &mut cx.net(),
+            Invoke::Async,
+            Target::Addr(addr),
+            Request::Pull(pull),
+            TIMEOUT_MS,
+            luck,
+            Token::Pull(c, p),
+        );
         None
     }
 
     /// `PullCallback`: on the callback pool.
-    pub(in crate::rocketmq::client) fn pull_answered(&mut self, cx: &mut Cx<'_, '_>, c: u16, p: u32, result: Result<Answer, RpcError>) {
+    pub(in crate::rocketmq::client) fn pull_answered(
+        &mut self,
+        cx: &mut Cx<'_, '_>,
+        c: u16,
+        p: u32,
+        result: Result<Answer, RpcError>,
+    ) {
         let exception_ms = self.settings.pull_time_delay_mills_when_exception;
         match result {
             Ok(Answer::Pulled { code, next_begin, max, suggest_broker_id, messages, .. }) => {
@@ -180,7 +198,11 @@ impl Instance {
         } else {
             self.submit_pulled(c, p, &messages);
         }
-        if pull_interval > 0 { self.pull_later(cx, c, p, pull_interval) } else { self.pull_queue.push_back((c, p)) }
+        if pull_interval > 0 {
+            self.pull_later(cx, c, p, pull_interval)
+        } else {
+            self.pull_queue.push_back((c, p))
+        }
         cx.env.pool.give(messages);
     }
 

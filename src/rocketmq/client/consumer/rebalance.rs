@@ -152,7 +152,17 @@ enum Stage {
 
 impl UpdateTable {
     fn new(c: u16, topic: TopicId, target: Vec<MessageQueue>) -> Self {
-        UpdateTable { c, target, leaving: Vec::new(), next: 0, adding: 0, pulls: Vec::new(), changed: false, stage: Stage::Begin, topic }
+        UpdateTable {
+            c,
+            target,
+            leaving: Vec::new(),
+            next: 0,
+            adding: 0,
+            pulls: Vec::new(),
+            changed: false,
+            stage: Stage::Begin,
+            topic,
+        }
     }
 
     pub(in crate::rocketmq::client) fn step(&mut self, i: &mut Instance, cx: &mut Cx<'_, '_>, _: ThreadId, ret: Ret) -> Step {
@@ -211,7 +221,10 @@ impl UpdateTable {
         let consumer = &mut i.consumers[self.c as usize];
         let group = consumer.config.group;
         let max_idle_ms = i.settings.pull_max_idle_time as i64;
-        for (mq, p) in consumer.table.range(MessageQueue { topic: self.topic, broker: crate::base::ids::BrokerName(0), queue_id: i32::MIN }..) {
+        for (mq, p) in consumer
+            .table
+            .range(MessageQueue { topic: self.topic, broker: crate::base::ids::BrokerName(0), queue_id: i32::MIN }..)
+        {
             if mq.topic != self.topic {
                 break;
             }

@@ -44,7 +44,13 @@ pub(super) struct Producer {
 }
 
 impl Producer {
-    pub(super) fn new(index: u16, config: Arc<ProducerConfig>, hashes: BrokerHashes, writes_into_publish_list: bool, topics: usize) -> Self {
+    pub(super) fn new(
+        index: u16,
+        config: Arc<ProducerConfig>,
+        hashes: BrokerHashes,
+        writes_into_publish_list: bool,
+        topics: usize,
+    ) -> Self {
         let fault = MQFaultStrategy::new(hashes, config.settings.send_latency_fault_enable, writes_into_publish_list);
         Producer {
             index,
@@ -94,7 +100,14 @@ impl Producer {
 
 impl Instance {
     /// `DefaultMQProducerImpl#selectOneMessageQueue` on the thread with this ordinal.
-    fn select_queue(&mut self, cx: &Cx<'_, '_>, p: u16, topic: TopicId, ordinal: u32, last: Option<BrokerName>) -> Option<MessageQueue> {
+    fn select_queue(
+        &mut self,
+        cx: &Cx<'_, '_>,
+        p: u16,
+        topic: TopicId,
+        ordinal: u32,
+        last: Option<BrokerName>,
+    ) -> Option<MessageQueue> {
         let route = self.route(topic).cloned();
         let producer = &mut self.producers[p as usize];
         let publish = producer.publish.get_mut(topic.0 as usize)?.as_mut()?;
@@ -113,7 +126,14 @@ impl Instance {
         }
         let (_, index) = slot.as_mut()?;
         let queue_datas = route.as_ref().map_or(&[][..], |r| &r.queue_datas);
-        producer.fault.select_one_message_queue(&mut publish.info, queue_datas, index, &mut producer.worst_index, last, cx.now.wall_ms)
+        producer.fault.select_one_message_queue(
+            &mut publish.info,
+            queue_datas,
+            index,
+            &mut producer.worst_index,
+            last,
+            cx.now.wall_ms,
+        )
     }
 
     /// `updateFaultItem`, with a note when the broker is put aside.
@@ -200,7 +220,11 @@ impl ShutdownProducer {
         let producer = &mut i.producers[self.p as usize];
         if self.next < self.targets.len() {
             self.next += 1;
-            let request = Request::UnregisterClient { client_id: i.client_id.clone(), producer: Some(producer.config.group), consumer: None };
+            let request = Request::UnregisterClient {
+                client_id: i.client_id.clone(),
+                producer: Some(producer.config.group),
+                consumer: None,
+            };
             return i.rpc(cx, t, Target::Addr(self.targets[self.next - 1]), request, i.settings.mq_client_api_timeout);
         }
         producer.state = ServiceState::ShutdownAlready;

@@ -46,8 +46,7 @@ impl TopicPublishInfo {
 
     /// The next queue in turn; none if there are no queues (Java divides by zero there).
     pub fn select_in_turn(&self, index: &mut ThreadLocalIndex) -> Option<MessageQueue> {
-        self.next_position(index)
-            .map(|position| self.queues[position])
+        self.next_position(index).map(|position| self.queues[position])
     }
 
     /// The next queue of another broker than `last_broker`. After one fruitless round, the next queue whatever it is:
@@ -90,17 +89,10 @@ pub enum OrderConfError {
 /// here so that it can name every broker they mention.
 pub fn parse_order_conf(text: &str) -> Result<Vec<(&str, i32)>, OrderConfError> {
     let entry = |entry: &'_ str| -> Result<i32, OrderConfError> {
-        let count = *java_split(entry, ":")
-            .get(1)
-            .ok_or_else(|| OrderConfError::NoCount(entry.to_owned()))?;
-        count
-            .parse()
-            .map_err(|_| OrderConfError::BadCount(entry.to_owned()))
+        let count = *java_split(entry, ":").get(1).ok_or_else(|| OrderConfError::NoCount(entry.to_owned()))?;
+        count.parse().map_err(|_| OrderConfError::BadCount(entry.to_owned()))
     };
-    java_split(text, ";")
-        .into_iter()
-        .map(|e| Ok((java_split(e, ":").first().copied().unwrap_or(""), entry(e)?)))
-        .collect()
+    java_split(text, ";").into_iter().map(|e| Ok((java_split(e, ":").first().copied().unwrap_or(""), entry(e)?))).collect()
 }
 
 /// The queues a producer may write to: `MQClientInstance#topicRouteData2TopicPublishInfo` (4.9.8).
@@ -112,46 +104,22 @@ pub fn topic_route_data_to_publish_info(
     topic: TopicId,
     route: &TopicRouteData,
 ) -> Result<TopicPublishInfo, OrderConfError> {
-    let mut info = TopicPublishInfo {
-        order_topic: false,
-        have_route: true,
-        queues: Vec::new(),
-    };
-    if let Some(conf) = route
-        .order_topic_conf
-        .as_deref()
-        .filter(|conf| !conf.is_empty())
-    {
+    let mut info = TopicPublishInfo { order_topic: false, have_route: true, queues: Vec::new() };
+    if let Some(conf) = route.order_topic_conf.as_deref().filter(|conf| !conf.is_empty()) {
         info.order_topic = true;
         for (name, count) in parse_order_conf(conf)? {
             let Some(broker) = names.broker(name) else {
                 continue;
             };
-            info.queues.extend((0..count).map(|queue_id| MessageQueue {
-                topic,
-                broker,
-                queue_id,
-            }));
+            info.queues.extend((0..count).map(|queue_id| MessageQueue { topic, broker, queue_id }));
         }
         return Ok(info);
     }
-    let mut queue_datas: Vec<_> = route
-        .queue_datas
-        .iter()
-        .filter(|data| is_writable(data.perm))
-        .collect();
+    let mut queue_datas: Vec<_> = route.queue_datas.iter().filter(|data| is_writable(data.perm)).collect();
     queue_datas.sort_by_key(|data| data.broker);
     for data in queue_datas {
-        if route
-            .broker(data.broker)
-            .and_then(|broker| broker.master())
-            .is_some()
-        {
-            let queue = |id| MessageQueue {
-                topic,
-                broker: data.broker,
-                queue_id: id as i32,
-            };
+        if route.broker(data.broker).and_then(|broker| broker.master()).is_some() {
+            let queue = |id| MessageQueue { topic, broker: data.broker, queue_id: id as i32 };
             info.queues.extend((0..data.write_queue_nums).map(queue));
         }
     }
@@ -160,21 +128,12 @@ pub fn topic_route_data_to_publish_info(
 
 /// The queues a consumer may read from, sorted: `MQClientInstance#topicRouteData2TopicSubscribeInfo` (4.9.8). Java
 /// leaves them in a set; whoever allocates sorts them. Slaves can be read, so no master is asked for.
-pub fn topic_route_data_to_subscribe_info(
-    topic: TopicId,
-    route: &TopicRouteData,
-) -> Vec<MessageQueue> {
+pub fn topic_route_data_to_subscribe_info(topic: TopicId, route: &TopicRouteData) -> Vec<MessageQueue> {
     let mut queues: Vec<MessageQueue> = route
         .queue_datas
         .iter()
         .filter(|data| is_readable(data.perm))
-        .flat_map(|data| {
-            (0..data.read_queue_nums).map(|id| MessageQueue {
-                topic,
-                broker: data.broker,
-                queue_id: id as i32,
-            })
-        })
+        .flat_map(|data| (0..data.read_queue_nums).map(|id| MessageQueue { topic, broker: data.broker, queue_id: id as i32 }))
         .collect();
     queues.sort_unstable();
     queues.dedup();
@@ -191,17 +150,10 @@ mod tests {
     use std::collections::BTreeMap;
 
     fn queue(broker: u16, queue_id: i32) -> MessageQueue {
-        MessageQueue {
-            topic: TopicId(0),
-            broker: BrokerName(broker),
-            queue_id,
-        }
+        MessageQueue { topic: TopicId(0), broker: BrokerName(broker), queue_id }
     }
     fn info(queues: Vec<MessageQueue>) -> TopicPublishInfo {
-        TopicPublishInfo {
-            queues,
-            ..TopicPublishInfo::default()
-        }
+        TopicPublishInfo { queues, ..TopicPublishInfo::default() }
     }
 
     #[test]
@@ -214,20 +166,14 @@ mod tests {
     fn a_single_broker_costs_a_retry_one_step_more_than_its_queues() {
         let info = info(vec![queue(0, 0), queue(0, 1)]);
         let mut index = ThreadLocalIndex::starting_at(-1);
-        assert_eq!(
-            info.select_one_message_queue(&mut index, Some(BrokerName(0))),
-            Some(queue(0, 0))
-        );
+        assert_eq!(info.select_one_message_queue(&mut index, Some(BrokerName(0))), Some(queue(0, 0)));
         assert_eq!(index, ThreadLocalIndex::starting_at(2));
     }
 
     #[test]
     fn order_conf_texts() {
         for (text, expect) in [
-            (
-                "broker-b:2;broker-a:3",
-                Ok(vec![("broker-b", 2), ("broker-a", 3)]),
-            ),
+            ("broker-b:2;broker-a:3", Ok(vec![("broker-b", 2), ("broker-a", 3)])),
             ("a:1;", Ok(vec![("a", 1)])),
             ("a:1:9", Ok(vec![("a", 1)])),
             ("a:-1", Ok(vec![("a", -1)])),
@@ -246,17 +192,8 @@ mod tests {
         names.broker("a").broker("b").topic("T");
         let names = names.freeze();
         let route = TopicRouteData {
-            queue_datas: vec![QueueData {
-                broker: BrokerName(0),
-                read_queue_nums: 1,
-                write_queue_nums: 1,
-                perm: 0,
-            }],
-            broker_datas: vec![BrokerData {
-                broker: BrokerName(0),
-                cluster: 0,
-                addrs: BTreeMap::from([(1, Addr(0))]),
-            }],
+            queue_datas: vec![QueueData { broker: BrokerName(0), read_queue_nums: 1, write_queue_nums: 1, perm: 0 }],
+            broker_datas: vec![BrokerData { broker: BrokerName(0), cluster: 0, addrs: BTreeMap::from([(1, Addr(0))]) }],
             order_topic_conf: Some("b:1;nobody:7;a:2".into()),
         };
         let got = topic_route_data_to_publish_info(&names, TopicId(0), &route).unwrap();

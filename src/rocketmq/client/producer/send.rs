@@ -289,7 +289,8 @@ impl Send {
                     i.update_fault_item(cx, self.p, queue.broker, latency, false);
                 }
                 let end = SendEnd::Acked { status, queue, offset: queue_offset };
-                if status != SendStatus::SendOk && config.settings.retry_another_broker_when_not_store_ok && self.key().is_none() {
+                if status != SendStatus::SendOk && config.settings.retry_another_broker_when_not_store_ok && self.key().is_none()
+                {
                     self.acked = Some(end);
                     return self.attempt(i, cx, t);
                 }
@@ -403,7 +404,9 @@ impl StartAsync {
                     return self.fail(cx, SendError::Rejected);
                 }
                 let topic = i.config.names.topic_name(self.offered.topic).clone();
-                if let Err(illegal) = check_message(Some(&topic), Some(self.offered.body_len as u64), config.settings.max_message_size) {
+                if let Err(illegal) =
+                    check_message(Some(&topic), Some(self.offered.body_len as u64), config.settings.max_message_size)
+                {
                     return self.fail(cx, SendError::Illegal(illegal.code as i16));
                 }
                 self.stage = 1;
@@ -412,7 +415,10 @@ impl StartAsync {
             (1, Ret::Bool(true)) => {
                 let queue = match self.offered.key {
                     Some(key) => {
-                        let queues = i.producers[self.p as usize].info(self.offered.topic).map(|info| info.queues.clone()).unwrap_or_default();
+                        let queues = i.producers[self.p as usize]
+                            .info(self.offered.topic)
+                            .map(|info| info.queues.clone())
+                            .unwrap_or_default();
                         if queues.is_empty() { None } else { Some(queues[key as usize % queues.len()]) }
                     }
                     None => {
@@ -498,7 +504,9 @@ impl Instance {
             None
         };
         match refused {
-            Some(error) => cx.out.note(Note::SendEnded { msg: offered.id, end: SendEnd::Failed { error, broker: None }, attempts: 0 }),
+            Some(error) => {
+                cx.out.note(Note::SendEnded { msg: offered.id, end: SendEnd::Failed { error, broker: None }, attempts: 0 })
+            }
             None => {
                 let op = StartAsync { p, offered, queued_ms: cx.now.wall_ms, send: None, stage: 0 };
                 self.submit(Exec::AsyncSend(p), op.into());
@@ -536,7 +544,12 @@ impl Instance {
         self.remoting.call(&mut cx.net(), Invoke::Async, Target::Addr(addr), request, timeout, luck, Token::AsyncSend(id as u32));
     }
 
-    pub(in crate::rocketmq::client) fn async_send_answered(&mut self, cx: &mut Cx<'_, '_>, id: u32, result: Result<Answer, RpcError>) {
+    pub(in crate::rocketmq::client) fn async_send_answered(
+        &mut self,
+        cx: &mut Cx<'_, '_>,
+        id: u32,
+        result: Result<Answer, RpcError>,
+    ) {
         let Some(mut send) = self.async_sends.get_mut(id as usize).and_then(Option::take) else { return };
         let elapsed = cx.now.wall_ms - send.begin_ms;
         match result {

@@ -42,9 +42,7 @@ pub enum Reason {
     #[error("The specified topic is longer than topic max length {TOPIC_MAX_LENGTH}.")]
     TopicTooLong,
     /// A character outside letters, digits and `%|_-`.
-    #[error(
-        "The specified topic[{0}] contains illegal characters, allowing only ^[%|a-zA-Z0-9_-]+$"
-    )]
+    #[error("The specified topic[{0}] contains illegal characters, allowing only ^[%|a-zA-Z0-9_-]+$")]
     TopicCharacters(String),
     /// One of [`NOT_ALLOWED_SEND_TOPICS`].
     #[error("Sending message to topic[{0}] is forbidden.")]
@@ -65,9 +63,7 @@ pub enum Reason {
     #[error("the specified group is longer than group max length {GROUP_MAX_LENGTH}.")]
     GroupTooLong,
     /// A character outside letters, digits and `%|_-`.
-    #[error(
-        "the specified group[{0}] contains illegal characters, allowing only ^[%|a-zA-Z0-9_-]+$"
-    )]
+    #[error("the specified group[{0}] contains illegal characters, allowing only ^[%|a-zA-Z0-9_-]+$")]
     GroupCharacters(String),
 }
 
@@ -82,11 +78,7 @@ impl From<Reason> for IllegalMessage {
 }
 
 /// `Validators#checkMessage` (4.9.8) for a message that exists.
-pub fn check_message(
-    topic: Option<&str>,
-    body_len: Option<u64>,
-    max_message_size: u64,
-) -> Result<(), IllegalMessage> {
+pub fn check_message(topic: Option<&str>, body_len: Option<u64>, max_message_size: u64) -> Result<(), IllegalMessage> {
     let topic = check_topic(topic)?;
     let broken = match body_len {
         _ if NOT_ALLOWED_SEND_TOPICS.contains(&topic) => Reason::TopicForbidden(topic.to_owned()),
@@ -100,9 +92,7 @@ pub fn check_message(
 
 /// `Validators#checkTopic` (4.9.8). Returns the topic that passed.
 pub fn check_topic(topic: Option<&str>) -> Result<&str, IllegalMessage> {
-    let topic = topic
-        .filter(|topic| !is_blank(topic))
-        .ok_or(Reason::TopicBlank)?;
+    let topic = topic.filter(|topic| !is_blank(topic)).ok_or(Reason::TopicBlank)?;
     if topic.encode_utf16().count() > TOPIC_MAX_LENGTH {
         return Err(Reason::TopicTooLong.into());
     }
@@ -114,9 +104,7 @@ pub fn check_topic(topic: Option<&str>) -> Result<&str, IllegalMessage> {
 
 /// `Validators#checkGroup` (4.9.8). Returns the group that passed.
 pub fn check_group(group: Option<&str>) -> Result<&str, IllegalMessage> {
-    let group = group
-        .filter(|group| !is_blank(group))
-        .ok_or(Reason::GroupBlank)?;
+    let group = group.filter(|group| !is_blank(group)).ok_or(Reason::GroupBlank)?;
     if group.encode_utf16().count() > GROUP_MAX_LENGTH {
         return Err(Reason::GroupTooLong.into());
     }
@@ -166,17 +154,10 @@ mod tests {
             (Some("TBW102"), Some(10), 0),
             (Some(&long[1..]), Some(1), 0),
         ] {
-            assert_eq!(
-                check_message(topic, body, 10).map_or_else(|e| e.code, |()| 0),
-                code,
-                "{topic:?} {body:?}"
-            );
+            assert_eq!(check_message(topic, body, 10).map_or_else(|e| e.code, |()| 0), code, "{topic:?} {body:?}");
         }
         let no_break = check_topic(Some("\u{a0}")).unwrap_err();
-        assert!(
-            matches!(no_break.reason, Reason::TopicCharacters(_)),
-            "a no-break space is not blank in Java"
-        );
+        assert!(matches!(no_break.reason, Reason::TopicCharacters(_)), "a no-break space is not blank in Java");
     }
 
     #[test]
@@ -186,20 +167,11 @@ mod tests {
         for (group, text) in [
             (None, "the specified group is blank"),
             (Some(" "), "the specified group is blank"),
-            (
-                Some(&*over),
-                "the specified group is longer than group max length 255.",
-            ),
-            (
-                Some("a/b"),
-                "the specified group[a/b] contains illegal characters, allowing only ^[%|a-zA-Z0-9_-]+$",
-            ),
+            (Some(&*over), "the specified group is longer than group max length 255."),
+            (Some("a/b"), "the specified group[a/b] contains illegal characters, allowing only ^[%|a-zA-Z0-9_-]+$"),
             (Some(&*limit), ""),
         ] {
-            assert_eq!(
-                check_group(group).map_or_else(|e| e.to_string(), |_| String::new()),
-                text
-            );
+            assert_eq!(check_group(group).map_or_else(|e| e.to_string(), |_| String::new()), text);
         }
     }
 

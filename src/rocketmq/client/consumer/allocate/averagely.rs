@@ -44,30 +44,14 @@ mod tests {
     #[test]
     fn blocks() {
         for (n, members, expect) in [
-            (
-                10,
-                &["a", "b", "c"][..],
-                vec![vec![0, 1, 2, 3], vec![4, 5, 6], vec![7, 8, 9]],
-            ),
-            (
-                8,
-                &["a", "b", "c"],
-                vec![vec![0, 1, 2], vec![3, 4, 5], vec![6, 7]],
-            ),
-            (
-                3,
-                &["a", "b", "c", "d", "e"],
-                vec![vec![0], vec![1], vec![2], vec![], vec![]],
-            ),
+            (10, &["a", "b", "c"][..], vec![vec![0, 1, 2, 3], vec![4, 5, 6], vec![7, 8, 9]]),
+            (8, &["a", "b", "c"], vec![vec![0, 1, 2], vec![3, 4, 5], vec![6, 7]]),
+            (3, &["a", "b", "c", "d", "e"], vec![vec![0], vec![1], vec![2], vec![], vec![]]),
             (7, &["a", "b"], vec![vec![0, 1, 2, 3], vec![4, 5, 6]]),
             (1, &["a", "b", "c"], vec![vec![0], vec![], vec![]]),
         ] {
             let (names, queues) = queues(&["x"], n);
-            assert_eq!(
-                shares(&Averagely, &names, &queues, &cids(members)),
-                expect,
-                "{n} queues"
-            );
+            assert_eq!(shares(&Averagely, &names, &queues, &cids(members)), expect, "{n} queues");
         }
     }
 }

@@ -29,12 +29,7 @@ impl AllocateMessageQueueStrategy for AveragelyByCircle {
         let Some(index) = check(current_cid, mq_all, cid_all)? else {
             return Ok(Vec::new());
         };
-        Ok(mq_all
-            .iter()
-            .skip(index)
-            .step_by(cid_all.len())
-            .copied()
-            .collect())
+        Ok(mq_all.iter().skip(index).step_by(cid_all.len()).copied().collect())
     }
 }
 
@@ -46,14 +41,8 @@ mod tests {
     #[test]
     fn dealt_in_turn() {
         let (names, seven) = queues(&["x"], 7);
-        assert_eq!(
-            shares(&AveragelyByCircle, &names, &seven, &cids(&["a", "b", "c"])),
-            [vec![0, 3, 6], vec![1, 4], vec![2, 5]]
-        );
+        assert_eq!(shares(&AveragelyByCircle, &names, &seven, &cids(&["a", "b", "c"])), [vec![0, 3, 6], vec![1, 4], vec![2, 5]]);
         let (names, one) = queues(&["x"], 1);
-        assert_eq!(
-            shares(&AveragelyByCircle, &names, &one, &cids(&["a", "b"])),
-            [vec![0], vec![]]
-        );
+        assert_eq!(shares(&AveragelyByCircle, &names, &one, &cids(&["a", "b"])), [vec![0], vec![]]);
     }
 }

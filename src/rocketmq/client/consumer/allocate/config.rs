@@ -22,13 +22,7 @@ impl AllocateMessageQueueStrategy for Config {
     fn name(&self) -> String {
         NAME.to_owned()
     }
-    fn allocate(
-        &self,
-        _: &Names,
-        _: &str,
-        _: &[MessageQueue],
-        _: &[Arc<str>],
-    ) -> Result<Vec<MessageQueue>, AllocateError> {
+    fn allocate(&self, _: &Names, _: &str, _: &[MessageQueue], _: &[Arc<str>]) -> Result<Vec<MessageQueue>, AllocateError> {
         Ok(self.queues.to_vec())
     }
 }
@@ -41,13 +35,8 @@ mod tests {
     #[test]
     fn the_list_and_nothing_but_the_list() {
         let (names, queues) = queues(&["x"], 2);
-        let config = Config {
-            queues: queues.clone().into(),
-        };
+        let config = Config { queues: queues.clone().into() };
         assert_eq!(config.allocate(&names, "", &[], &[]), Ok(queues));
-        assert_eq!(
-            Config::default().allocate(&names, "a", &[], &[]),
-            Ok(vec![])
-        );
+        assert_eq!(Config::default().allocate(&names, "a", &[], &[]), Ok(vec![]));
     }
 }

@@ -57,11 +57,7 @@ impl Ring {
         let mut seen = BTreeSet::new();
         let mut key = String::new();
         for (index, client) in clients.iter().enumerate() {
-            let existing = if seen.insert(client) {
-                0
-            } else {
-                ring.values().filter(|&&at| clients[at] == *client).count()
-            };
+            let existing = if seen.insert(client) { 0 } else { ring.values().filter(|&&at| clients[at] == *client).count() };
             for node in 0..virtual_nodes as usize {
                 key.clear();
                 key.push_str(client);
@@ -70,10 +66,7 @@ impl Ring {
                 ring.insert(hash(&key), index);
             }
         }
-        Ring {
-            points: ring.into_iter().collect(),
-            clients: clients.into(),
-        }
+        Ring { points: ring.into_iter().collect(), clients: clients.into() }
     }
 
     /// The client that a hash belongs to; none on a ring without points.
@@ -85,10 +78,7 @@ impl Ring {
 
     /// Those of the queues that belong to a client, in their own order.
     pub fn share(&self, names: &Names, client: &str, queues: &[MessageQueue]) -> Vec<MessageQueue> {
-        let owns = |queue: &&MessageQueue| {
-            self.route(queue_hash(names, **queue))
-                .is_some_and(|owner| &**owner == client)
-        };
+        let owns = |queue: &&MessageQueue| self.route(queue_hash(names, **queue)).is_some_and(|owner| &**owner == client);
         queues.iter().filter(owns).copied().collect()
     }
 }
@@ -101,10 +91,7 @@ pub fn queue_hash(names: &Names, queue: MessageQueue) -> u32 {
 /// `MD5Hash#hash`: the first four bytes of the digest, big-endian.
 pub fn hash(text: &str) -> u32 {
     let digest = Md5::digest(text.as_bytes());
-    digest
-        .iter()
-        .take(4)
-        .fold(0, |hash, byte| hash << 8 | u32::from(*byte))
+    digest.iter().take(4).fold(0, |hash, byte| hash << 8 | u32::from(*byte))
 }
 
 #[cfg(test)]
@@ -115,25 +102,16 @@ mod tests {
     #[test]
     fn hashes_and_owners() {
         let (names, queues) = queues(&["b"], 8);
-        assert_eq!(
-            (hash("c1-0"), hash("c2-0"), queue_hash(&names, queues[0])),
-            (3886541579, 830676049, 562732085)
-        );
+        assert_eq!((hash("c1-0"), hash("c2-0"), queue_hash(&names, queues[0])), (3886541579, 830676049, 562732085));
         let ring = Ring::new(&cids(&["c1", "c2", "c3"]), DEFAULT_VIRTUAL_NODES);
-        let owners: Vec<&str> = queues
-            .iter()
-            .map(|q| &**ring.route(queue_hash(&names, *q)).unwrap())
-            .collect();
+        let owners: Vec<&str> = queues.iter().map(|q| &**ring.route(queue_hash(&names, *q)).unwrap()).collect();
         assert_eq!(owners.join(" "), "c2 c3 c1 c2 c2 c3 c3 c2");
     }
 
     #[test]
     fn a_ring_without_points_owns_nothing() {
         let (names, queues) = queues(&["b"], 3);
-        assert_eq!(
-            ConsistentHash { virtual_nodes: 0 }.allocate(&names, "c", &queues, &cids(&["c"])),
-            Ok(vec![])
-        );
+        assert_eq!(ConsistentHash { virtual_nodes: 0 }.allocate(&names, "c", &queues, &cids(&["c"])), Ok(vec![]));
     }
 
     #[test]

@@ -22,9 +22,7 @@ pub struct MachineRoom {
 impl MachineRoom {
     /// Consumes from these rooms only.
     pub fn new(rooms: impl IntoIterator<Item = Arc<str>>) -> Self {
-        MachineRoom {
-            rooms: rooms.into_iter().collect(),
-        }
+        MachineRoom { rooms: rooms.into_iter().collect() }
     }
 }
 
@@ -42,11 +40,10 @@ impl AllocateMessageQueueStrategy for MachineRoom {
         let Some(index) = check(current_cid, mq_all, cid_all)? else {
             return Ok(Vec::new());
         };
-        let in_rooms =
-            |queue: &&MessageQueue| match java_split(names.broker_name(queue.broker), "@")[..] {
-                [room, _] => self.rooms.contains(room),
-                _ => false,
-            };
+        let in_rooms = |queue: &&MessageQueue| match java_split(names.broker_name(queue.broker), "@")[..] {
+            [room, _] => self.rooms.contains(room),
+            _ => false,
+        };
         let queues: Vec<MessageQueue> = mq_all.iter().filter(in_rooms).copied().collect();
         let (each, left_over) = (queues.len() / cid_all.len(), queues.len() % cid_all.len());
         let mut share = queues[each * index..each * (index + 1)].to_vec();
@@ -66,10 +63,7 @@ mod tests {
     fn the_remainder_follows_the_blocks() {
         let (names, queues) = queues(&["r@x"], 7);
         let strategy = MachineRoom::new(["r".into()]);
-        assert_eq!(
-            shares(&strategy, &names, &queues, &cids(&["a", "b", "c"])),
-            [vec![0, 1, 6], vec![2, 3], vec![4, 5]]
-        );
+        assert_eq!(shares(&strategy, &names, &queues, &cids(&["a", "b", "c"])), [vec![0, 1, 6], vec![2, 3], vec![4, 5]]);
     }
 
     #[test]
@@ -77,13 +71,8 @@ mod tests {
         let (names, queues) = queues(&["@x", "r", "r@", "r@x", "r@x@", "r@x@y", "s@x"], 1);
         let got = |rooms: &[&str]| {
             let strategy = MachineRoom::new(rooms.iter().map(|&room| room.into()));
-            let share = strategy
-                .allocate(&names, "a", &queues, &cids(&["a"]))
-                .unwrap();
-            share
-                .iter()
-                .map(|q| names.broker_name(q.broker).to_string())
-                .collect::<Vec<_>>()
+            let share = strategy.allocate(&names, "a", &queues, &cids(&["a"])).unwrap();
+            share.iter().map(|q| names.broker_name(q.broker).to_string()).collect::<Vec<_>>()
         };
         assert_eq!(got(&["r"]), ["r@x", "r@x@"]);
         assert_eq!(got(&[""]), ["@x"]);

@@ -38,29 +38,20 @@ pub enum RoomResolver {
 impl Default for RoomResolver {
     /// `room@broker` and `room_client`.
     fn default() -> Self {
-        RoomResolver::Prefix {
-            broker: '@',
-            consumer: '_',
-        }
+        RoomResolver::Prefix { broker: '@', consumer: '_' }
     }
 }
 
 impl MachineRoomResolver for RoomResolver {
     fn broker_deploy_in(&self, names: &Names, queue: MessageQueue) -> Option<Arc<str>> {
         match self {
-            RoomResolver::Prefix { broker, .. } => names
-                .broker_name(queue.broker)
-                .split(*broker)
-                .next()
-                .map(Arc::from),
+            RoomResolver::Prefix { broker, .. } => names.broker_name(queue.broker).split(*broker).next().map(Arc::from),
             RoomResolver::Custom(resolver) => resolver.broker_deploy_in(names, queue),
         }
     }
     fn consumer_deploy_in(&self, client_id: &str) -> Option<Arc<str>> {
         match self {
-            RoomResolver::Prefix { consumer, .. } => {
-                client_id.split(*consumer).next().map(Arc::from)
-            }
+            RoomResolver::Prefix { consumer, .. } => client_id.split(*consumer).next().map(Arc::from),
             RoomResolver::Custom(resolver) => resolver.consumer_deploy_in(client_id),
         }
     }
@@ -76,10 +67,7 @@ pub struct MachineRoomNearby {
 impl MachineRoomNearby {
     /// Shares out each room with `inner`.
     pub fn new(inner: Strategy, resolver: RoomResolver) -> Self {
-        MachineRoomNearby {
-            inner: Box::new(inner),
-            resolver,
-        }
+        MachineRoomNearby { inner: Box::new(inner), resolver }
     }
 }
 
@@ -98,27 +86,17 @@ impl AllocateMessageQueueStrategy for MachineRoomNearby {
             return Ok(Vec::new());
         };
         let queue_rooms = rooms(mq_all, |queue| {
-            let room = self
-                .resolver
-                .broker_deploy_in(names, *queue)
-                .filter(|room| !room.is_empty());
+            let room = self.resolver.broker_deploy_in(names, *queue).filter(|room| !room.is_empty());
             room.ok_or_else(|| AllocateError::QueueWithoutRoom(java_text(names, *queue)))
         })?;
         let client_rooms = rooms(cid_all, |cid| {
-            let room = self
-                .resolver
-                .consumer_deploy_in(cid)
-                .filter(|room| !room.is_empty());
+            let room = self.resolver.consumer_deploy_in(cid).filter(|room| !room.is_empty());
             room.ok_or_else(|| AllocateError::ClientWithoutRoom(cid.to_string()))
         })?;
-        let share = |room: &Room<MessageQueue>, clients: &[Arc<str>]| {
-            self.inner
-                .allocate(names, current_cid, &room.members, clients)
-        };
+        let share =
+            |room: &Room<MessageQueue>, clients: &[Arc<str>]| self.inner.allocate(names, current_cid, &room.members, clients);
 
-        let at_home = client_rooms
-            .iter()
-            .find(|room| room.members.contains(&cid_all[own]));
+        let at_home = client_rooms.iter().find(|room| room.members.contains(&cid_all[own]));
         let mut result = Vec::new();
         // The own room comes first, the deserted ones after it in the order of their names.
         if let Some(home) = at_home
@@ -141,22 +119,13 @@ struct Room<T> {
 }
 
 /// Groups by room, the rooms in Java's order of strings, the members in their own.
-fn rooms<T: Clone>(
-    all: &[T],
-    room_of: impl Fn(&T) -> Result<Arc<str>, AllocateError>,
-) -> Result<Vec<Room<T>>, AllocateError> {
+fn rooms<T: Clone>(all: &[T], room_of: impl Fn(&T) -> Result<Arc<str>, AllocateError>) -> Result<Vec<Room<T>>, AllocateError> {
     let mut rooms: Vec<Room<T>> = Vec::new();
     for member in all {
         let name = room_of(member)?;
         match rooms.binary_search_by(|room| java_cmp(&room.name, &name)) {
             Ok(at) => rooms[at].members.push(member.clone()),
-            Err(at) => rooms.insert(
-                at,
-                Room {
-                    name,
-                    members: vec![member.clone()],
-                },
-            ),
+            Err(at) => rooms.insert(at, Room { name, members: vec![member.clone()] }),
         }
     }
     Ok(rooms)
@@ -176,40 +145,22 @@ mod tests {
         let (names, queues) = queues(&["r1@a", "r2@b", "r3@c"], 2);
         // 0 1 are in r1, 2 3 in r2, 4 5 in r3.
         for (members, expect) in [
-            (
-                &["r1_x", "r2_y", "r3_z"][..],
-                vec![vec![0, 1], vec![2, 3], vec![4, 5]],
-            ),
-            (
-                &["r1_x", "r1_y", "r2_z"],
-                vec![vec![0, 4], vec![1, 5], vec![2, 3]],
-            ),
+            (&["r1_x", "r2_y", "r3_z"][..], vec![vec![0, 1], vec![2, 3], vec![4, 5]]),
+            (&["r1_x", "r1_y", "r2_z"], vec![vec![0, 4], vec![1, 5], vec![2, 3]]),
             (&["r2_x"], vec![vec![2, 3, 0, 1, 4, 5]]),
             (&["r9_x", "r9_y"], vec![vec![0, 2, 4], vec![1, 3, 5]]),
         ] {
-            assert_eq!(
-                shares(&nearby(), &names, &queues, &cids(members)),
-                expect,
-                "{members:?}"
-            );
+            assert_eq!(shares(&nearby(), &names, &queues, &cids(members)), expect, "{members:?}");
         }
     }
 
     #[test]
     fn everything_stands_in_a_room() {
         let (names, queues) = queues(&["@a"], 1);
-        let no_room = AllocateError::QueueWithoutRoom(
-            "MessageQueue [topic=T, brokerName=@a, queueId=0]".into(),
-        );
-        assert_eq!(
-            nearby().allocate(&names, "r_x", &queues, &cids(&["r_x"])),
-            Err(no_room)
-        );
+        let no_room = AllocateError::QueueWithoutRoom("MessageQueue [topic=T, brokerName=@a, queueId=0]".into());
+        assert_eq!(nearby().allocate(&names, "r_x", &queues, &cids(&["r_x"])), Err(no_room));
         let (names, queues) = super::super::testing::queues(&["r@a"], 1);
         let no_room = AllocateError::ClientWithoutRoom("_y".into());
-        assert_eq!(
-            nearby().allocate(&names, "r_x", &queues, &cids(&["_y", "r_x"])),
-            Err(no_room)
-        );
+        assert_eq!(nearby().allocate(&names, "r_x", &queues, &cids(&["_y", "r_x"])), Err(no_room));
     }
 }

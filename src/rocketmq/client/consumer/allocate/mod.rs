@@ -60,11 +60,7 @@ pub enum AllocateError {
 }
 
 /// `AbstractAllocateMessageQueueStrategy#check`: the member's place among the ids, none if it is not there.
-pub(crate) fn check(
-    current_cid: &str,
-    mq_all: &[MessageQueue],
-    cid_all: &[Arc<str>],
-) -> Result<Option<usize>, AllocateError> {
+pub(crate) fn check(current_cid: &str, mq_all: &[MessageQueue], cid_all: &[Arc<str>]) -> Result<Option<usize>, AllocateError> {
     if current_cid.is_empty() {
         return Err(AllocateError::EmptyClientId);
     }
@@ -79,14 +75,8 @@ pub(crate) fn check(
 
 /// `MessageQueue#toString`: what a ring hashes and errors show.
 pub(crate) fn java_text(names: &Names, queue: MessageQueue) -> String {
-    let (topic, broker) = (
-        names.topic_name(queue.topic),
-        names.broker_name(queue.broker),
-    );
-    format!(
-        "MessageQueue [topic={topic}, brokerName={broker}, queueId={}]",
-        queue.queue_id
-    )
+    let (topic, broker) = (names.topic_name(queue.topic), names.broker_name(queue.broker));
+    format!("MessageQueue [topic={topic}, brokerName={broker}, queueId={}]", queue.queue_id)
 }
 
 /// A consumer's configured strategy: RocketMQ's own, or the user's.
@@ -120,16 +110,10 @@ impl Strategy {
         match name {
             averagely::NAME => Some(Strategy::Averagely),
             averagely_by_circle::NAME => Some(Strategy::AveragelyByCircle),
-            consistent_hash::NAME => Some(Strategy::ConsistentHash {
-                virtual_nodes: consistent_hash::DEFAULT_VIRTUAL_NODES,
-            }),
+            consistent_hash::NAME => Some(Strategy::ConsistentHash { virtual_nodes: consistent_hash::DEFAULT_VIRTUAL_NODES }),
             _ => {
-                let inner =
-                    Strategy::by_name(name.strip_prefix(machine_room_nearby::NAME_PREFIX)?)?;
-                Some(Strategy::MachineRoomNearby(MachineRoomNearby::new(
-                    inner,
-                    RoomResolver::default(),
-                )))
+                let inner = Strategy::by_name(name.strip_prefix(machine_room_nearby::NAME_PREFIX)?)?;
+                Some(Strategy::MachineRoomNearby(MachineRoomNearby::new(inner, RoomResolver::default())))
             }
         }
     }
@@ -141,9 +125,7 @@ impl Strategy {
             Strategy::Config(strategy) => act(strategy),
             Strategy::MachineRoom(strategy) => act(strategy),
             Strategy::MachineRoomNearby(strategy) => act(strategy),
-            Strategy::ConsistentHash { virtual_nodes } => act(&ConsistentHash {
-                virtual_nodes: *virtual_nodes,
-            }),
+            Strategy::ConsistentHash { virtual_nodes } => act(&ConsistentHash { virtual_nodes: *virtual_nodes }),
             Strategy::Custom(strategy) => act(&**strategy),
         }
     }
@@ -177,13 +159,7 @@ pub(crate) mod testing {
         for broker in brokers {
             names.broker(broker);
         }
-        let queue = |broker| {
-            (0..n).map(move |queue_id| MessageQueue {
-                topic: TopicId(0),
-                broker: BrokerName(broker),
-                queue_id,
-            })
-        };
+        let queue = |broker| (0..n).map(move |queue_id| MessageQueue { topic: TopicId(0), broker: BrokerName(broker), queue_id });
         let all = (0..brokers.len() as u16).flat_map(queue).collect();
         (names.freeze(), all)
     }
@@ -200,14 +176,7 @@ pub(crate) mod testing {
         cid_all: &[Arc<str>],
     ) -> Vec<Vec<usize>> {
         let place = |queue: &MessageQueue| mq_all.iter().position(|mq| mq == queue).unwrap();
-        let share = |cid: &Arc<str>| {
-            strategy
-                .allocate(names, cid, mq_all, cid_all)
-                .unwrap()
-                .iter()
-                .map(place)
-                .collect()
-        };
+        let share = |cid: &Arc<str>| strategy.allocate(names, cid, mq_all, cid_all).unwrap().iter().map(place).collect();
         cid_all.iter().map(share).collect()
     }
 }
@@ -225,29 +194,16 @@ mod tests {
             "MACHINE_ROOM_NEARBY-AVG",
             "MACHINE_ROOM_NEARBY-MACHINE_ROOM_NEARBY-AVG_BY_CIRCLE",
         ];
-        let mut all: Vec<_> = names
-            .iter()
-            .map(|name| Strategy::by_name(name).unwrap())
-            .collect();
+        let mut all: Vec<_> = names.iter().map(|name| Strategy::by_name(name).unwrap()).collect();
         assert!(all.iter().map(Strategy::name).eq(names));
-        all.push(Strategy::MachineRoom(MachineRoom::new([
-            "r1".into(),
-            "r2".into(),
-        ])));
+        all.push(Strategy::MachineRoom(MachineRoom::new(["r1".into(), "r2".into()])));
         all.push(Strategy::Custom(Arc::new(Averagely)));
         all
     }
 
     #[test]
     fn names_that_say_nothing() {
-        for name in [
-            "",
-            "CONFIG",
-            "MACHINE_ROOM",
-            "MACHINE_ROOM_NEARBY-",
-            "MACHINE_ROOM_NEARBY-CONFIG",
-            "avg",
-        ] {
+        for name in ["", "CONFIG", "MACHINE_ROOM", "MACHINE_ROOM_NEARBY-", "MACHINE_ROOM_NEARBY-CONFIG", "avg"] {
             assert!(Strategy::by_name(name).is_none(), "{name}");
         }
     }
@@ -257,22 +213,10 @@ mod tests {
         let (names, queues) = testing::queues(&["r1@a"], 3);
         let cids = testing::cids(&["r1_c1", "r1_c2"]);
         for strategy in all() {
-            assert_eq!(
-                strategy.allocate(&names, "", &queues, &cids),
-                Err(AllocateError::EmptyClientId)
-            );
-            assert_eq!(
-                strategy.allocate(&names, "r1_c1", &[], &cids),
-                Err(AllocateError::NoQueues)
-            );
-            assert_eq!(
-                strategy.allocate(&names, "r1_c1", &queues, &[]),
-                Err(AllocateError::NoClients)
-            );
-            assert_eq!(
-                strategy.allocate(&names, "stranger", &queues, &cids),
-                Ok(vec![])
-            );
+            assert_eq!(strategy.allocate(&names, "", &queues, &cids), Err(AllocateError::EmptyClientId));
+            assert_eq!(strategy.allocate(&names, "r1_c1", &[], &cids), Err(AllocateError::NoQueues));
+            assert_eq!(strategy.allocate(&names, "r1_c1", &queues, &[]), Err(AllocateError::NoClients));
+            assert_eq!(strategy.allocate(&names, "stranger", &queues, &cids), Ok(vec![]));
         }
     }
 
