@@ -116,4 +116,6 @@ pub struct FaultFacts {
     pub label: String,
     /// When it is planned, ns from time 0.
     pub at: i64,
+    /// It is planned to end.
+    pub ends: bool,
 }

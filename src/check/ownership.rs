@@ -97,7 +97,7 @@ struct Row {
 pub struct Ownership {
     zero: u64,
     load_end: u64,
-    /// Feeds that exist from the beginning; later ones count from their first note.
+    /// Feeds that exist from the beginning; later ones count from their first message or owner.
     initial: u32,
     rows: Rows<Row>,
 }
@@ -144,6 +144,14 @@ impl Ownership {
     /// The run ended before its load did.
     pub fn shorten(&mut self, end: u64) {
         self.load_end = self.load_end.min(end);
+    }
+
+    /// A message lies in the queue: from now on somebody should own it (H08).
+    #[inline]
+    pub fn stored(&mut self, feed: u32, at: u64) {
+        if feed >= self.initial && self.rows.get(feed).is_none_or(|row| !row.known) {
+            self.change(feed, at, |_| ());
+        }
     }
 
     pub fn assigned(&mut self, feed: u32, member: u16, orderly: bool, at: u64) {

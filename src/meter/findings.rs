@@ -526,7 +526,7 @@ mod tests {
     #[test]
     fn faults_warnings_and_shutdowns_are_reported() {
         let mut facts = facts();
-        let fault = |label: &str| FaultFacts { label: label.to_owned(), at: 5_000_000_000 };
+        let fault = |label: &str| FaultFacts { label: label.to_owned(), at: 5_000_000_000, ends: true };
         facts.faults = vec![fault("kill c1"), fault("cut x"), fault("freeze y")];
         let found = play_with(facts, "5 c1 fault 0 1; 9 c1 fault 0 3 off; 6 c1 fault 1 0; 7 c2 shutting; 8 c2 shut");
         let reports: Vec<_> = found.faults.iter().map(|f| (f.from_s, f.until_s, f.touched)).collect();

@@ -226,6 +226,7 @@ impl Watch {
             if self.index.feeds[feed as usize].counted && rec.offset >= self.offsets.offset(feed) {
                 self.groups[group.0 as usize].backlog_by(1);
                 self.stalls.stored(feed, at);
+                self.ownership.stored(feed, at);
             }
         }
     }
@@ -497,8 +498,9 @@ impl Watch {
         if on {
             fault.from.get_or_insert(self.clock.now);
             fault.until = None;
-        } else {
-            fault.until = Some(self.clock.now);
+        } else if self.facts.faults.get(index).is_some_and(|f| f.ends) {
+            // The end of the run reports every fault once more; that ends only those that are still on.
+            fault.until.get_or_insert(self.clock.now);
         }
     }
 

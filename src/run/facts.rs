@@ -12,7 +12,7 @@ pub fn of(spec: &Spec) -> RunFacts {
         names: spec.names.clone(),
         zero: spec.warmup,
         load_end: spec.warmup + spec.duration,
-        faults: spec.faults.iter().map(|f| FaultFacts { label: f.label.clone(), at: f.at }).collect(),
+        faults: spec.faults.iter().map(|f| FaultFacts { label: f.label.clone(), at: f.at, ends: f.lasts.is_some() }).collect(),
         ..RunFacts::default()
     };
     for (i, node) in spec.nodes.iter().enumerate() {

@@ -24,7 +24,7 @@ use crate::base::ids::{Addr, Entity, MessageId, NodeId};
 use crate::base::quantile::Quantiles;
 use crate::base::time::{MS, SEC};
 use crate::contract::note::{Note, Observer, SendEnd, SendError, Stamp};
-use crate::contract::{AppInput, Conn, ConnectError, Deadline, Ending, Env, Input, Now, Op, Out, Port, Role, Verdict};
+use crate::contract::{AppInput, Conn, ConnectError, Deadline, Ending, Env, Input, Now, Op, Out, Port, Role, Verdict, WorkClass};
 use crate::kernel::digest::Digest;
 use crate::kernel::order::{Class, Order, Ties};
 use crate::kernel::queue::EventQueue;
@@ -195,6 +195,8 @@ struct Process {
     held: Vec<Held>,
     /// Frozen since.
     frozen_at: u64,
+    /// When it last thawed; 0: never in this life.
+    thawed_at: u64,
     /// Connections the kernel accepted for a frozen process.
     backlog: u32,
     consumers: Vec<Listener>,
@@ -345,6 +347,7 @@ impl<O: Observer> World<O> {
                 free_accepted: Vec::new(),
                 held: Vec::new(),
                 frozen_at: 0,
+                thawed_at: 0,
                 backlog: 0,
                 consumers,
                 fresh: true,
@@ -689,7 +692,7 @@ impl<O: Observer> World<O> {
             match op {
                 Op::Write { conn, frame, bytes, hop } => self.write(node, conn, frame, bytes, hop),
                 Op::Work { ticket, class, amount: _, word } => {
-                    let lasts = self.spec.nodes[node.0 as usize].services.of(class).at(word);
+                    let lasts = self.spec.nodes[node.0 as usize].services.of(class).at(word) + self.wakes_after_thaw(node, class);
                     if lasts == 0 {
                         self.inbox.push_back((node.0, Input::Worked { ticket }));
                     } else {
@@ -707,6 +710,24 @@ impl<O: Observer> World<O> {
         }
         self.out.ops = ops;
         self.out.ids.clear();
+    }
+
+    /// What passes until the thread that takes this work up runs, ns, soon after a thaw: all threads of the process want the processor then. The one
+    /// thread of channel events waits once; a worker of the pools that are seldom used is woken by its job and then waits for its turn. So it is open which comes first, a
+    /// heartbeat that lay in a socket or the close event of that socket (H87).
+    fn wakes_after_thaw(&self, node: NodeId, class: WorkClass) -> u64 {
+        let process = &self.processes[node.0 as usize];
+        let thaw = &self.spec.nodes[node.0 as usize].services.thaw;
+        let since = self.now - process.thawed_at;
+        let event = class == WorkClass::ChannelEvent;
+        if process.thawed_at == 0 || since >= 2 * thaw.p99() || !event && class != WorkClass::Manage {
+            return 0;
+        }
+        let thread = if event { 0 } else { process.counter };
+        let n = (process.life as u64) << 48 ^ process.thawed_at << 8 ^ thread << 16 ^ 0xff;
+        let word = self.draws.word(process.entity, Purpose::Thaw, n);
+        let late = thaw.at(word);
+        if event { late.saturating_sub(since) } else { late }
     }
 
     /// Keeps one live wake-up for the role.
@@ -741,6 +762,7 @@ impl<O: Observer> World<O> {
         }
         process.life += 1;
         process.state = State::Booting;
+        process.thawed_at = 0;
         process.fresh = false;
         process.disarm();
         let word = self.draws.word(process.entity, Purpose::Boot, process.life as u64);
@@ -770,10 +792,11 @@ impl<O: Observer> World<O> {
         process.state = State::Down;
         let role = process.role.take();
         process.disarm();
-        process.held.clear();
+        let held = std::mem::take(&mut process.held);
         process.backlog = 0;
         self.calls[n].clear();
         self.nobody_heard(node, role);
+        self.refuse_untaken(&held, true);
         let conns: Vec<ConnId> = self.processes[n]
             .outgoing
             .drain(..)
@@ -839,9 +862,11 @@ impl<O: Observer> World<O> {
             let role = process.role.take();
             process.disarm();
             process.again = None;
-            process.held.clear();
+            let held = std::mem::take(&mut process.held);
+            process.backlog = 0;
             self.calls[n].clear();
             self.nobody_heard(node, role);
+            self.refuse_untaken(&held, false);
             let process = &mut self.processes[n];
             let conns: Vec<ConnId> = process.outgoing.drain(..).chain(process.accepted.drain(..)).collect();
             process.free_accepted.clear();
@@ -882,6 +907,7 @@ impl<O: Observer> World<O> {
             return;
         }
         self.processes[n].state = State::Up;
+        self.processes[n].thawed_at = self.now;
         self.truth(node, Note::Thawed);
         let (entity, life) = (self.processes[n].entity, self.processes[n].life as u64);
         let services = self.spec.nodes[n].services.clone();
@@ -922,6 +948,7 @@ impl<O: Observer> World<O> {
         }
         self.processes[n].backlog = 0;
         let conns: Vec<ConnId> = self.processes[n].outgoing.iter().chain(&self.processes[n].accepted).copied().collect();
+        let mut endings = Vec::new();
         let waiting: Vec<ConnId> = accepted_at.iter().map(|(id, _)| *id).collect();
         for (k, id) in conns.into_iter().chain(waiting.iter().copied()).enumerate() {
             let Some(side) = self.side_of(id, node) else { continue };
@@ -931,12 +958,22 @@ impl<O: Observer> World<O> {
             if let Some((_, at)) = accepted_at.iter().find(|(w, _)| *w == id) {
                 *selector = (*selector).max(*at);
             }
-            for _ in 0..unread {
+            // Netty reads what is there and learns of the end only when it comes round again (`AbstractNioByteChannel#read`).
+            let flying = &self.connections[id as usize].directions[direction].flying;
+            let ends = flying.iter().take(unread as usize).filter(|item| !matches!(item, Item::Frame(_))).count() as u32;
+            for _ in 0..unread - ends {
                 *selector += draw(&services.thaw_frame).max(1);
                 self.schedule_at(*selector, Class::Network, node, Kind::Deliver, id, direction as u32);
             }
+            endings.extend((0..ends).map(|_| (id, direction, k % 3)));
             let last = &mut self.connections[id as usize].directions[direction].last_arrival;
             *last = (*last).max(*selector);
+        }
+        for (id, direction, k) in endings {
+            selectors[k] += draw(&services.thaw_frame).max(1);
+            self.schedule_at(selectors[k], Class::Network, node, Kind::Deliver, id, direction as u32);
+            let last = &mut self.connections[id as usize].directions[direction].last_arrival;
+            *last = (*last).max(selectors[k]);
         }
         let timers = self.now + draw(&services.thaw).max(1);
         (self.processes[n].armed, self.processes[n].armed_for) = (timers, self.now);
@@ -1081,13 +1118,20 @@ impl<O: Observer> World<O> {
     /// The SYN arrives: the kernel completes the handshake, whether or not the process runs.
     fn syn(&mut self, id: ConnId) {
         let [caller, callee] = self.connections[id as usize].ends;
+        let established = self.connections[id as usize].established;
+        // What the kernel has accepted is taken up even where the caller has closed meanwhile: its bytes are still there to be read (H87).
+        if !established && !caller.open || established && !callee.open || callee.conn.is_accepted() {
+            return;
+        }
         let (from, to) = (self.host_of(caller.node), self.host_of(callee.node));
         let server = callee.node;
         let state = self.processes[server.0 as usize].state;
-        // A thawed process takes up what its kernel had accepted, even where the caller has given up meanwhile.
-        if self.connections[id as usize].established {
-            if state == State::Up && callee.open && !callee.conn.is_accepted() {
-                self.accept(id);
+        // A thawed process takes up what its kernel had accepted.
+        if established {
+            match state {
+                State::Up => self.accept(id),
+                State::Frozen => self.processes[server.0 as usize].held.push(Held::Accepted(id)),
+                _ => {}
             }
             return;
         }
@@ -1124,6 +1168,20 @@ impl<O: Observer> World<O> {
         self.schedule_at(self.now + back, Class::Network, caller.node, Kind::SynAck, id, refuse as u32);
     }
 
+    /// Connections that the kernel had accepted for a process which now never will: they end with it, with a reset if the host can send one.
+    fn refuse_untaken(&mut self, held: &[Held], tell: bool) {
+        for item in held {
+            let Held::Accepted(id) = item else { continue };
+            let connection = &mut self.connections[*id as usize];
+            connection.ends[1].open = false;
+            connection.directions[0].unread = 0;
+            if tell && connection.ends[0].open {
+                self.send_item(*id, 1, Item::Reset, 40, 0x4000_0000);
+            }
+            self.reap(*id);
+        }
+    }
+
     fn accept(&mut self, id: ConnId) {
         let server = self.connections[id as usize].ends[1].node;
         let process = &mut self.processes[server.0 as usize];
@@ -1140,6 +1198,10 @@ impl<O: Observer> World<O> {
         let conn = Conn::accepted(index);
         let port = self.connections[id as usize].port;
         self.connections[id as usize].ends[1] = End { node: server, life: process.life as u32, conn, open: true };
+        // What arrived between the thaw and now was left with the kernel.
+        for _ in 0..std::mem::take(&mut self.connections[id as usize].directions[0].unread) {
+            self.schedule_at(self.now + 1, Class::Network, server, Kind::Deliver, id, 0);
+        }
         self.dispatch(server, Input::Accepted { conn, port });
     }
 

@@ -71,16 +71,7 @@ impl ConsumerManager {
 
     /// `getConsumerListByGroup`: `None` when the group has no channel. Doubles are kept, as 4.x keeps them.
     pub(super) fn members(&mut self, group: GroupId, keep_doubles: bool) -> Option<Arc<[Arc<str>]>> {
-        let group = self.group(group).as_mut()?;
-        if group.list.is_none() {
-            let mut list: Vec<Arc<str>> = group.members.iter().map(|m| m.client.clone()).collect();
-            if !keep_doubles {
-                list.sort();
-                list.dedup();
-            }
-            group.list = Some(list.into());
-        }
-        group.list.clone()
+        Some(self.group(group).as_mut()?.listed(keep_doubles))
     }
 
     /// The subscription that a pull may use: filter codes (`None`: everything).
@@ -94,6 +85,20 @@ impl ConsumerManager {
 }
 
 impl Group {
+    /// `ConsumerGroupInfo#getAllClientId`.
+    fn listed(&mut self, keep_doubles: bool) -> Arc<[Arc<str>]> {
+        let members = &self.members;
+        let build = || {
+            let mut list: Vec<Arc<str>> = members.iter().map(|m| m.client.clone()).collect();
+            if !keep_doubles {
+                list.sort();
+                list.dedup();
+            }
+            list.into()
+        };
+        self.list.get_or_insert_with(build).clone()
+    }
+
     /// `ConsumerGroupInfo#updateSubscription`: true when a topic was added or removed. A newer version of a known topic replaces it silently.
     fn update_subscription(&mut self, incoming: &[Subscription]) -> bool {
         let mut changed = false;
@@ -149,7 +154,7 @@ impl Broker {
             };
             let topics_changed = entry.update_subscription(&consumer.subscriptions);
             if new_channel {
-                let members = entry.members.len() as u16;
+                let members = entry.listed(self.config.rules.member_list_keeps_doubles).len() as u16;
                 cx.out.note(Note::MemberRegistered { group, client: data.client_id.clone(), members });
             }
             if new_channel || topics_changed {
@@ -171,7 +176,7 @@ impl Broker {
         let Some(at) = entry.members.iter().position(|m| m.conn == conn && m.serial == serial) else { return false };
         let member = entry.members.remove(at);
         entry.list = None;
-        let members = entry.members.len() as u16;
+        let members = entry.listed(self.config.rules.member_list_keeps_doubles).len() as u16;
         if entry.members.is_empty() {
             *slot = None;
         }

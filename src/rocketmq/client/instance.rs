@@ -85,7 +85,7 @@ impl Thread {
 #[derive(Clone, Debug, Default)]
 struct Executor {
     queue: VecDeque<Op>,
-    idle: Vec<ThreadId>,
+    idle: VecDeque<ThreadId>,
     created: u32,
 }
 
@@ -297,16 +297,18 @@ impl Instance {
         if self.executors.len() <= place {
             self.executors.resize_with(place + 1, Executor::default);
         }
-        let thread = match self.executors[place].idle.pop() {
-            Some(thread) => thread,
-            None if self.executors[place].created < self.size(exec) => {
-                let executor = &mut self.executors[place];
-                let ordinal = executor.created;
-                executor.created += 1;
-                self.threads.push(Thread { exec, ordinal, stack: Vec::new(), waits: 0 });
-                self.threads.len() as ThreadId - 1
-            }
-            None => return self.executors[place].queue.push_back(op),
+        let size = self.size(exec);
+        let executor = &mut self.executors[place];
+        // `ThreadPoolExecutor#execute`: a new thread for each job up to the core size; after that the one that has waited longest.
+        let thread = if executor.created < size {
+            let ordinal = executor.created;
+            executor.created += 1;
+            self.threads.push(Thread { exec, ordinal, stack: Vec::new(), waits: 0 });
+            self.threads.len() as ThreadId - 1
+        } else if let Some(thread) = executor.idle.pop_front() {
+            thread
+        } else {
+            return executor.queue.push_back(op);
         };
         self.threads[thread as usize].stack.push(op);
         self.ready.push_back((thread, Ret::Go));
@@ -396,7 +398,7 @@ impl Instance {
                 self.threads[t as usize].stack.push(next);
                 self.ready.push_back((t, Ret::Go));
             }
-            None => executor.idle.push(t),
+            None => executor.idle.push_back(t),
         }
     }
 

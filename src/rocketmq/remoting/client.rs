@@ -574,16 +574,15 @@ impl<T: Copy + std::fmt::Debug> RemotingClient<T> {
 
     fn connect_wait_over(&mut self, net: &mut Net<'_>, id: u32) {
         let Some(State::Connecting(addr)) = self.get(id).map(|call| call.state) else { return };
-        // Netty's own connect timeout is the same 3 s and gives the attempt up.
+        // Netty's own connect timeout is the same 3 s and gives the attempt up: its future fails, and all who share it go on at once, the later
+        // ones with time left to try elsewhere.
         if let Some(slot) = self.channels.get_mut(addr.0 as usize)
-            && let Some(Channel::Connecting { conn, waiters }) = slot
+            && let Some(Channel::Connecting { waiters, .. }) = slot
         {
             if waiters.first() == Some(&id) {
-                net.out.close(*conn);
-                *slot = None;
-            } else {
-                waiters.retain(|w| *w != id);
+                return self.close_channel(net, addr);
             }
+            waiters.retain(|w| *w != id);
         }
         self.connect_failed(net, id, addr);
     }
