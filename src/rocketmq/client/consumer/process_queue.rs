@@ -352,7 +352,7 @@ mod tests {
         assert_eq!(take(&mut queue, 5), [8]);
         queue.rollback();
         assert_eq!(take(&mut queue, 5), [8]);
-        assert_eq!(take(&mut queue, 5), []);
+        assert_eq!(take(&mut queue, 5), [] as [u64; 0]);
         assert!(!queue.consume_scheduled());
     }
 
