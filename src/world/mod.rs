@@ -1269,7 +1269,7 @@ impl<O: Observer> World<O> {
         let Some(id) = self.conn_id(node, conn) else { return };
         let Some(side) = self.side_of(id, node) else { return };
         self.connections[id as usize].ends[side].open = false;
-        self.forget_conn(node, conn);
+        self.forget_conn(node, conn, id);
         let unread = self.connections[id as usize].directions[1 - side].unread > 0;
         if self.connections[id as usize].established {
             self.send_item(id, side, if unread { Item::Reset } else { Item::Fin }, 40, 0x4000_0000);
@@ -1277,13 +1277,17 @@ impl<O: Observer> World<O> {
         self.reap(id);
     }
 
-    fn forget_conn(&mut self, node: NodeId, conn: Conn) {
+    /// The process's number for a connection is free again, if it still means this one: a life that ended has no numbers.
+    fn forget_conn(&mut self, node: NodeId, conn: Conn, id: ConnId) {
         let process = &mut self.processes[node.0 as usize];
-        if conn.is_accepted() {
-            process.accepted[conn.index()] = ConnId::MAX;
-            process.free_accepted.push(conn.index() as u32);
-        } else {
-            process.outgoing[conn.index()] = ConnId::MAX;
+        let table = if conn.is_accepted() { &mut process.accepted } else { &mut process.outgoing };
+        if let Some(slot) = table.get_mut(conn.index())
+            && *slot == id
+        {
+            *slot = ConnId::MAX;
+            if conn.is_accepted() {
+                process.free_accepted.push(conn.index() as u32);
+            }
         }
     }
 
@@ -1410,7 +1414,7 @@ impl<O: Observer> World<O> {
             return self.reap(id);
         }
         self.connections[id as usize].ends[side].open = false;
-        self.forget_conn(end.node, end.conn);
+        self.forget_conn(end.node, end.conn, id);
         // Netty closes its own side when the peer has closed.
         let peer = self.connections[id as usize].ends[1 - side];
         if peer.open && how == Ending::Reset {
