@@ -65,7 +65,7 @@ const PAIRS: &[Pair] = &[
         slug: "broker-restart-partial-cidlist",
         counter: "overlap_queue_time",
         phases: Drawn,
-        why: "heartbeats 8 s apart: 6, 4, then 2 queues with two owners for 8 s each, less where a member asks the other broker; every 5 s: 6 queues for 5 s",
+        why: "at most 6 queues with two owners until the last heartbeat lands, 30 s; every 5 s: 6 queues for 5 s",
     },
     Pair {
         hazard: "H08",

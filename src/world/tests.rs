@@ -57,7 +57,7 @@ fn node(name: &str, index: u16, names: &mut Vec<String>, kind: NodeKind) -> Node
             boot: us(500_000, 1_500_000),
             thaw: us(2000, 30_000),
             thaw_frame: us(20, 200),
-            wakeup: us(1000, 8000),
+            wakeup: us(1800, 8000),
         },
         kind,
     }
