@@ -248,7 +248,7 @@ pub enum Note {
     SentBack { group: GroupId, msg: MessageId, level: u8, dead: bool },
     /// Records beyond this offset of the queue were discarded at recovery.
     Truncated { queue: MessageQueue, log: u16, from: u64 },
-    /// A request waited too long or the store was busy: answered SYSTEM_BUSY.
+    /// A request waited too long or the store was busy: answered with this code, SYSTEM_BUSY.
     Busy { code: u16 },
 
     // ---- broker: members and locks
