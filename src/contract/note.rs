@@ -287,7 +287,7 @@ pub enum Note {
         log: u16,
         from: u64,
     },
-    /// A request waited too long or the store was busy: answered SYSTEM_BUSY.
+    /// A request waited too long or the store was busy: answered with this code, SYSTEM_BUSY.
     Busy {
         code: u16,
     },

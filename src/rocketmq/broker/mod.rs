@@ -442,7 +442,7 @@ impl Broker {
     }
 
     fn refuse_busy(&mut self, cx: &mut Cx<'_, '_>, job: &Job) {
-        cx.out.note(Note::Busy { code: job.request.code() });
+        cx.out.note(Note::Busy { code: answer_code::SYSTEM_BUSY });
         self.respond(cx, job, Answer::Code(answer_code::SYSTEM_BUSY));
     }
 
