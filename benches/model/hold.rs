@@ -93,7 +93,7 @@ pub fn fold(sum: u64, time: u64, seq: u64, to: u32) -> u64 {
 }
 
 /// Sizes that are measured.
-pub const PENDING: [usize; 4] = [1_000, 16_000, 100_000, 1_000_000];
+pub const PENDING: [usize; 5] = [100, 1_000, 16_000, 100_000, 1_000_000];
 
 /// The event queue of the product.
 #[derive(Clone, Debug, Default)]
