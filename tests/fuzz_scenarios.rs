@@ -465,8 +465,7 @@ fn survives(mut spec: Spec, max_events: u64) {
 
 /// The cases are the same each time: a failure is a finding, not bad luck. `WINDTUNNEL_FUZZ=n` looks at n times as many, from other seeds.
 fn runner(cases: u32, seed: u8) -> TestRunner {
-    #[allow(clippy::disallowed_methods, reason = "how long to hunt is the tester's business; no run sees it")]
-    let more: u32 = std::env::var("WINDTUNNEL_FUZZ").ok().and_then(|v| v.parse().ok()).unwrap_or(1);
+    let more = common::hunt();
     let config = Config { cases: cases * more, failure_persistence: None, max_shrink_iters: 2_000, ..Config::default() };
     let mut bytes = [seed; 32];
     bytes[0] = more as u8;

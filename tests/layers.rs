@@ -90,7 +90,7 @@ fn code(text: &str) -> Vec<&str> {
 fn test_only(sources: &[(String, String)]) -> BTreeSet<String> {
     let mut only = BTreeSet::new();
     for (file, text) in sources {
-        let dir = file.strip_suffix("/mod.rs").map_or_else(|| file.trim_end_matches(".rs"), |dir| dir);
+        let dir = file.strip_suffix("/mod.rs").unwrap_or_else(|| file.trim_end_matches(".rs"));
         let dir = if matches!(file.as_str(), "src/lib.rs" | "src/main.rs") { "src" } else { dir };
         let mut lines = text.lines();
         while let Some(line) = lines.next() {

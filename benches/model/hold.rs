@@ -7,7 +7,7 @@ use windtunnel::base::ids::mix;
 
 /// Where the delays come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shape {
+pub(crate) enum Shape {
     /// Exponential; its mean is so chosen that about one event falls on each microsecond, however many are pending.
     Exponential,
     /// What a message queue asks for: 80 % hops of 50 us to 2 ms, 10 % exactly 1 ms, 7 % timers of 1 to 60 s, 3 % nothing.
@@ -16,21 +16,21 @@ pub enum Shape {
 
 /// A stream of delays, ns. Drawing one costs a few instructions, the same for every queue.
 #[derive(Clone, Debug)]
-pub struct Delays {
+pub(crate) struct Delays {
     shape: Shape,
     table: Vec<u64>,
     n: u64,
 }
 
 impl Delays {
-    pub fn new(shape: Shape, pending: usize) -> Self {
+    pub(crate) fn new(shape: Shape, pending: usize) -> Self {
         let mean = pending as f64 * 1000.0;
         let table = (0..4096).map(|i| (-libm::log(1.0 - (i as f64 + 0.5) / 4096.0) * mean) as u64 + 1).collect();
         Delays { shape, table, n: 0 }
     }
 
     #[inline]
-    pub fn draw(&mut self) -> u64 {
+    pub(crate) fn draw(&mut self) -> u64 {
         self.n += 1;
         let word = mix(self.n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         match self.shape {
@@ -46,23 +46,23 @@ impl Delays {
 }
 
 /// A queue under test. `seq` rises with every push and breaks ties.
-pub trait Queue {
+pub(crate) trait Queue {
     fn push(&mut self, time: u64, seq: u64, node: u32);
     fn pop(&mut self) -> Option<(u64, u64, u32)>;
 }
 
 /// A queue with its events and its delays.
 #[derive(Clone, Debug)]
-pub struct Hold<Q> {
+pub(crate) struct Hold<Q> {
     queue: Q,
     delays: Delays,
     seq: u64,
-    pub checksum: u64,
+    pub(crate) checksum: u64,
 }
 
 impl<Q: Queue> Hold<Q> {
     /// `pending` events, then so many turns that no trace of the beginning is left.
-    pub fn new(mut queue: Q, shape: Shape, pending: usize) -> Self {
+    pub(crate) fn new(mut queue: Q, shape: Shape, pending: usize) -> Self {
         let mut delays = Delays::new(shape, pending);
         for seq in 0..pending as u64 {
             queue.push(delays.draw(), seq, node(seq));
@@ -71,7 +71,7 @@ impl<Q: Queue> Hold<Q> {
     }
 
     #[inline]
-    pub fn turns(&mut self, n: u64) {
+    pub(crate) fn turns(&mut self, n: u64) {
         for _ in 0..n {
             let Some((time, seq, to)) = self.queue.pop() else { return };
             self.checksum = fold(self.checksum, time, seq, to);
@@ -83,21 +83,21 @@ impl<Q: Queue> Hold<Q> {
 
 /// A uniform destination.
 #[inline]
-pub fn node(seq: u64) -> u32 {
+pub(crate) fn node(seq: u64) -> u32 {
     (mix(seq) & 1023) as u32
 }
 
 #[inline]
-pub fn fold(sum: u64, time: u64, seq: u64, to: u32) -> u64 {
+pub(crate) fn fold(sum: u64, time: u64, seq: u64, to: u32) -> u64 {
     (sum ^ time ^ seq << 20 ^ to as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(23)
 }
 
 /// Sizes that are measured.
-pub const PENDING: [usize; 5] = [100, 1_000, 16_000, 100_000, 1_000_000];
+pub(crate) const PENDING: [usize; 5] = [100, 1_000, 16_000, 100_000, 1_000_000];
 
 /// The event queue of the product.
 #[derive(Clone, Debug, Default)]
-pub struct Ours(windtunnel::kernel::queue::EventQueue<u32>);
+pub(crate) struct Ours(windtunnel::kernel::queue::EventQueue<u32>);
 
 impl Queue for Ours {
     #[inline]
@@ -113,7 +113,7 @@ impl Queue for Ours {
 
 /// `std::collections::BinaryHeap` with entries of 24 bytes.
 #[derive(Clone, Debug, Default)]
-pub struct Heap(std::collections::BinaryHeap<std::cmp::Reverse<(u64, u64, u32)>>);
+pub(crate) struct Heap(std::collections::BinaryHeap<std::cmp::Reverse<(u64, u64, u32)>>);
 
 impl Queue for Heap {
     #[inline]

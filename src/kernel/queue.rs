@@ -162,7 +162,7 @@ impl<E: Copy> EventQueue<E> {
             self.buckets[bucket] = entries;
         }
         if self.run.len() > 1 {
-            self.run.sort_unstable_by(|a, b| b.key().cmp(&a.key()));
+            self.run.sort_unstable_by_key(|b| std::cmp::Reverse(b.key()));
         }
     }
 }

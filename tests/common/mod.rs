@@ -2,7 +2,7 @@
 //!
 //! The suites build their clusters as scenario text, not as specifications, so that what they test is what a user can write.
 
-#![allow(dead_code, reason = "each suite is a crate of its own and uses a part of this")]
+#![allow(dead_code, unreachable_pub, reason = "each suite is a crate of its own and uses a part of this")]
 
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -77,6 +77,13 @@ pub fn no_law_is_broken(outcome: &Outcome) -> Result<(), String> {
         Some(law) => Err(format!("{}: {}", law.name, law.detail)),
         None => Ok(()),
     }
+}
+
+/// How many times as many random cases to look at as a usual run of the tests does.
+pub fn hunt() -> u32 {
+    #[allow(clippy::disallowed_methods, reason = "how long to hunt is the tester's business; no run sees it")]
+    let wanted = std::env::var("WINDTUNNEL_FUZZ");
+    wanted.ok().and_then(|v| v.parse().ok()).unwrap_or(1).max(1)
 }
 
 /// Two masters, four queues each, one producer, two consumers: the catalogue's standard topology.

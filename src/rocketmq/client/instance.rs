@@ -369,8 +369,7 @@ impl Instance {
     fn run(&mut self, cx: &mut Cx<'_, '_>, t: ThreadId, mut ret: Ret) {
         // The stack is lent out while its routines run, so that none of them is moved.
         let mut stack = std::mem::take(&mut self.threads[t as usize].stack);
-        loop {
-            let Some(op) = stack.last_mut() else { break };
+        while let Some(op) = stack.last_mut() {
             match op.step(self, cx, t, ret) {
                 Step::Block => break,
                 Step::Call(child) => {

@@ -1,0 +1,161 @@
+//! The whole product: delivered messages and events a wall second, what checks and meters cost, what many clients cost, what a second core brings.
+//!
+//! `cargo bench --bench cluster`. It prints its figures itself: they are ratios within one run, and a run of seconds needs no statistics of
+//! nanoseconds. Each pair of sides is run in turn, several times, and the median is printed with the spread.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+use windtunnel::contract::note::Observer;
+use windtunnel::run::{Control, observe, run};
+use windtunnel::scenario::{Known, Overrides, load, parse};
+use windtunnel::world::spec::Spec;
+
+/// Runs of each side.
+const ROUNDS: usize = 7;
+
+/// What one run took, and what it did meanwhile.
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    took: Duration,
+    events: u64,
+    delivered: u64,
+    digest: u64,
+}
+
+impl Run {
+    fn messages_a_second(self) -> f64 {
+        self.delivered as f64 / self.took.as_secs_f64()
+    }
+    fn ns_an_event(self) -> f64 {
+        self.took.as_nanos() as f64 / self.events as f64
+    }
+}
+
+fn timed<T>(act: impl FnOnce() -> T) -> (T, Duration) {
+    #[allow(clippy::disallowed_methods, reason = "a bench measures the machine's time")]
+    let begun = Instant::now();
+    let value = act();
+    (value, begun.elapsed())
+}
+
+/// With every check and meter, as the command runs it, up to the judged outcome.
+fn whole(spec: &Spec) -> Run {
+    let stop = AtomicBool::new(false);
+    let (outcome, took) = timed(|| run(spec, &Control { stop: &stop, progress: None }));
+    let delivered = outcome.counters.iter().find(|c| c.name == "delivered").and_then(|c| c.value).unwrap_or(0) as u64;
+    let lost = outcome.counters.iter().find(|c| c.name == "lost").and_then(|c| c.value);
+    assert_eq!(lost, Some(0), "{}: messages are missing, so the figure means nothing", spec.name);
+    Run { took, events: outcome.header.events, delivered, digest: outcome.header.digest }
+}
+
+/// With an observer of its own; the drain lasts as long as the scenario allows, which quiet clusters do not feel.
+fn observed<O: Observer>(spec: &Spec, observer: O) -> Run {
+    let ((_, digest, events), took) = timed(|| observe(spec, observer));
+    Run { took, events, delivered: 0, digest }
+}
+
+/// Both sides in turn; the median of each, and how far the runs lie apart.
+fn pair(mut a: impl FnMut() -> Run, mut b: impl FnMut() -> Run) -> (Run, Run) {
+    let (mut of_a, mut of_b) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        of_a.push(a());
+        of_b.push(b());
+    }
+    (median(&mut of_a), median(&mut of_b))
+}
+
+fn median(runs: &mut [Run]) -> Run {
+    assert!(runs.iter().all(|r| r.digest == runs[0].digest), "runs of one seed differ");
+    runs.sort_by_key(|r| r.took);
+    let (first, last) = (runs[0].took.as_secs_f64(), runs[runs.len() - 1].took.as_secs_f64());
+    println!("    {ROUNDS} runs of {} events, {first:.3} s to {last:.3} s", runs[0].events);
+    runs[runs.len() / 2]
+}
+
+fn scenario(text: &str, name: &str) -> Spec {
+    match parse(name, text, &Overrides::default(), &Known::default()) {
+        Ok(loaded) => loaded.spec,
+        Err(errors) => panic!("{errors}"),
+    }
+}
+
+/// Groups of 10 producers and 20 consumers, each with a topic of its own; together 20,000 messages a second, as in `bench-2m`.
+fn groups(n: usize) -> Spec {
+    let rate = 2_000_000 / n;
+    let list = |item: &dyn Fn(usize) -> String| (0..n).map(item).collect::<Vec<_>>().join(",\n");
+    let text = format!(
+        r#"{{
+  "question": "What does an event cost with so many clients?",
+  "duration": "4s", "drain": "30s", "nameservers": 2,
+  "brokers": [{{"brokerName": "broker-a"}}, {{"brokerName": "broker-b"}}],
+  "topics": [{}],
+  "producers": [{}],
+  "consumers": [{}]
+}}"#,
+        list(&|i| format!(r#"{{"name": "orders-{i}", "queues": 8}}"#)),
+        list(&|i| format!(
+            r#"{{"group": "pg-{i}", "count": 10, "topic": "orders-{i}", "rate": "{}.{:03}/s", "arrivals": "poisson", "threads": 16}}"#,
+            rate / 1000,
+            rate % 1000
+        )),
+        list(&|i| format!(
+            r#"{{"group": "cg-{i}", "count": 20, "topic": "orders-{i}", "service_time": {{"p50": "1ms", "p99": "5ms"}}}}"#
+        )),
+    );
+    scenario(&text, &format!("{} clients", 30 * n))
+}
+
+/// Several seeds, one after the other or on two threads.
+fn seeds(spec: &Spec, threads: usize) -> Duration {
+    let specs: Vec<Arc<Spec>> = (0..16).map(|seed| Arc::new(Spec { seed, ..spec.clone() })).collect();
+    let pool = match rayon::ThreadPoolBuilder::new().num_threads(threads).build() {
+        Ok(pool) => pool,
+        Err(error) => panic!("{error}"),
+    };
+    let ((), took) = timed(|| {
+        pool.scope(|scope| {
+            for chunk in specs.chunks(specs.len() / threads) {
+                scope.spawn(move |_| chunk.iter().for_each(|spec| assert!(whole(spec).events > 0)));
+            }
+        });
+    });
+    took
+}
+
+fn main() {
+    let file = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios/bench-2m.json"));
+    let bench = match load(file, &Overrides::default()) {
+        Ok(loaded) => loaded.spec,
+        Err(errors) => panic!("{errors}"),
+    };
+    // The bare world does not know when it has drained, so that both sides get the same short drain.
+    let steady = Spec { drain: 3_000_000_000, ..bench.clone() };
+
+    println!("bench-2m, every check and the digest on, against no observer");
+    let (with, without) = pair(|| whole(&steady), || observed(&steady, ()));
+    assert_eq!(with.digest, without.digest, "an observer changed the run");
+    println!("  delivered messages a second  {:>12.0}", with.messages_a_second());
+    println!("  events a second              {:>12.0}", 1e9 / with.ns_an_event());
+    println!("  ns an event                  {:>12.1}   without observer {:.1}", with.ns_an_event(), without.ns_an_event());
+    println!("  share of checks and meters   {:>11.1} %", 100.0 * (1.0 - without.took.as_secs_f64() / with.took.as_secs_f64()));
+
+    for n in [34, 334] {
+        let (few, many) = (groups(1), groups(n));
+        println!("{} against {}, 20,000 messages a second together", many.name, few.name);
+        let (a, b) = pair(|| whole(&few), || whole(&many));
+        println!("  ns an event                  {:>12.1}   with few {:.1}", b.ns_an_event(), a.ns_an_event());
+        println!("  cost an event, ratio         {:>12.2}", b.ns_an_event() / a.ns_an_event());
+    }
+
+    println!("16 seeds of bench-2m, one thread against two");
+    let (mut one, mut two) = (Vec::new(), Vec::new());
+    for _ in 0..3 {
+        one.push(seeds(&bench, 1).as_secs_f64());
+        two.push(seeds(&bench, 2).as_secs_f64());
+    }
+    one.sort_by(f64::total_cmp);
+    two.sort_by(f64::total_cmp);
+    println!("  two threads, times as fast   {:>12.2}", one[1] / two[1]);
+}
