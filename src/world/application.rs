@@ -22,12 +22,32 @@ impl<O: Observer> World<O> {
         let due = self.feeds[feed as usize].due;
         let message = self.feeds[feed as usize].load.take(self.draws, due);
         let running = self.processes[node.0 as usize].state == State::Up;
-        if running {
-            self.dispatch(node, Input::App(AppInput::Send { producer: member, message }));
-        } else {
+        let batch = self.feeds[feed as usize].batch as usize;
+        if !running {
             self.truth(node, Note::NotOffered { msg: message.id });
+        } else if batch > 1 {
+            self.feeds[feed as usize].gathered.push(message);
+        } else {
+            self.dispatch(node, Input::App(AppInput::Send { producer: member, message }));
         }
-        self.next_due(feed as usize);
+        let more = self.next_due(feed as usize);
+        // A batch goes out when it is full, and what is left when the load is over.
+        let gathered = &mut self.feeds[feed as usize].gathered;
+        if gathered.len() >= batch || !more && !gathered.is_empty() {
+            let messages: Arc<[Offered]> = std::mem::take(gathered).into();
+            self.dispatch(node, Input::App(AppInput::SendBatch { producer: member, messages }));
+        }
+    }
+
+    /// What the application of a process had gathered for a batch dies with it.
+    pub(super) fn forget_gathered(&mut self, node: NodeId) {
+        for feed in 0..self.feeds.len() {
+            if self.feeds[feed].node == node {
+                for message in std::mem::take(&mut self.feeds[feed].gathered) {
+                    self.truth(node, Note::NotOffered { msg: message.id });
+                }
+            }
+        }
     }
 
     pub(super) fn listen(&mut self, node: NodeId, ticket: u32, member: u16, ids: std::ops::Range<usize>, reconsume_times: u16) {

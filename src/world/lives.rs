@@ -61,7 +61,7 @@ impl<O: Observer> World<O> {
             let Some(side) = self.side_of(id, node) else { continue };
             let unread = self.connections[id as usize].directions[1 - side].unread > 0;
             self.connections[id as usize].ends[side].open = false;
-            self.connections[id as usize].directions[1 - side].unread = 0;
+            self.connections[id as usize].directions[1 - side].take_unread();
             let item = if unread && !orderly { Item::Reset } else { Item::Fin };
             self.send_item(id, side, item, 40, 0x4000_0000);
             self.reap(id);
@@ -71,6 +71,7 @@ impl<O: Observer> World<O> {
 
     /// Calls of the application that died with their process.
     pub(super) fn nobody_heard(&mut self, node: NodeId, role: Option<AnyRole>) {
+        self.forget_gathered(node);
         if let Some(AnyRole::Client(client)) = role {
             for msg in client.open_sends() {
                 let end = SendEnd::Unknown { error: SendError::ProcessDied, broker: None };
@@ -128,8 +129,8 @@ impl<O: Observer> World<O> {
                 let connection = &mut self.connections[id as usize];
                 connection.ends[side].open = false;
                 // Its own unsent and unacknowledged bytes are gone with it.
-                connection.directions[side].stalled.clear();
-                connection.directions[1 - side].unread = 0;
+                connection.directions[1 - side].take_unread();
+                self.give_up(id, side);
                 self.reap(id);
             }
         }
@@ -200,15 +201,18 @@ impl<O: Observer> World<O> {
         }
         self.processes[n].backlog = 0;
         let conns: Vec<ConnId> = self.processes[n].outgoing.iter().chain(&self.processes[n].accepted).copied().collect();
-        let mut endings = Vec::new();
+        let (mut endings, mut full) = (Vec::new(), Vec::new());
         let waiting: Vec<ConnId> = accepted_at.iter().map(|(id, _)| *id).collect();
         for (k, id) in conns.into_iter().chain(waiting.iter().copied()).enumerate() {
             let Some(side) = self.side_of(id, node) else { continue };
             let direction = 1 - side;
-            let unread = std::mem::take(&mut self.connections[id as usize].directions[direction].unread);
+            let unread = self.connections[id as usize].directions[direction].take_unread();
             let selector = &mut selectors[k % 3];
             if let Some((_, at)) = accepted_at.iter().find(|(w, _)| *w == id) {
                 *selector = (*selector).max(*at);
+            }
+            if self.connections[id as usize].directions[direction].bounced > 0 {
+                full.push((id, direction));
             }
             // Netty reads what is there and learns of the end only when it comes round again (`AbstractNioByteChannel#read`).
             let flying = &self.connections[id as usize].directions[direction].flying;
@@ -228,6 +232,13 @@ impl<O: Observer> World<O> {
             *last = (*last).max(selectors[k]);
         }
         let timers = self.now + draw(&services.thaw).max(1);
+        for (id, direction) in full {
+            // Room again: a window update travels to the sender.
+            let connection = &self.connections[id as usize];
+            let (sender, read) = (connection.ends[direction].node, connection.directions[direction].last_arrival);
+            let (way, _) = self.links.delay(self.host_of(node), self.host_of(sender), 0x4000_0000, 40);
+            self.schedule_at(read.max(self.now) + way, Class::Network, sender, Kind::Retransmit, id, direction as u32);
+        }
         (self.processes[n].armed, self.processes[n].armed_for) = (timers, self.now);
         self.schedule_at(timers, Class::Wake, node, Kind::Wake, 0, 0);
     }

@@ -31,7 +31,9 @@ use crate::base::ids::{Addr, Entity, MessageId, NodeId};
 use crate::base::quantile::Quantiles;
 use crate::base::time::{MS, SEC};
 use crate::contract::note::{Note, Observer, SendEnd, SendError, Stamp};
-use crate::contract::{AppInput, Conn, ConnectError, Deadline, Ending, Env, Input, Now, Op, Out, Port, Role, Verdict, WorkClass};
+use crate::contract::{
+    AppInput, Conn, ConnectError, Deadline, Ending, Env, Input, Now, Offered, Op, Out, Port, Role, Verdict, WorkClass,
+};
 use crate::kernel::digest::Digest;
 use crate::kernel::order::{Class, Order, Ties};
 use crate::kernel::queue::EventQueue;
@@ -137,6 +139,9 @@ struct Feed {
     load: Load,
     /// When the next message falls due, ns of the run.
     due: u64,
+    /// Messages of one batch, and those gathered for the next.
+    batch: u16,
+    gathered: Vec<Offered>,
 }
 
 /// Why a run stopped.
@@ -204,7 +209,14 @@ impl<O: Observer> World<O> {
                     match &member.role {
                         MemberRole::Producer(p) => {
                             let entity = member.entity;
-                            feeds.push(Feed { node: NodeId(i as u16), member: m as u16, load: Load::new(entity, p), due: 0 });
+                            feeds.push(Feed {
+                                node: NodeId(i as u16),
+                                member: m as u16,
+                                load: Load::new(entity, p),
+                                due: 0,
+                                batch: p.batch,
+                                gathered: Vec::new(),
+                            });
                         }
                         MemberRole::Consumer(c) => {
                             let listener =
@@ -308,13 +320,15 @@ impl<O: Observer> World<O> {
         self.queue.push(at, order, Packed::of(event));
     }
 
-    fn next_due(&mut self, feed: usize) {
+    /// Plans the next message of a load; the answer is whether there is one.
+    fn next_due(&mut self, feed: usize) -> bool {
         let zero = self.spec.warmup;
         let (node, due) = (self.feeds[feed].node, self.feeds[feed].load.next(self.draws, zero));
         if let Some(at) = due {
             self.feeds[feed].due = at;
             self.schedule_at(at, Class::Load, node, Kind::Due, feed as u32, 0);
         }
+        due.is_some()
     }
 
     /// Runs until a true time, or until the run ends by itself.
@@ -467,8 +481,12 @@ impl<O: Observer> World<O> {
         while let Some(op) = ops.pop() {
             match op {
                 Op::Write { conn, frame, bytes, hop } => self.write(node, conn, frame, bytes, hop),
-                Op::Work { ticket, class, amount: _, word } => {
-                    let lasts = self.spec.nodes[node.0 as usize].services.of(class).at(word) + self.wakes_after_thaw(node, class);
+                Op::Work { ticket, class, word } => {
+                    let mut lasts =
+                        self.spec.nodes[node.0 as usize].services.of(class).at(word) + self.wakes_after_thaw(node, class);
+                    if self.faults.disks_are_slow() && matches!(class, WorkClass::Send | WorkClass::Fsync) {
+                        lasts = lasts.saturating_mul(self.faults.slow_disk(node));
+                    }
                     if lasts == 0 {
                         self.inbox.push_back((node.0, Input::Worked { ticket }));
                     } else {

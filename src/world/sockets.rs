@@ -124,7 +124,7 @@ impl<O: Observer> World<O> {
             let Held::Accepted(id) = item else { continue };
             let connection = &mut self.connections[*id as usize];
             connection.ends[1].open = false;
-            connection.directions[0].unread = 0;
+            connection.directions[0].take_unread();
             if tell && connection.ends[0].open {
                 self.send_item(*id, 1, Item::Reset, 40, 0x4000_0000);
             }
@@ -149,7 +149,7 @@ impl<O: Observer> World<O> {
         let port = self.connections[id as usize].port;
         self.connections[id as usize].ends[1] = End { node: server, life: process.life as u32, conn, open: true };
         // What arrived between the thaw and now was left with the kernel.
-        for _ in 0..std::mem::take(&mut self.connections[id as usize].directions[0].unread) {
+        for _ in 0..self.connections[id as usize].directions[0].take_unread() {
             self.schedule_at(self.now + 1, Class::Network, server, Kind::Deliver, id, 0);
         }
         self.dispatch(server, Input::Accepted { conn, port });
@@ -267,7 +267,7 @@ impl<O: Observer> World<O> {
         direction.busy_until = direction.busy_until.max(self.now) + transmission;
         let at = (direction.busy_until + latency + extra).max(direction.last_arrival);
         direction.last_arrival = at;
-        direction.flying.push_back(item);
+        direction.depart(item, bytes);
         self.schedule_at(at, Class::Network, from, Kind::Deliver, id, side as u32);
     }
 
@@ -290,16 +290,39 @@ impl<O: Observer> World<O> {
             d.retries += 1;
             let (since, retries) = (d.stalled_since, d.retries);
             if self.now - since > self.links.spec().give_up {
-                self.connections[id as usize].directions[direction].stalled.clear();
+                self.give_up(id, direction);
                 return self.end_closed(id, direction, Ending::Reset);
             }
             let at = self.now + self.links.rto(retries);
             self.schedule_at(at, Class::Network, sender.node, Kind::Retransmit, id, direction as u32);
             return;
         }
-        let items: Vec<(Item, u32, u32)> = self.connections[id as usize].directions[direction].stalled.drain(..).collect();
-        for (item, bytes, word) in items {
+        if self.window_closed(id, direction) {
+            // A probe of a closed window is answered: it backs off and never gives up.
+            let d = &mut self.connections[id as usize].directions[direction];
+            d.retries += 1;
+            d.stalled_since = self.now;
+            let at = self.now + self.links.rto(d.retries);
+            return self.schedule_at(at, Class::Network, sender.node, Kind::Retransmit, id, direction as u32);
+        }
+        for (item, bytes, word) in self.connections[id as usize].directions[direction].take_stalled() {
             self.send_item(id, direction, item, bytes, word);
+        }
+    }
+
+    /// The receiver stands still and its kernel's buffer has sent items back.
+    fn window_closed(&self, id: ConnId, direction: usize) -> bool {
+        let connection = &self.connections[id as usize];
+        let receiver = connection.ends[1 - direction];
+        connection.directions[direction].bounced > 0
+            && receiver.open
+            && self.processes[receiver.node.0 as usize].state == State::Frozen
+    }
+
+    /// What waited for a retransmission never goes out.
+    pub(super) fn give_up(&mut self, id: ConnId, direction: usize) {
+        for (item, _, _) in self.connections[id as usize].directions[direction].take_stalled() {
+            self.recycle(item);
         }
     }
 
@@ -310,12 +333,12 @@ impl<O: Observer> World<O> {
         let n = receiver.node.0 as usize;
         if self.hosts[host as usize].lost {
             // Nobody acknowledges: the sender keeps it and tries again.
-            let Some(item) = self.connections[id as usize].directions[direction].flying.pop_front() else { return };
+            let Some((item, bytes)) = self.connections[id as usize].directions[direction].arrive() else { return };
             let sender = self.connections[id as usize].ends[direction];
             if sender.open {
                 let d = &mut self.connections[id as usize].directions[direction];
                 let first = d.stalled.is_empty();
-                d.stalled.push_back((item, 100, 0x8000_0000));
+                d.stalled.push_back((item, bytes, 0x8000_0000));
                 if first {
                     d.stalled_since = self.now;
                     d.retries = 0;
@@ -326,16 +349,19 @@ impl<O: Observer> World<O> {
             return self.reap(id);
         }
         let alive = receiver.open && self.processes[n].life as u32 == receiver.life;
-        if alive && self.processes[n].state == State::Frozen {
-            self.connections[id as usize].directions[direction].unread += 1;
+        // It stands still, or has not taken the connection up yet.
+        if alive && (self.processes[n].state == State::Frozen || !receiver.conn.is_accepted() && 1 - direction == 1) {
+            let room = self.links.spec().receive_buffer;
+            let d = &mut self.connections[id as usize].directions[direction];
+            let first = d.stalled.is_empty();
+            if !d.buffer(room) && first {
+                (d.stalled_since, d.retries) = (self.now, 0);
+                let (sender, at) = (self.connections[id as usize].ends[direction].node, self.now + self.links.rto(0));
+                self.schedule_at(at, Class::Network, sender, Kind::Retransmit, id, direction as u32);
+            }
             return;
         }
-        if alive && !receiver.conn.is_accepted() && 1 - direction == 1 {
-            // The process has not taken the connection up yet.
-            self.connections[id as usize].directions[direction].unread += 1;
-            return;
-        }
-        let Some(item) = self.connections[id as usize].directions[direction].flying.pop_front() else { return };
+        let Some((item, _)) = self.connections[id as usize].directions[direction].arrive() else { return };
         if !alive {
             // A closed or forgotten flow is answered with a reset.
             if !matches!(item, Item::Reset) && self.connections[id as usize].ends[direction].open {
