@@ -556,15 +556,17 @@ impl Instance {
     }
 
     /// Does everything that is due, then runs.
+    /// After a pause much is due at once. The instance's own threads are older than those that watch its channels (which begin with the first
+    /// connect), so they come first and still use a channel that the idle handler is about to close.
     pub(super) fn wake(&mut self, cx: &mut Cx<'_, '_>) {
-        if self.remoting.is_due(cx.now) {
-            self.remoting.wake(&mut cx.net());
-        }
-        self.pump(cx);
         while let Some((nominal, tick)) = self.timers.due(cx.now.mono) {
             self.tick(cx, tick, nominal);
             self.pump(cx);
         }
+        if self.remoting.is_due(cx.now) {
+            self.remoting.wake(&mut cx.net());
+        }
+        self.pump(cx);
     }
 
     pub(super) fn next_deadline(&mut self, now: Now) -> Option<Deadline> {
