@@ -1,13 +1,18 @@
-//! The whole product: delivered messages and events a wall second, what checks and meters cost, what many clients cost, what a second core brings.
+//! The whole product: request and answer through its simulated connections, delivered messages and events a wall second, what checks, meters and
+//! digest cost, what many clients cost, how much memory a message takes, what a second core brings.
 //!
 //! `cargo bench --bench cluster`. It prints its figures itself: they are ratios within one run, and a run of seconds needs no statistics of
 //! nanoseconds. Each pair of sides is run in turn, several times, and the median is printed with the spread.
+
+#[path = "model/echo.rs"]
+mod echo;
 
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
-use windtunnel::contract::note::Observer;
+use windtunnel::contract::note::{Note, Observer, SendEnd, Stamp};
+use windtunnel::kernel::digest::Digest;
 use windtunnel::run::{Control, observe, run};
 use windtunnel::scenario::{Known, Overrides, load, parse};
 use windtunnel::world::spec::Spec;
@@ -107,6 +112,99 @@ fn groups(n: usize) -> Spec {
     scenario(&text, &format!("{} clients", 30 * n))
 }
 
+/// Counts the sends that were answered.
+#[derive(Clone, Copy, Debug, Default)]
+struct Answered(u64);
+
+impl Observer for Answered {
+    fn note(&mut self, _: Stamp, note: &Note) {
+        self.0 += matches!(note, Note::SendEnded { end: SendEnd::Acked { .. }, .. }) as u64;
+    }
+}
+
+/// Producers only: a send is a request, its acknowledgement the answer, and both travel through the world's sockets.
+fn senders(brokers: u16, clients: u16, drain: &str) -> Spec {
+    let list = (0..brokers).map(|i| format!(r#"{{"brokerName": "broker-{i}"}}"#)).collect::<Vec<_>>().join(", ");
+    let text = format!(
+        r#"{{
+  "question": "What does a request and its answer cost?",
+  "duration": "4s", "drain": "{drain}", "nameservers": 1,
+  "brokers": [{list}],
+  "topics": [{{"name": "orders", "queues": 4}}],
+  "producers": [{{"group": "pg", "count": {clients}, "topic": "orders", "rate": "{}/s", "arrivals": "poisson", "threads": 16}}]
+}}"#,
+        100_000 / clients
+    );
+    scenario(&text, &format!("{brokers} x {clients}"))
+}
+
+/// Request and answer: plain state machines on the kernel, which is what rivals are given to do, and RocketMQ's own on the whole world.
+fn request_and_answer() {
+    for (servers, clients) in echo::SIZES {
+        let spec = senders(servers, clients, "1s");
+        println!("request and answer, {servers} servers x {clients} clients, digest on");
+        let plain = || {
+            let mut echo = echo::Echo::new(servers, clients, 1_000_000 / clients as u32);
+            let (digest, took) = timed(|| echo.run());
+            Run { took, events: echo.messages, delivered: 0, digest }
+        };
+        let sends = || {
+            let ((answered, digest, events), took) = timed(|| observe(&spec, Answered::default()));
+            Run { took, events, delivered: 2 * answered.0, digest }
+        };
+        let (plain, sends) = pair(plain, sends);
+        println!("  plain, ns a message          {:>12.1}", plain.ns_an_event());
+        println!(
+            "  RocketMQ sends, ns a message {:>12.1}   {:.2} events a message, {:.1} ns an event",
+            sends.took.as_nanos() as f64 / sends.delivered as f64,
+            sends.events as f64 / sends.delivered as f64,
+            sends.ns_an_event()
+        );
+    }
+}
+
+/// What the digest alone takes: its two words of so many events, folded in a loop of their own.
+fn digest_of(events: u64) -> Duration {
+    let mut runs = Vec::new();
+    for _ in 0..ROUNDS {
+        let mut digest = Digest::default();
+        let ((), took) = timed(|| {
+            for event in 0..events {
+                digest.word(event << 10);
+                digest.word(event << 32 | 7);
+            }
+        });
+        assert_ne!(digest.value(), 0);
+        runs.push(took);
+    }
+    runs.sort();
+    runs[ROUNDS / 2]
+}
+
+/// The most memory this process has held so far, bytes; `None` where the system does not say.
+fn peak() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
+    Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
+}
+
+/// Messages that nobody consumes, with every check on: what each of them holds until the end of the run. Growing vectors count as they peak.
+fn memory() {
+    let few = whole_sends(&Spec { duration: 1_000_000_000, ..senders(2, 10, "1s") });
+    let (before, Some(_)) = (peak(), peak()) else { return };
+    let many = whole_sends(&Spec { duration: 20_000_000_000, ..senders(2, 10, "1s") });
+    if let (Some(before), Some(after)) = (before, peak()) {
+        println!("memory of {} messages in logs, with their stamps", many);
+        println!("  bytes a message, at peak     {:>12.1}", (after - before) as f64 / (many - few) as f64);
+    }
+}
+
+fn whole_sends(spec: &Spec) -> u64 {
+    let stop = AtomicBool::new(false);
+    let outcome = run(spec, &Control { stop: &stop, progress: None });
+    outcome.counters.iter().find(|c| c.name == "acked").and_then(|c| c.value).unwrap_or(0) as u64
+}
+
 /// Several seeds, one after the other or on two threads.
 fn seeds(spec: &Spec, threads: usize) -> Duration {
     let specs: Vec<Arc<Spec>> = (0..16).map(|seed| Arc::new(Spec { seed, ..spec.clone() })).collect();
@@ -133,6 +231,10 @@ fn main() {
     // The bare world does not know when it has drained, so that both sides get the same short drain.
     let steady = Spec { drain: 3_000_000_000, ..bench.clone() };
 
+    // First, while nothing else has been held.
+    memory();
+    request_and_answer();
+
     println!("bench-2m, every check and the digest on, against no observer");
     let (with, without) = pair(|| whole(&steady), || observed(&steady, ()));
     assert_eq!(with.digest, without.digest, "an observer changed the run");
@@ -140,6 +242,8 @@ fn main() {
     println!("  events a second              {:>12.0}", 1e9 / with.ns_an_event());
     println!("  ns an event                  {:>12.1}   without observer {:.1}", with.ns_an_event(), without.ns_an_event());
     println!("  share of checks and meters   {:>11.1} %", 100.0 * (1.0 - without.took.as_secs_f64() / with.took.as_secs_f64()));
+    let digest = digest_of(with.events);
+    println!("  share of the digest, about   {:>11.1} %", 100.0 * digest.as_secs_f64() / with.took.as_secs_f64());
 
     for n in [34, 334] {
         let (few, many) = (groups(1), groups(n));

@@ -161,7 +161,7 @@ static TABLE: &[CounterDoc] = &[
         "avoided_broker_time",
         Duration,
         R,
-        "time clients kept brokers aside by their latency-fault table, summed over clients, from time 0 to the end of the load; by broker",
+        "time clients kept brokers aside by their latency-fault table, summed over clients, from time 0 to the end of the load; by broker; 0 when sendLatencyFaultEnable is off",
     ),
     doc("transaction_checks", Count, R, "checks of half messages at their producers"),
 ];

@@ -5,7 +5,7 @@
 
 use super::clock::Clock;
 use super::groups::{Change, Delivered, GroupMeter, Spread};
-use super::outages::{Outages, Stall};
+use super::outages::{Outages, SendsEnd, Stall};
 use super::routes::Routes;
 use super::sends::{Gap, Sends};
 use super::series::{PerSecond, Thin};
@@ -24,7 +24,7 @@ use crate::check::losses;
 use crate::check::members::Members;
 use crate::check::offsets::Offsets;
 use crate::check::order::Order;
-use crate::check::ownership::Ownership;
+use crate::check::ownership::{Ownership, Unowned};
 use crate::check::phantom::Phantom;
 use crate::check::roster::Roster;
 use crate::check::stalls::Stalls;
@@ -37,11 +37,13 @@ use std::sync::Arc;
 pub(super) const STALL: u64 = SEC;
 
 /// When a fault struck and ended, ns, and what it met.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct FaultLog {
     pub(super) from: Option<u64>,
     pub(super) until: Option<u64>,
     pub(super) touched: u64,
+    /// Processes that it restarts and that are not up again.
+    pub(super) restarting: Vec<NodeId>,
 }
 
 /// One entry into a listener, as its note tells it.
@@ -182,7 +184,7 @@ impl Watch {
             SendEnd::Acked { status, queue, .. } => {
                 row.ack(status);
                 for gap in sends.acked(status, queue.broker, began, &self.clock).into_iter().flatten() {
-                    self.outages.sends(producer, gap, false);
+                    self.outages.sends(producer, gap, SendsEnd::Success);
                 }
                 0
             }
@@ -422,6 +424,9 @@ impl Watch {
         if silent {
             self.routes.silenced(stamp.node, dead, &self.roster, at);
         }
+        if matches!(note, Note::Up) {
+            self.restarted(stamp.node);
+        }
         match self.facts.nodes[stamp.node.0 as usize].kind {
             NodeKind::Broker { .. } if silent || back => self.broker_life(stamp.node, dead, back, matches!(note, Note::Thawed)),
             NodeKind::Client if silent || back => self.member_life(stamp.node, dead, silent, matches!(note, Note::Thawed)),
@@ -444,7 +449,16 @@ impl Watch {
         }
         let same_name = |kind: NodeKind| matches!(kind, NodeKind::Broker { broker: b, .. } if b == broker);
         let facts = self.facts.clone();
-        let awake = facts.nodes.iter().enumerate().any(|(n, f)| same_name(f.kind) && self.roster.life(NodeId(n as u16)).awake());
+        let lives = || {
+            let of_name = facts.nodes.iter().enumerate().filter(|(_, f)| same_name(f.kind));
+            of_name.map(|(n, _)| self.roster.life(NodeId(n as u16)))
+        };
+        let awake = lives().any(|life| life.awake());
+        let silent = match awake {
+            true => None,
+            false if lives().any(|life| life.up) => Some(Unowned::BrokerFrozen),
+            false => Some(Unowned::BrokerDown),
+        };
         self.broker_awake[broker.0 as usize] = awake;
         for group in 0..self.index.groups.len() {
             if self.index.groups[group].clustering() {
@@ -453,7 +467,7 @@ impl Watch {
         }
         for feed in 0..self.index.feeds.len() as u32 {
             if self.index.queue_of(feed).mq.broker == broker && self.index.feeds[feed as usize].counted {
-                self.ownership.broker_down(feed, !awake, at);
+                self.ownership.broker(feed, silent, at);
                 self.recheck(feed);
             }
         }
@@ -495,12 +509,24 @@ impl Watch {
         }
         let fault = &mut self.faults[index];
         fault.touched = fault.touched.max(touched);
+        let facts = self.facts.faults.get(index);
         if on {
             fault.from.get_or_insert(self.clock.now);
             fault.until = None;
-        } else if self.facts.faults.get(index).is_some_and(|f| f.ends) {
+            fault.restarting = facts.map_or_else(Vec::new, |f| f.restarts.clone());
+        } else if facts.is_some_and(|f| f.ends) {
             // The end of the run reports every fault once more; that ends only those that are still on.
             fault.until.get_or_insert(self.clock.now);
+        }
+    }
+
+    /// A process came up. A restart has no end of its own: it is over when the last of its processes is back.
+    fn restarted(&mut self, node: NodeId) {
+        for fault in self.faults.iter_mut().filter(|fault| fault.restarting.contains(&node)) {
+            fault.restarting.retain(|n| *n != node);
+            if fault.restarting.is_empty() {
+                fault.until = Some(self.clock.now);
+            }
         }
     }
 
@@ -539,7 +565,9 @@ impl Watch {
     pub(super) fn open_outages(&mut self, end: u64) {
         for producer in 0..self.sends.len() {
             let gaps: Vec<Gap> = self.sends[producer].open_gaps(end.min(self.facts.load_end));
-            gaps.into_iter().for_each(|gap| self.outages.sends(producer, gap, true));
+            let loaded = end >= self.facts.load_end;
+            let how = if loaded { SendsEnd::LoadEnded } else { SendsEnd::RunEnded };
+            gaps.into_iter().for_each(|gap| self.outages.sends(producer, gap, how));
         }
         for feed in 0..self.index.feeds.len() as u32 {
             if let Some(since) = self.stalls.open(feed).filter(|since| end.saturating_sub(*since) > STALL) {
@@ -583,12 +611,13 @@ impl Observer for Watch {
             Note::Committed { group, queue, offset, .. } => {
                 self.offset_set(*group, *queue, *offset, false);
             }
-            // Attempts are counted when the call ends; pulls, flushes and requests that failed are told by their consequences.
-            Note::Attempted { .. }
-            | Note::Pulled { .. }
-            | Note::Flushed { .. }
-            | Note::RpcFailed { .. }
-            | Note::NameserverChosen { .. } => {}
+            Note::Attempted { msg, queue, .. } => {
+                if let Some(sends) = self.sends.get_mut(msg.producer() as usize) {
+                    sends.attempted(queue.broker);
+                }
+            }
+            // Pulls, flushes and requests that failed are told by their consequences.
+            Note::Pulled { .. } | Note::Flushed { .. } | Note::RpcFailed { .. } | Note::NameserverChosen { .. } => {}
             // An assignment names the offset it begins at; a correction shows as skipped or repeated messages.
             Note::OffsetCorrected { .. } | Note::OffsetInitialised { .. } => {}
 

@@ -1,0 +1,72 @@
+//! Request and answer over madsim's simulated TCP: a task a connection at the servers, a task a client.
+
+use madsim::net::{TcpListener, TcpStream};
+use madsim::runtime::Runtime;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+fn address(server: u16) -> SocketAddr {
+    SocketAddr::from(([10, 0, 1, server as u8 + 1], 9000))
+}
+
+async fn serve(server: u16) -> std::io::Result<()> {
+    let listener = TcpListener::bind(address(server)).await?;
+    loop {
+        let (mut stream, _) = listener.accept().await?;
+        madsim::task::spawn(async move {
+            let mut frame = [0u8; 16];
+            while stream.read_exact(&mut frame).await.is_ok() {
+                if stream.write_all(&frame).await.is_err() || stream.flush().await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+}
+
+async fn ask(servers: u16, requests: u32) -> std::io::Result<()> {
+    let mut streams = Vec::new();
+    for server in 0..servers {
+        streams.push(TcpStream::connect(address(server)).await?);
+    }
+    for n in 0..requests {
+        let stream = &mut streams[n as usize % servers as usize];
+        let mut frame = [0u8; 16];
+        frame[..4].copy_from_slice(&n.to_le_bytes());
+        stream.write_all(&frame).await?;
+        stream.flush().await?;
+        let mut answer = [0u8; 16];
+        stream.read_exact(&mut answer).await?;
+        assert_eq!(answer, frame);
+    }
+    Ok(())
+}
+
+/// How long the requests took, connections included.
+pub(crate) fn run(servers: u16, clients: u16, requests: u32) -> Duration {
+    let mut config = madsim::Config::default();
+    config.net.send_latency = Duration::from_millis(1)..Duration::from_millis(2);
+    let runtime = Runtime::with_seed_and_config(1, config);
+    for server in 0..servers {
+        let node = runtime.create_node().ip(address(server).ip()).build();
+        drop(node.spawn(serve(server)));
+    }
+    let begun = Instant::now();
+    runtime.block_on(async {
+        madsim::time::sleep(Duration::from_millis(100)).await;
+        let tasks: Vec<_> = (0..clients)
+            .map(|client| {
+                let ip = std::net::IpAddr::from([10, 0, 2, client as u8 + 1]);
+                madsim::runtime::Handle::current().create_node().ip(ip).build().spawn(ask(servers, requests))
+            })
+            .collect();
+        for task in tasks {
+            match task.await {
+                Ok(Ok(())) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    });
+    begun.elapsed()
+}
