@@ -565,7 +565,7 @@ section! {
         START "start", Takes::Target, Optional, "Starts what was declared with started: false.";
         CUT "cut", Takes::Section(&cut::SECTION), Optional, "No packet passes.";
         SLOW_LINK "slow_link", Takes::Section(&slow_link::SECTION), Optional, "Packets take longer.";
-        SLOW_DISK "slow_disk", Takes::Section(&slow_disk::SECTION), Optional, "Disks are slow or stand still.";
+        SLOW_DISK "slow_disk", Takes::Section(&slow_disk::SECTION), Optional, "What these brokers write takes `factor` times as long, or stands still.";
         CLOCK_STEP "clock_step", Takes::Section(&clock_step::SECTION), Optional, "Wall clocks are set.";
         CLOCK_DRIFT "clock_drift", Takes::Section(&clock_drift::SECTION), Optional, "Clocks run fast or slow.";
         RESET "reset", Takes::Section(&reset::SECTION), Optional, "Open connections are reset.";

@@ -321,20 +321,17 @@ impl Instance {
 
     /// Messages whose call is under way: nobody will hear how it ends if the process dies now.
     pub(super) fn open_sends(&self) -> Vec<MessageId> {
-        let mut open: Vec<MessageId> = self.async_sends.iter().flatten().map(|send| send.id()).collect();
-        for thread in &self.threads {
-            open.extend(thread.stack.iter().filter_map(|op| match op {
-                Op::Send(send) => send.open(),
-                Op::StartAsync(start) => Some(start.id()),
-                _ => None,
-            }));
-        }
-        for executor in &self.executors {
-            open.extend(executor.queue.iter().filter_map(|op| match op {
-                Op::StartAsync(start) => Some(start.id()),
-                _ => None,
-            }));
-        }
+        let under_way = self.threads.iter().flat_map(|thread| &thread.stack).filter_map(|op| match op {
+            Op::Send(send) => send.open(),
+            Op::StartAsync(start) => Some(start.parcel()),
+            _ => None,
+        });
+        let queued = self.executors.iter().flat_map(|executor| &executor.queue).filter_map(|op| match op {
+            Op::StartAsync(start) => Some(start.parcel()),
+            _ => None,
+        });
+        let written = self.async_sends.iter().flatten().map(|send| send.parcel());
+        let mut open: Vec<MessageId> = written.chain(under_way).chain(queued).flat_map(|parcel| parcel.ids()).collect();
         open.sort_unstable();
         open.dedup();
         open
