@@ -18,7 +18,7 @@ use windtunnel::scenario::{Known, Overrides, load, parse};
 use windtunnel::world::spec::Spec;
 
 /// Runs of each side.
-const ROUNDS: usize = 7;
+const ROUNDS: usize = 5;
 
 /// What one run took, and what it did meanwhile.
 #[derive(Clone, Copy, Debug)]
@@ -93,7 +93,7 @@ fn groups(n: usize) -> Spec {
     let text = format!(
         r#"{{
   "question": "What does an event cost with so many clients?",
-  "duration": "4s", "drain": "30s", "nameservers": 2,
+  "duration": "8s", "drain": "30s", "nameservers": 2,
   "brokers": [{{"brokerName": "broker-a"}}, {{"brokerName": "broker-b"}}],
   "topics": [{}],
   "producers": [{}],
@@ -133,7 +133,7 @@ fn senders(brokers: u16, clients: u16, drain: &str) -> Spec {
   "topics": [{{"name": "orders", "queues": 4}}],
   "producers": [{{"group": "pg", "count": {clients}, "topic": "orders", "rate": "{}/s", "arrivals": "poisson", "threads": 16}}]
 }}"#,
-        100_000 / clients
+        100_000 / clients as u32
     );
     scenario(&text, &format!("{brokers} x {clients}"))
 }
@@ -222,29 +222,23 @@ fn seeds(spec: &Spec, threads: usize) -> Duration {
     took
 }
 
-fn main() {
-    let file = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios/bench-2m.json"));
-    let bench = match load(file, &Overrides::default()) {
-        Ok(loaded) => loaded.spec,
-        Err(errors) => panic!("{errors}"),
-    };
+/// The scenario that the floors speak of, and what its checks, meters and digest take.
+fn bench_2m(bench: &Spec) {
     // The bare world does not know when it has drained, so that both sides get the same short drain.
     let steady = Spec { drain: 3_000_000_000, ..bench.clone() };
-
-    // First, while nothing else has been held.
-    memory();
-    request_and_answer();
-
     println!("bench-2m, every check and the digest on, against no observer");
     let (with, without) = pair(|| whole(&steady), || observed(&steady, ()));
     assert_eq!(with.digest, without.digest, "an observer changed the run");
     println!("  delivered messages a second  {:>12.0}", with.messages_a_second());
     println!("  events a second              {:>12.0}", 1e9 / with.ns_an_event());
+    println!("  events a delivered message   {:>12.2}", with.events as f64 / with.delivered as f64);
     println!("  ns an event                  {:>12.1}   without observer {:.1}", with.ns_an_event(), without.ns_an_event());
     println!("  share of checks and meters   {:>11.1} %", 100.0 * (1.0 - without.took.as_secs_f64() / with.took.as_secs_f64()));
     let digest = digest_of(with.events);
     println!("  share of the digest, about   {:>11.1} %", 100.0 * digest.as_secs_f64() / with.took.as_secs_f64());
+}
 
+fn many_clients() {
     for n in [34, 334] {
         let (few, many) = (groups(1), groups(n));
         println!("{} against {}, 20,000 messages a second together", many.name, few.name);
@@ -252,14 +246,36 @@ fn main() {
         println!("  ns an event                  {:>12.1}   with few {:.1}", b.ns_an_event(), a.ns_an_event());
         println!("  cost an event, ratio         {:>12.2}", b.ns_an_event() / a.ns_an_event());
     }
+}
 
+fn two_threads(bench: &Spec) {
     println!("16 seeds of bench-2m, one thread against two");
     let (mut one, mut two) = (Vec::new(), Vec::new());
     for _ in 0..3 {
-        one.push(seeds(&bench, 1).as_secs_f64());
-        two.push(seeds(&bench, 2).as_secs_f64());
+        one.push(seeds(bench, 1).as_secs_f64());
+        two.push(seeds(bench, 2).as_secs_f64());
     }
     one.sort_by(f64::total_cmp);
     two.sort_by(f64::total_cmp);
     println!("  two threads, times as fast   {:>12.2}", one[1] / two[1]);
+}
+
+fn main() {
+    let file = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios/bench-2m.json"));
+    let bench = match load(file, &Overrides::default()) {
+        Ok(loaded) => loaded.spec,
+        Err(errors) => panic!("{errors}"),
+    };
+    // Words choose sections: `cargo bench --bench cluster -- bench-2m`. Cargo's own `--bench` is no word.
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let wanted = |section: &str| words.is_empty() || words.iter().any(|word| section.contains(word.as_str()));
+    // Memory first, while nothing else has been held.
+    let sections: [(&str, &dyn Fn()); 5] = [
+        ("memory", &memory),
+        ("request-answer", &request_and_answer),
+        ("bench-2m", &|| bench_2m(&bench)),
+        ("many-clients", &many_clients),
+        ("two-threads", &|| two_threads(&bench)),
+    ];
+    sections.into_iter().filter(|section| wanted(section.0)).for_each(|section| (section.1)());
 }

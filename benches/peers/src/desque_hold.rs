@@ -1,8 +1,8 @@
 //! The hold model in desque: an event that schedules the next one, as its users write them.
 
 use crate::hold::{Delays, Shape, fold, node};
-use desque::serial::{OkEvent, Simulation};
 use desque::SimState;
+use desque::serial::{OkEvent, Simulation};
 
 struct State {
     delays: Delays,

@@ -74,7 +74,7 @@ fn request_and_answer(servers: u16, clients: u16) {
     // As many as take about a second; the figure is a message, and none of the engines gets slower with their number.
     let ours = 1_000_000 / clients as u32;
     let madsim = 60_000 / clients as u32;
-    let turmoil = if servers > 3 { 2_000 } else { 20_000 } / clients as u32;
+    let turmoil = if servers > 3 { 10_000 } else { 20_000 } / clients as u32;
     let names = ["windtunnel's kernel, digest on", "madsim TCP", "turmoil TCP, 1 ms tick"];
     let messages = |requests: u32| 2 * requests as u64 * clients as u64;
     let digest = echo::Echo::new(servers, clients, ours).run();
