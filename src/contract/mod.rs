@@ -236,6 +236,8 @@ pub enum WorkClass {
     Fsync,
     /// The start of the process up to its first action.
     Boot,
+    /// A thread that another has woken goes on.
+    Resume,
 }
 
 /// What a role may ask for.

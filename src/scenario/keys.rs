@@ -207,6 +207,7 @@ section! {
         THAW "thaw", Takes::Delay, Optional, "How late a thread goes on after a thaw.";
         THAW_FRAME "thaw_frame", Takes::Delay, Optional, "What each frame costs that was buffered during a freeze.";
         WAKEUP "wakeup", Takes::Delay, Optional, "How late a timed wait ends: timer slack, scheduling, pauses.";
+        RESUME "resume", Takes::Delay, Optional, "How late a thread goes on whose answer has come, or whose channel has ended.";
     }
 }
 
@@ -223,6 +224,7 @@ section! {
         THAW "thaw", Takes::Delay, Default(r#"{"p50": "2ms", "p99": "30ms"}"#), "How late a thread goes on after a thaw.";
         THAW_FRAME "thaw_frame", Takes::Delay, Default(r#"{"p50": "20us", "p99": "200us"}"#), "What each frame costs that was buffered during a freeze.";
         WAKEUP "wakeup", Takes::Delay, Default(r#"{"p50": "1.8ms", "p99": "8ms"}"#), "How late a timed wait ends and its thread has gone on: timer slack, scheduling, pauses. Live runs: a send that timed out after 3000 ms returns at 3001 in the median, and about one in 15 still counts as within its budget.";
+        RESUME "resume", Takes::Delay, Default(r#""0s""#), "How late a thread goes on whose answer has come, or whose channel has ended: what a busy client machine adds to each round trip. Each thread draws for itself.";
         NAMESERVER "nameserver", Takes::Section(&services::SECTION), Optional, "On nameservers.";
         BROKER "broker", Takes::Section(&services::SECTION), Optional, "On brokers.";
         CLIENT "client", Takes::Section(&services::SECTION), Optional, "On producers and consumers.";

@@ -14,7 +14,7 @@ impl<O: Observer> World<O> {
         }
         process.life += 1;
         process.state = State::Booting;
-        process.thawed_at = 0;
+        (process.thawed_at, process.drained_at) = (0, 0);
         process.fresh = false;
         process.disarm();
         let word = self.draws.word(process.entity, Purpose::Boot, process.life as u64);
@@ -171,8 +171,16 @@ impl<O: Observer> World<O> {
             drawn += 1;
             table.at(draws.word(entity, Purpose::Thaw, (life << 48) ^ (frozen_at << 8) ^ drawn))
         };
+        let timers = self.now + draw(&services.thaw).max(1);
+        // The kernel wakes the threads of a process in the order of their creation. A client's scheduler and RebalanceService are older than its
+        // selector, which starts with the first connect (`MQClientInstance#start`): they still take channels for open whose end lies unread.
+        let client = matches!(self.processes[n].role, Some(AnyRole::Client(_)));
+        let awake = if client { timers } else { self.now };
         // Netty has three selectors on a server, one on a client: each its own thread.
-        let mut selectors = [0u64; 3].map(|_| self.now + draw(&services.thaw).max(1));
+        let mut selectors = [0u64; 3].map(|_| awake + draw(&services.thaw).max(1));
+        if client {
+            selectors = [selectors[0]; 3];
+        }
         let mut boss = self.now + draw(&services.thaw).max(1);
         let held = std::mem::take(&mut self.processes[n].held);
         let mut accepted_at = Vec::new();
@@ -231,7 +239,7 @@ impl<O: Observer> World<O> {
             let last = &mut self.connections[id as usize].directions[direction].last_arrival;
             *last = (*last).max(selectors[k]);
         }
-        let timers = self.now + draw(&services.thaw).max(1);
+        self.processes[n].drained_at = selectors.into_iter().max().unwrap_or(0);
         for (id, direction) in full {
             // Room again: a window update travels to the sender.
             let connection = &self.connections[id as usize];

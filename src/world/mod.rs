@@ -243,6 +243,7 @@ impl<O: Observer> World<O> {
                 held: Vec::new(),
                 frozen_at: 0,
                 thawed_at: 0,
+                drained_at: 0,
                 backlog: 0,
                 consumers,
                 fresh: true,

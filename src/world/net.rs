@@ -54,6 +54,8 @@ pub(super) struct Direction {
     pub(super) retries: u32,
     /// Arrival of the last item, so that none overtakes it.
     pub(super) last_arrival: u64,
+    /// Something was written while the sender's selector had not come round after a thaw: it reads first, and what it finds closed takes no write.
+    pub(super) unflushed: bool,
     /// When the link's bandwidth is free again for this flow.
     pub(super) busy_until: u64,
 }

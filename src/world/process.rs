@@ -77,6 +77,8 @@ pub(super) struct Process {
     pub(super) frozen_at: u64,
     /// When it last thawed; 0: never in this life.
     pub(super) thawed_at: u64,
+    /// When its selectors have read everything that came while it stood still.
+    pub(super) drained_at: u64,
     /// Connections the kernel accepted for a frozen process.
     pub(super) backlog: u32,
     pub(super) consumers: Vec<Listener>,

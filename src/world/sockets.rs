@@ -212,6 +212,9 @@ impl<O: Observer> World<O> {
                 }
             }
         }
+        if self.now < self.processes[node.0 as usize].drained_at {
+            self.connections[id as usize].directions[side].unflushed = true;
+        }
         self.send_item_late(id, side, Item::Frame(frame), bytes, hop, extra);
     }
 
@@ -389,6 +392,14 @@ impl<O: Observer> World<O> {
         if !end.open {
             return self.reap(id);
         }
+        // `NioEventLoop#run`: ready keys come before queued writes, and a write to a channel that the reading has closed fails at once.
+        let how = if self.connections[id as usize].directions[side].unflushed
+            && self.now <= self.processes[end.node.0 as usize].drained_at
+        {
+            Ending::Reset
+        } else {
+            how
+        };
         self.connections[id as usize].ends[side].open = false;
         self.forget_conn(end.node, end.conn, id);
         // Netty closes its own side when the peer has closed.

@@ -58,6 +58,7 @@ fn node(name: &str, index: u16, names: &mut Vec<String>, kind: NodeKind) -> Node
             thaw: us(2000, 30_000),
             thaw_frame: us(20, 200),
             wakeup: us(1800, 8000),
+            resume: Quantiles::constant(0),
         },
         kind,
     }

@@ -244,7 +244,12 @@ impl Role for ClientProcess {
                     self.stop_member(index, now, env, out, index == last);
                 }
             }
-            Input::Accepted { .. } | Input::Worked { .. } | Input::Admin(_) => {}
+            Input::Worked { ticket } => {
+                let Some(instance) = self.instances.get_mut((ticket >> 20) as usize) else { return };
+                instance.resumed(ticket & 0xf_ffff);
+                instance.pump(&mut Cx { now, env, out, conns: &mut self.conns });
+            }
+            Input::Accepted { .. } | Input::Admin(_) => {}
         }
     }
 
