@@ -248,7 +248,7 @@ impl Outages {
         if let Some((at, node, thawed)) = enablers.back[broker.0 as usize] {
             latest.offer(at, || format!("the {} of {}", returned(thawed), facts.nodes[node.0 as usize].name));
         }
-        latest.or(facts.zero, format!("{}, who went on by itself", name(member)))
+        latest.or(facts.zero, format!("{}, which went on by itself", name(member)))
     }
 
     /// In the order of their beginnings.
@@ -300,7 +300,7 @@ mod tests {
             ended_by("12 broker-a frozen; 30 broker-a thawed; 30.5 c1 entered 1 a:0 1", false),
             "the thaw of broker-a at 30.000 s"
         );
-        assert_eq!(ended_by("30.5 c1 entered 1 a:0 1", false), "c1, who went on by itself");
+        assert_eq!(ended_by("30.5 c1 entered 1 a:0 1", false), "c1, which went on by itself");
         assert_eq!(ended_by("", false), "not ended");
     }
 }

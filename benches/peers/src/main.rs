@@ -13,18 +13,15 @@ mod echo;
 mod hold;
 mod tcp_madsim;
 mod tcp_turmoil;
+#[path = "../../model/watch.rs"]
+mod watch;
 
 use hold::{Heap, Hold, Ours, Shape};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use watch::timed;
 
 /// Runs of each side.
 const ROUNDS: usize = 5;
-
-fn timed(act: impl FnOnce()) -> Duration {
-    let begun = Instant::now();
-    act();
-    begun.elapsed()
-}
 
 /// The sides in turn, so that a noisy neighbour meets all of them; nanoseconds a unit, the median of each.
 fn medians(sides: &mut [(&str, u64, Box<dyn FnMut() -> Duration + '_>)]) -> Vec<f64> {
@@ -63,9 +60,9 @@ fn hold_model(pending: usize) {
     assert_eq!(ours.checksum, rival.checksum(), "desque orders otherwise");
     let names = ["windtunnel", "std BinaryHeap, 24-byte entries", "desque 0.4"];
     let medians = medians(&mut [
-        (names[0], TURNS, Box::new(|| timed(|| ours.turns(TURNS)))),
-        (names[1], TURNS, Box::new(|| timed(|| heap.turns(TURNS)))),
-        (names[2], TURNS, Box::new(|| timed(|| rival.turns(TURNS)))),
+        (names[0], TURNS, Box::new(|| timed(|| ours.turns(TURNS)).1)),
+        (names[1], TURNS, Box::new(|| timed(|| heap.turns(TURNS)).1)),
+        (names[2], TURNS, Box::new(|| timed(|| rival.turns(TURNS)).1)),
     ]);
     print(&format!("hold model, {pending} pending, exponential delays; an event"), &names, &medians);
 }
@@ -84,7 +81,7 @@ fn request_and_answer(servers: u16, clients: u16) {
             messages(ours),
             Box::new(|| {
                 let mut echo = echo::Echo::new(servers, clients, ours);
-                let took = timed(|| assert_eq!(echo.run(), digest, "runs of one seed differ"));
+                let ((), took) = timed(|| assert_eq!(echo.run(), digest, "runs of one seed differ"));
                 assert_eq!(echo.messages, messages(ours));
                 took
             }),

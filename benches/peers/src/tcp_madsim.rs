@@ -1,10 +1,11 @@
 //! Request and answer over madsim's simulated TCP: a task a connection at the servers, a task a client.
 
+use crate::watch::timed;
 use madsim::net::{TcpListener, TcpStream};
 use madsim::runtime::Runtime;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Barrier;
 
@@ -67,14 +68,13 @@ pub(crate) fn run(servers: u16, clients: u16, requests: u32) -> Duration {
         open.wait().await;
         tasks
     });
-    let begun = Instant::now();
-    runtime.block_on(async {
+    let requests = async {
         for task in tasks {
             match task.await {
                 Ok(Ok(())) => {}
                 other => panic!("{other:?}"),
             }
         }
-    });
-    begun.elapsed()
+    };
+    timed(|| runtime.block_on(requests)).1
 }

@@ -1,9 +1,15 @@
 //! Request and answer over turmoil's simulated TCP: a task a connection at the servers, a client host each.
 
+use crate::watch::on_processor;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use turmoil::net::{TcpListener, TcpStream};
+
+/// This thread's time on its processor; turmoil runs everything on one thread.
+fn now() -> Duration {
+    on_processor().unwrap_or_default()
+}
 
 async fn serve() -> turmoil::Result {
     let listener = TcpListener::bind("0.0.0.0:9000").await?;
@@ -20,13 +26,13 @@ async fn serve() -> turmoil::Result {
     }
 }
 
-async fn ask(servers: u16, requests: u32, open: Arc<Mutex<Instant>>) -> turmoil::Result {
+async fn ask(servers: u16, requests: u32, open: Arc<Mutex<Duration>>) -> turmoil::Result {
     let mut streams = Vec::new();
     for server in 0..servers {
         streams.push(TcpStream::connect((format!("server-{server}"), 9000)).await?);
     }
     if let Ok(mut open) = open.lock() {
-        *open = Instant::now();
+        *open = now();
     }
     for n in 0..requests {
         let stream = &mut streams[n as usize % servers as usize];
@@ -52,7 +58,7 @@ pub(crate) fn run(servers: u16, clients: u16, requests: u32) -> Duration {
         .tcp_capacity(1024)
         .simulation_duration(Duration::from_secs(3600));
     let mut sim = builder.build();
-    let open = Arc::new(Mutex::new(Instant::now()));
+    let open = Arc::new(Mutex::new(now()));
     for server in 0..servers {
         sim.host(format!("server-{server}"), serve);
     }
@@ -62,5 +68,5 @@ pub(crate) fn run(servers: u16, clients: u16, requests: u32) -> Duration {
     if let Err(error) = sim.run() {
         panic!("{error}");
     }
-    open.lock().map_or(Duration::ZERO, |open| open.elapsed())
+    open.lock().map_or(Duration::ZERO, |open| now() - *open)
 }
