@@ -93,6 +93,7 @@ fn request_and_answer(servers: u16, clients: u16) {
 }
 
 fn main() {
+    hold_model(1_000);
     hold_model(16_000);
     hold_model(1_000_000);
     request_and_answer(3, 10);
