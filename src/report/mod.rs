@@ -5,7 +5,9 @@
 
 pub mod charts;
 pub mod console;
+mod counters;
 pub mod json;
+mod page;
 pub(crate) mod text;
 
 #[cfg(test)]
