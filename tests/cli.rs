@@ -321,6 +321,52 @@ fn verify_agrees_in_turn_and_in_threads() {
     assert!(out(&output).starts_with("ok  ") && out(&output).contains("agree"), "{}", out(&output));
 }
 
+/// What is printed is a function of the seeds, not of the threads; and the command that repeats an extreme does repeat it.
+#[test]
+fn seeds_prints_the_same_with_any_number_of_jobs() {
+    let folder = Folder::new("seeds");
+    let file = folder.file("small.json", &changed(|_| ()));
+    let survey = |more: &[&str]| {
+        let mut words = vec!["seeds", &file, "--seeds", "3..10", "--set", "duration=4s"];
+        words.extend(more);
+        windtunnel(&words)
+    };
+    for format in ["text", "json"] {
+        let (one, two) = (survey(&["--format", format, "--jobs", "1"]), survey(&["--format", format, "--jobs", "2"]));
+        assert_eq!((exit(&one), exit(&two)), (0, 0), "{}{}", out(&one), err(&one));
+        assert_eq!(one.stdout, two.stdout, "{format}");
+    }
+    let text = out(&survey(&[]));
+    assert!(text.contains("PASS  of 8 seeds 8 passed, 0 failed, 0 unknown"), "{text}");
+    let answer: Value = serde_json::from_slice(&survey(&["--format", "json"]).stdout).expect("JSON");
+    let most = &answer["figures"]["groups.cg.latency_ms.max"]["most"];
+    let words: Vec<&str> = most["repeat"].as_str().expect("a command").split_whitespace().skip(1).collect();
+    assert_eq!(words[2..], ["--seed", &most["seed"].to_string(), "--set", "duration=4s"]);
+    let again: Value = serde_json::from_slice(&windtunnel(&[&words[..], &["--format", "json"]].concat()).stdout).expect("JSON");
+    assert_eq!(again["groups"]["cg"]["latency_ms"]["max"].as_f64(), most["value"].as_f64().map(|s| (s * 1e3).round()));
+}
+
+#[test]
+fn seeds_answers_for_the_worst_seed_and_refuses_ranges_that_hold_none() {
+    let folder = Folder::new("seeds-wrong");
+    let fails = folder.file("fails.json", &changed(|s| s["expect"] = json!({"acked": {"max": 1}})));
+    let output = windtunnel(&["seeds", &fails, "--seeds", "1..3"]);
+    assert_eq!(exit(&output), 1, "{}", out(&output));
+    assert!(out(&output).contains("failed: 1..3") && out(&output).contains("broken by 3 seeds: acked"), "{}", out(&output));
+    let unknown = folder.file("unknown.json", &changed(|s| s["expect"] = json!({"takeover": {"max": "1s"}})));
+    assert_eq!(exit(&windtunnel(&["seeds", &unknown, "--seeds", "1..2"])), 3);
+    for (range, remedy) in
+        [("5..1", "1..5"), ("1..99999999999", "split it"), ("1..99999999999999999999999", "such as"), ("7", "1..200")]
+    {
+        let output = windtunnel(&["seeds", &fails, "--seeds", range]);
+        refused(&output, range, "a range that holds no seeds to run");
+        let said = err(&output);
+        assert!(said.contains(remedy) || said.contains("as in 1..200"), "{range}: {said}");
+    }
+    refused(&windtunnel(&["seeds", &fails, "--jobs", "0"]), "--jobs", "no threads");
+    refused(&windtunnel(&["seeds", &folder.path("nobody.json")]), "nobody.json", "a missing file");
+}
+
 #[test]
 fn allocate_shows_shares_and_moves() {
     let output = windtunnel(&["allocate", "--queues", "4", "--consumers", "3", "--strategy", "all"]);

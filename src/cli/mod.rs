@@ -2,8 +2,6 @@
 //!
 //! Data goes to standard output and nothing else does; progress and remarks go to standard error. This is the only room that may ask the
 //! environment or the clock of the machine, and only to decide how things look: neither reaches a run.
-//!
-//! A subcommand over many seeds (`seeds`) belongs here as one more file and one more line of [`Command`].
 
 mod allocate;
 mod check;
@@ -11,6 +9,7 @@ mod interrupt;
 mod list;
 mod progress;
 mod run;
+mod seeds;
 mod verify;
 
 use crate::run::outcome::Verdict;
@@ -58,6 +57,8 @@ enum CliError {
     List { path: String, source: std::io::Error },
     #[error("{0}")]
     Usage(String),
+    #[error("{0}")]
+    Threads(#[from] crate::explore::runs::ThreadsError),
     #[error("cannot listen for Ctrl-C: {0}; run again, the report of an interrupted run would otherwise be lost")]
     Interrupt(#[from] ctrlc::Error),
 }
@@ -66,7 +67,7 @@ const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (models RocketMQ 4.9.
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  every expectation and law holds (verify: every run agrees)
+  0  every expectation and law holds (seeds: under every seed; verify: every run agrees)
   1  an expectation or a law is broken
   2  the scenario or the command is wrong, or a result could not be written
   3  unknown: a check had nothing to compare, the run did not drain, or it was stopped
@@ -76,6 +77,7 @@ const EXAMPLES: &str = "\
 Examples:
   windtunnel run scenarios/quickstart.json
   windtunnel run scenarios/quickstart.json --seed 0x2a --set duration=10m --out report
+  windtunnel seeds scenarios/quickstart.json --seeds 1..200
   windtunnel verify scenarios/*.json
   windtunnel allocate --queues 8 --consumers 3 --strategy all";
 
@@ -107,6 +109,8 @@ fn examples_and_codes() -> String {
 enum Command {
     /// Run a scenario and print the answer
     Run(run::Args),
+    /// Run a scenario under many seeds, on all cores, and print the distribution of every figure
+    Seeds(seeds::Args),
     /// Run scenarios several times, in turn and in threads, and compare them byte for byte
     Verify(verify::Args),
     /// Decode and check scenario files without running them
@@ -133,6 +137,7 @@ pub fn main() -> ExitCode {
 fn dispatch(command: &Command) -> Exit {
     let done = match command {
         Command::Run(args) => run::run(args),
+        Command::Seeds(args) => seeds::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Check(args) => check::run(args),
         Command::List(args) => list::run(args),

@@ -6,6 +6,7 @@
 pub mod charts;
 pub mod console;
 pub mod json;
+pub mod seeds;
 pub(crate) mod text;
 
 #[cfg(test)]
