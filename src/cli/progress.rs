@@ -67,6 +67,16 @@ impl Runs {
         Runs { began: Instant::now(), wanted, what: what.to_owned(), total, bar: OnceLock::new() }
     }
 
+    /// A run is done, of one among several such ranges.
+    pub(super) fn tick_of(&self, what: &str, done: usize) {
+        self.tick(done);
+        if let Some(bar) = self.bar.get() {
+            // Further seeds where the first were not enough.
+            bar.set_length(self.total.max(done) as u64);
+            bar.set_prefix(format!("{}: {what}", self.what));
+        }
+    }
+
     /// A run is done; called from any thread.
     pub(super) fn tick(&self, done: usize) {
         if !self.wanted || self.began.elapsed() < PATIENCE {

@@ -5,6 +5,7 @@
 
 pub mod charts;
 pub mod console;
+pub mod fidelity;
 pub mod json;
 pub mod seeds;
 pub(crate) mod text;

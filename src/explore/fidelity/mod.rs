@@ -1,0 +1,316 @@
+//! Simulated runs against runs of a real cluster.
+//!
+//! A live run is one draw from what a cluster may do under a fault; two hundred seeds are two hundred draws of the simulator's. If both come
+//! from the same distribution, the live value lies between the seeds' 1st and 99th percentile nearly always, never beyond all of a
+//! thousand seeds, and over many figures its percentiles are spread evenly. That is what is tested here, figure by figure.
+//!
+//! Each repetition of an experiment was set up a little differently: processes started at other moments, faults struck some milliseconds
+//! apart. The phases of timers hang on that, so seed by seed the simulator takes the moments of one repetition after the other, and both sides
+//! are mixtures of the same set-ups.
+//!
+//! Reading order: [`live`] (the files), [`measures`] (what is compared), [`timers`] (what may spread it), [`judge`] (the rules).
+
+pub mod judge;
+pub mod live;
+pub mod measures;
+pub mod timers;
+
+use self::judge::{Comparison, Machine, Row};
+use self::live::{Client, Live};
+use self::measures::{Key, Kind, Measure, Measures};
+use self::timers::Event;
+use super::rank::{self, Value};
+use super::runs::{self, Crew};
+use crate::run::outcome::{Outcome, Unit};
+use crate::scenario::Loaded;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// For rows outside the central interval, this many times as many seeds say whether the live value is beyond all of them.
+pub const EXTREMES: usize = 5;
+/// The experiment that has no fault: what it shows is the speed of the machine, and how much that differs between repetitions.
+pub const STEADY: &str = "steady";
+
+/// An experiment that has both a scenario and live runs.
+#[derive(Debug)]
+pub struct Experiment {
+    pub name: String,
+    /// One scenario a repetition, at the moments of that repetition.
+    pub set_ups: Vec<Loaded>,
+    pub lives: Vec<Live>,
+}
+
+/// A live client that the scenario does not have.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{path}: the client {node} is not in the scenario {scenario}; give a node there this name, or take the run out of the folder"
+)]
+pub struct SetUpError {
+    pub path: String,
+    pub node: String,
+    pub scenario: String,
+}
+
+/// What must be changed in the scenario to be this repetition: `key=value`, as `--set` takes them.
+///
+/// Starts and faults move to the repetition's moments. The run lasts until recording stopped, and producers stop when the live ones did:
+/// a simulated run that ends once nothing is owed would miss what members saw afterwards.
+pub fn changes(live: &Live, base: &Loaded) -> Result<Vec<String>, SetUpError> {
+    let mut set = vec![format!("duration={}", nanos(live.end.max(1))), "drain=0s".to_owned()];
+    for Client { node, producer, start, lasts, .. } in &live.clients {
+        if !base.spec.nodes.iter().any(|n| n.name == *node) {
+            let scenario = base.spec.name.clone();
+            return Err(SetUpError { path: live.path.clone(), node: node.clone(), scenario });
+        }
+        let list = if *producer { "producers" } else { "consumers" };
+        set.push(format!("{list}.{node}.start={}", nanos(*start)));
+        // One that starts later sends from when it is up; its scenario says when that was.
+        if *producer && *start <= 0 {
+            set.push(format!("{list}.{node}.until={}", nanos((*lasts).min(live.end))));
+        }
+    }
+    let mut used = BTreeSet::new();
+    for (i, fault) in base.spec.faults.iter().enumerate() {
+        let begins = |f: &&(usize, &live::Fault)| fault.label == format!("{} {}", f.1.what, f.1.node) && !used.contains(&f.0);
+        let Some((at, begun)) = live.faults.iter().enumerate().collect::<Vec<_>>().iter().find(begins).copied() else { continue };
+        used.insert(at);
+        set.push(format!("faults[{i}].at={}", nanos(begun.at)));
+        let ends = |f: &&live::Fault| matches!(f.what.as_str(), "restart" | "thaw") && f.node == begun.node;
+        if let Some(ended) = live.faults.iter().skip(at + 1).find(ends).filter(|_| fault.lasts.is_some()) {
+            set.push(format!("faults[{i}].for={}", nanos(ended.at.saturating_sub(begun.at).max(0))));
+        }
+    }
+    Ok(set)
+}
+
+/// Nanoseconds as a scenario writes them, exactly.
+fn nanos(ns: i64) -> String {
+    format!("{ns}ns")
+}
+
+/// How far the comparison is: the experiment, and how many of its runs are done.
+pub type Progress<'a> = &'a (dyn Fn(&str, usize) + Sync);
+
+/// Holds every experiment against `seeds` seeds. `None`: stopped from outside, and a part of a comparison says nothing.
+pub fn compare(
+    experiments: &[Experiment],
+    crew: &Crew,
+    seeds: usize,
+    stop: &AtomicBool,
+    progress: Progress<'_>,
+) -> Option<Comparison> {
+    let machine = Steady::of(experiments);
+    let mut rows = Vec::new();
+    for experiment in experiments {
+        let gathered = gather(experiment, crew, 0..seeds, stop, &|done| progress(&experiment.name, done));
+        let mut found = Table::new(experiment, &machine, &gathered).rows();
+        extremes(experiment, &mut found, &gathered, (crew, seeds), stop, progress);
+        rows.append(&mut found);
+        if stop.load(Ordering::Relaxed) {
+            return None;
+        }
+    }
+    Some(Comparison::new(seeds, rows))
+}
+
+/// The measures of seeds, in their order.
+fn gather(
+    experiment: &Experiment,
+    crew: &Crew,
+    seeds: std::ops::Range<usize>,
+    stop: &AtomicBool,
+    progress: &(dyn Fn(usize) + Sync),
+) -> Vec<Measures> {
+    let gathered: Mutex<BTreeMap<usize, Measures>> = Mutex::default();
+    let instants: Vec<Vec<i64>> = experiment.lives.iter().map(|l| measures::instants(&l.faults, &l.clients)).collect();
+    crew.each(seeds.len(), stop, progress, |place| {
+        let n = seeds.start + place;
+        let which = n % experiment.set_ups.len().max(1);
+        if let Some(outcome) = runs::one(&experiment.set_ups[which], n as u64 + 1, stop) {
+            let measured = simulated(&outcome, &instants[which]);
+            gathered.lock().unwrap_or_else(PoisonError::into_inner).insert(n, measured);
+        }
+    });
+    gathered.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect()
+}
+
+fn simulated(outcome: &Outcome, instants: &[i64]) -> Measures {
+    let checks = outcome.transaction_checks.as_ref();
+    measures::measure(&outcome.sends, &outcome.groups, checks, &outcome.shutdowns, instants)
+}
+
+fn lived(live: &Live) -> Measures {
+    let instants = measures::instants(&live.faults, &live.clients);
+    measures::measure(&live.sends, &live.groups, live.transaction_checks.as_ref(), &live.shutdowns, &instants)
+}
+
+/// A series stands for its distance from this one.
+fn number(measure: &Measure, median: &[i64]) -> Value {
+    match measure {
+        Measure::Number(value) => *value,
+        Measure::Series(bins) => Some(rank::distance(bins, median)),
+    }
+}
+
+fn pick<'a>(measures: &'a Measures, key: &Key, absent: &'a Measure) -> &'a Measure {
+    measures.get(key).unwrap_or(absent)
+}
+
+/// The median series of a figure over runs; empty for a number.
+fn median_of(all: &[Measures], key: &Key) -> Vec<i64> {
+    let absent = key.kind.absent();
+    let series: Vec<&[i64]> = all
+        .iter()
+        .filter_map(|m| match pick(m, key, &absent) {
+            Measure::Series(bins) => Some(bins.as_slice()),
+            Measure::Number(_) => None,
+        })
+        .collect();
+    rank::median_series(&series)
+}
+
+/// What the steady run knows of the machine's speed.
+struct Steady {
+    tables: Option<(serde_json::Value, serde_json::Value)>,
+    measures: Vec<Measures>,
+}
+
+impl Steady {
+    fn of(experiments: &[Experiment]) -> Steady {
+        let steady = experiments.iter().find(|e| e.name == STEADY);
+        Steady {
+            tables: steady.and_then(|e| e.set_ups.first()).map(|l| tables(&parsed(l))),
+            measures: steady.map(|e| e.lives.iter().map(lived).collect()).unwrap_or_default(),
+        }
+    }
+
+    /// How much a figure differs between repetitions of the steady run, ns: that much of it is the machine's mood. A figure that the
+    /// steady run does not have is taken to differ as its slowest delivery does.
+    fn mood(&self, key: &Key) -> i64 {
+        let tail = |path: &str| path.splitn(3, '.').nth(2).unwrap_or(path).to_owned();
+        let spread = |wanted: &dyn Fn(&Key) -> bool| {
+            let keys: BTreeSet<&Key> = self.measures.iter().flat_map(|m| m.keys()).filter(|k| wanted(k)).collect();
+            let of = |k: &&Key| {
+                let values: Vec<Value> = self.measures.iter().map(|m| number(pick(m, k, &k.kind.absent()), &[])).collect();
+                Some(values.iter().max().copied()??.saturating_sub(values.iter().min().copied()??))
+            };
+            keys.iter().filter_map(|k| of(k)).max()
+        };
+        let own = spread(&|k: &Key| k.kind == key.kind && tail(&k.path) == tail(&key.path));
+        own.or_else(|| spread(&|k: &Key| k.path.ends_with(".latency_ms.max"))).unwrap_or(0)
+    }
+}
+
+fn parsed(loaded: &Loaded) -> serde_json::Value {
+    serde_json::from_str(&loaded.resolved).unwrap_or_default()
+}
+
+/// The tables of a scenario that say how fast its machine is.
+fn tables(resolved: &serde_json::Value) -> (serde_json::Value, serde_json::Value) {
+    (resolved["links"].clone(), resolved["services"].clone())
+}
+
+/// The rows of one experiment, while they are made.
+struct Table<'a> {
+    experiment: &'a Experiment,
+    steady: &'a Steady,
+    simulated: &'a [Measures],
+    lives: Vec<Measures>,
+    resolved: serde_json::Value,
+    events: BTreeSet<Event>,
+}
+
+impl<'a> Table<'a> {
+    fn new(experiment: &'a Experiment, steady: &'a Steady, simulated: &'a [Measures]) -> Table<'a> {
+        let resolved = experiment.set_ups.first().map(parsed).unwrap_or_default();
+        let names = |list: &serde_json::Value| -> Vec<String> {
+            list.as_array().into_iter().flatten().filter_map(|n| Some(n["name"].as_str()?.to_owned())).collect()
+        };
+        let nameservers = names(&resolved["nameservers"]);
+        let events = experiment.lives.iter().flat_map(|l| timers::events(&l.faults, &l.clients, &nameservers)).collect();
+        Table { experiment, steady, simulated, lives: experiment.lives.iter().map(lived).collect(), resolved, events }
+    }
+
+    fn rows(&self) -> Vec<Row> {
+        let keys: BTreeSet<&Key> = self.simulated.iter().chain(&self.lives).flat_map(|m| m.keys()).collect();
+        keys.into_iter().map(|key| self.row(key)).collect()
+    }
+
+    fn row(&self, key: &Key) -> Row {
+        let absent = key.kind.absent();
+        let median = median_of(self.simulated, key);
+        let of = |all: &[Measures]| all.iter().map(|m| number(pick(m, key, &absent), &median)).collect::<Vec<Value>>();
+        let (live, mut sorted) = (of(&self.lives), of(self.simulated));
+        sorted.sort_unstable();
+        let timers = timers::of(key.kind, &self.events);
+        let machine = self.machine(key, &live, &sorted);
+        let slack = key.kind.resolution().max(match machine {
+            Machine::Compared { mood } => mood,
+            Machine::Apart | Machine::NotCompared => 0,
+        });
+        let room = timers.iter().map(|t| self.room(key, t.period(&self.resolved))).fold(0, i64::saturating_add);
+        Row::new(&self.experiment.name, key, live, &sorted, slack, room, timers.iter().map(|t| t.name()).collect(), machine)
+    }
+
+    /// A stretch that is below a second on both sides is the machine's.
+    fn machine(&self, key: &Key, live: &[Value], sorted: &[Value]) -> Machine {
+        let short = |v: &Value| v.is_none_or(|v| v < 1_000_000_000);
+        let high = rank::central(sorted).1;
+        if !key.kind.is_stretch() || !live.iter().all(short) || !short(&high) {
+            return Machine::Apart;
+        }
+        // Nothing was measured on either side, and that is no matter of speed.
+        if live.iter().all(Option::is_none) && high.is_none() {
+            return Machine::Apart;
+        }
+        match &self.steady.tables {
+            Some(steady) if *steady == tables(&self.resolved) => Machine::Compared { mood: self.steady.mood(key) },
+            _ => Machine::NotCompared,
+        }
+    }
+
+    /// What a period allows a figure to vary by: time by itself, messages by what is offered meanwhile, the members' changes by how often
+    /// the timer fires.
+    fn room(&self, key: &Key, period: i64) -> i64 {
+        let live = self.experiment.lives.iter();
+        let longest = |of: &dyn Fn(&Live) -> i64| live.clone().map(of).max().unwrap_or(0);
+        match key.kind {
+            _ if key.kind.unit() != Unit::Count => period,
+            Kind::AllocationChanges | Kind::AllocationSizes => {
+                let members = longest(&|l| l.clients.iter().filter(|c| !c.producer).count() as i64);
+                members.saturating_mul(longest(&|l| l.end).max(0) / period.max(1))
+            }
+            _ => {
+                let own = |c: &&Client| {
+                    let of = key.path.strip_prefix("sends.").and_then(|rest| rest.split('.').next());
+                    c.producer && of.is_none_or(|node| node == c.node)
+                };
+                let rate = longest(&|l| l.clients.iter().filter(own).map(|c| c.rate).fold(0, i64::saturating_add));
+                (i128::from(rate) * i128::from(period) / 1_000_000_000).try_into().unwrap_or(i64::MAX)
+            }
+        }
+    }
+}
+
+/// More seeds for the rows whose live value is outside: it may be rare, but it must not be impossible. Ends as soon as none is beyond.
+fn extremes(
+    experiment: &Experiment,
+    rows: &mut [Row],
+    gathered: &[Measures],
+    (crew, seeds): (&Crew, usize),
+    stop: &AtomicBool,
+    progress: Progress<'_>,
+) {
+    let mut seen = seeds;
+    while rows.iter().any(|r| r.is_beyond()) && seen < EXTREMES.saturating_mul(seeds) && !stop.load(Ordering::Relaxed) {
+        let more = gather(experiment, crew, seen..seen + seeds, stop, &|done| progress(&experiment.name, seen + done));
+        for row in rows.iter_mut().filter(|r| r.is_beyond()) {
+            let key = row.key();
+            let (absent, median) = (key.kind.absent(), median_of(gathered, &key));
+            more.iter().for_each(|m| row.widen(number(pick(m, &key, &absent), &median)));
+        }
+        seen += seeds;
+    }
+    rows.iter_mut().for_each(|r| r.seeds = seen);
+}
