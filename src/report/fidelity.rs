@@ -113,7 +113,7 @@ fn rules(j: &Judgement, comparison: &Comparison, out: &mut String) {
     let apart = comparison.rows.iter().filter(|r| !r.compared()).count();
     *out += &format!(
         "\n{machine} of the rows (marked *machine*) rest on the speed of the live machine. They are compared because the link and service \
-         tables of their scenarios are those of the steady run, and to the accuracy with which the steady run repeats itself. {apart} further \
+         tables of their scenarios are those of the steady run, and to the accuracy with which that machine repeats itself. {apart} further \
          ones are not compared, since their scenario has other tables.\n"
     );
 }
@@ -245,7 +245,7 @@ const METHOD: &str = "
 - A series of 10 s bins is one row: its distance, in messages, from the seeds' median series, among the seeds' own distances.
 - Moments count from the first fault or late start. What happened before time 0 is not compared: processes start as fast as the machine lets them.
 - Two values that differ by a millisecond are equal. Stretches below a second on both sides hold no timer of RocketMQ's: they show the machine, and are
-  equal when they differ by no more than the repetitions of the steady run do in the same figure.
+  equal when they differ by no more than repetitions of one experiment do elsewhere in the same figure.
 - An interval may be as wide as twice the spread of the live repetitions, or as the periods of the named timers together; counts by what the load
   offers in that time, allocation changes by how often the timers fire. What a timer's phase cannot explain must not vary.
 - The percentiles are piled up when an end tenth holds more than twice its share, and by more than three standard deviations of a fair draw. Only rows

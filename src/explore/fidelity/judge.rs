@@ -6,8 +6,8 @@
 //! 4. The percentiles of all live values are not piled up at an end (see [`Histogram::piled`]).
 //! 5. At most 3 % of the rows stand under "where we differ, and why"; those are excused from 2 and 3, never from 1 and 4.
 //!
-//! Two values that the live measurement cannot tell apart are equal throughout: a millisecond, and for figures of the machine's speed what the
-//! steady run's own repetitions differ by.
+//! Two values that the live measurement cannot tell apart are equal throughout: a millisecond, and for figures of the machine's speed what
+//! repetitions of one experiment differ by elsewhere.
 
 use super::measures::{Key, Kind};
 use crate::explore::rank::{self, Value};
@@ -24,7 +24,8 @@ pub const BINS: usize = 10;
 pub enum Machine {
     /// It does not: timers are in it.
     Apart,
-    /// It does, and the scenario has the tables of the steady run. `mood`: what it differs by between the steady repetitions, ns.
+    /// It does, and the scenario has the tables of the steady run. `mood`: what it differs by between repetitions of
+    /// other experiments, ns.
     Compared { mood: i64 },
     /// It does, and the scenario's tables are other ones: nothing can be said.
     NotCompared,

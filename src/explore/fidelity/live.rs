@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 
 /// A live file is some kilobytes; this is none.
 const MAX_SIZE: u64 = 64 << 20;
+/// Threads that send where a run does not say.
+const THREADS: i64 = 8;
 /// Statuses that a send can end with, as the live summaries spell them.
 const STATUSES: [&str; 5] = ["SEND_OK", "FLUSH_DISK_TIMEOUT", "FLUSH_SLAVE_TIMEOUT", "SLAVE_NOT_AVAILABLE", "EXC"];
 
@@ -60,6 +62,8 @@ pub struct Client {
     /// Messages a second, and for how many ns; 0 for consumers.
     pub rate: i64,
     pub lasts: i64,
+    /// That send, each through its own turn of the queues; 0 where a selector or a single thread decides.
+    pub threads: i64,
     pub transactional: bool,
 }
 
@@ -272,6 +276,10 @@ impl File {
                 // Casts saturate: a rate that is none bounds nothing.
                 rate: c.rate.unwrap_or(0.0).max(0.0) as i64,
                 lasts: moment(&format!("seconds of {}", c.node), c.seconds.unwrap_or(0.0))?.max(0),
+                threads: match (producer, c.options.contains_key("keys")) {
+                    (true, false) => c.options.get("threads").and_then(serde_json::Value::as_i64).unwrap_or(THREADS).max(0),
+                    _ => 0,
+                },
                 transactional: c.options.contains_key("tx"),
             });
         }

@@ -18,7 +18,7 @@ pub mod timers;
 use self::judge::{Comparison, Machine, Row};
 use self::live::{Client, Live};
 use self::measures::{Key, Kind, Measure, Measures};
-use self::timers::Event;
+use self::timers::{Event, Timer};
 use super::rank::{self, Value};
 use super::runs::{self, Crew};
 use crate::run::outcome::{Outcome, Unit};
@@ -29,7 +29,9 @@ use std::sync::{Mutex, PoisonError};
 
 /// For rows outside the central interval, this many times as many seeds say whether the live value is beyond all of them.
 pub const EXTREMES: usize = 5;
-/// The experiment that has no fault: what it shows is the speed of the machine, and how much that differs between repetitions.
+/// Below this no timer of RocketMQ's is in a stretch, ns.
+const SECOND: i64 = 1_000_000_000;
+/// The experiment that has no fault: what it shows is the speed of the machine.
 pub const STEADY: &str = "steady";
 
 /// An experiment that has both a scenario and live runs.
@@ -100,11 +102,11 @@ pub fn compare(
     stop: &AtomicBool,
     progress: Progress<'_>,
 ) -> Option<Comparison> {
-    let machine = Steady::of(experiments);
+    let speed = Speed::of(experiments);
     let mut rows = Vec::new();
     for experiment in experiments {
         let gathered = gather(experiment, crew, 0..seeds, stop, &|done| progress(&experiment.name, done));
-        let mut found = Table::new(experiment, &machine, &gathered).rows();
+        let mut found = Table::new(experiment, &speed, &gathered).rows();
         extremes(experiment, &mut found, &gathered, (crew, seeds), stop, progress);
         rows.append(&mut found);
         if stop.load(Ordering::Relaxed) {
@@ -170,32 +172,41 @@ fn median_of(all: &[Measures], key: &Key) -> Vec<i64> {
     rank::median_series(&series)
 }
 
-/// What the steady run knows of the machine's speed.
-struct Steady {
+/// What healthy runs tell of the machine's speed.
+struct Speed {
+    /// The tables of the steady run.
     tables: Option<(serde_json::Value, serde_json::Value)>,
-    measures: Vec<Measures>,
+    /// By experiment, the measures of its repetitions.
+    measures: Vec<(String, Vec<Measures>)>,
 }
 
-impl Steady {
-    fn of(experiments: &[Experiment]) -> Steady {
+impl Speed {
+    fn of(experiments: &[Experiment]) -> Speed {
         let steady = experiments.iter().find(|e| e.name == STEADY);
-        Steady {
+        Speed {
             tables: steady.and_then(|e| e.set_ups.first()).map(|l| tables(&parsed(l))),
-            measures: steady.map(|e| e.lives.iter().map(lived).collect()).unwrap_or_default(),
+            measures: experiments.iter().map(|e| (e.name.clone(), e.lives.iter().map(lived).collect())).collect(),
         }
     }
 
-    /// How much a figure differs between repetitions of the steady run, ns: that much of it is the machine's mood. A figure that the
-    /// steady run does not have is taken to differ as its slowest delivery does.
-    fn mood(&self, key: &Key) -> i64 {
+    /// The machine's mood: how much a figure differs between repetitions of one experiment, at most, where it is a matter of speed there
+    /// too (below a second), ns. The row's own experiment has no say, or a figure would excuse itself. A figure that no other has is
+    /// taken to differ as slowest deliveries do.
+    fn mood(&self, experiment: &str, key: &Key) -> i64 {
         let tail = |path: &str| path.splitn(3, '.').nth(2).unwrap_or(path).to_owned();
         let spread = |wanted: &dyn Fn(&Key) -> bool| {
-            let keys: BTreeSet<&Key> = self.measures.iter().flat_map(|m| m.keys()).filter(|k| wanted(k)).collect();
-            let of = |k: &&Key| {
-                let values: Vec<Value> = self.measures.iter().map(|m| number(pick(m, k, &k.kind.absent()), &[])).collect();
-                Some(values.iter().max().copied()??.saturating_sub(values.iter().min().copied()??))
+            let others = self.measures.iter().filter(|(name, _)| name != experiment);
+            let of = |measures: &Vec<Measures>, k: &Key| {
+                let values: Option<Vec<i64>> = measures.iter().map(|m| number(pick(m, k, &k.kind.absent()), &[])).collect();
+                let (low, high) = values.as_ref().and_then(|v| Some((*v.iter().min()?, *v.iter().max()?)))?;
+                (high < SECOND).then(|| high.saturating_sub(low))
             };
-            keys.iter().filter_map(|k| of(k)).max()
+            others
+                .flat_map(|(_, measures)| {
+                    let keys: BTreeSet<&Key> = measures.iter().flat_map(|m| m.keys()).filter(|k| wanted(k)).collect();
+                    keys.into_iter().filter_map(|k| of(measures, k)).collect::<Vec<i64>>()
+                })
+                .max()
         };
         let own = spread(&|k: &Key| k.kind == key.kind && tail(&k.path) == tail(&key.path));
         own.or_else(|| spread(&|k: &Key| k.path.ends_with(".latency_ms.max"))).unwrap_or(0)
@@ -214,7 +225,7 @@ fn tables(resolved: &serde_json::Value) -> (serde_json::Value, serde_json::Value
 /// The rows of one experiment, while they are made.
 struct Table<'a> {
     experiment: &'a Experiment,
-    steady: &'a Steady,
+    speed: &'a Speed,
     simulated: &'a [Measures],
     lives: Vec<Measures>,
     resolved: serde_json::Value,
@@ -222,14 +233,14 @@ struct Table<'a> {
 }
 
 impl<'a> Table<'a> {
-    fn new(experiment: &'a Experiment, steady: &'a Steady, simulated: &'a [Measures]) -> Table<'a> {
+    fn new(experiment: &'a Experiment, speed: &'a Speed, simulated: &'a [Measures]) -> Table<'a> {
         let resolved = experiment.set_ups.first().map(parsed).unwrap_or_default();
         let names = |list: &serde_json::Value| -> Vec<String> {
             list.as_array().into_iter().flatten().filter_map(|n| Some(n["name"].as_str()?.to_owned())).collect()
         };
         let nameservers = names(&resolved["nameservers"]);
         let events = experiment.lives.iter().flat_map(|l| timers::events(&l.faults, &l.clients, &nameservers)).collect();
-        Table { experiment, steady, simulated, lives: experiment.lives.iter().map(lived).collect(), resolved, events }
+        Table { experiment, speed, simulated, lives: experiment.lives.iter().map(lived).collect(), resolved, events }
     }
 
     fn rows(&self) -> Vec<Row> {
@@ -249,13 +260,13 @@ impl<'a> Table<'a> {
             Machine::Compared { mood } => mood,
             Machine::Apart | Machine::NotCompared => 0,
         });
-        let room = timers.iter().map(|t| self.room(key, t.period(&self.resolved))).fold(0, i64::saturating_add);
+        let room = timers.iter().map(|t| self.room(key, self.period(key, *t))).fold(0, i64::saturating_add);
         Row::new(&self.experiment.name, key, live, &sorted, slack, room, timers.iter().map(|t| t.name()).collect(), machine)
     }
 
     /// A stretch that is below a second on both sides is the machine's.
     fn machine(&self, key: &Key, live: &[Value], sorted: &[Value]) -> Machine {
-        let short = |v: &Value| v.is_none_or(|v| v < 1_000_000_000);
+        let short = |v: &Value| v.is_none_or(|v| v < SECOND);
         let high = rank::central(sorted).1;
         if !key.kind.is_stretch() || !live.iter().all(short) || !short(&high) {
             return Machine::Apart;
@@ -264,10 +275,22 @@ impl<'a> Table<'a> {
         if live.iter().all(Option::is_none) && high.is_none() {
             return Machine::Apart;
         }
-        match &self.steady.tables {
-            Some(steady) if *steady == tables(&self.resolved) => Machine::Compared { mood: self.steady.mood(key) },
+        match &self.speed.tables {
+            Some(steady) if *steady == tables(&self.resolved) => {
+                Machine::Compared { mood: self.speed.mood(&self.experiment.name, key) }
+            }
             _ => Machine::NotCompared,
         }
+    }
+
+    /// Producers whose sends a figure counts: one by name, or all of a group's.
+    fn counted<'b>(live: &'b Live, key: &'b Key) -> impl Iterator<Item = &'b Client> {
+        let own = key.path.strip_prefix("sends.").and_then(|rest| rest.split('.').next());
+        live.clients.iter().filter(move |c| c.producer && own.is_none_or(|node| node == c.node))
+    }
+
+    fn period(&self, key: &Key, timer: Timer) -> i64 {
+        timer.period(&self.resolved, self.experiment.lives.iter().flat_map(|l| Self::counted(l, key)))
     }
 
     /// What a period allows a figure to vary by: time by itself, messages by what is offered meanwhile, the members' changes by how often
@@ -282,11 +305,7 @@ impl<'a> Table<'a> {
                 members.saturating_mul(longest(&|l| l.end).max(0) / period.max(1))
             }
             _ => {
-                let own = |c: &&Client| {
-                    let of = key.path.strip_prefix("sends.").and_then(|rest| rest.split('.').next());
-                    c.producer && of.is_none_or(|node| node == c.node)
-                };
-                let rate = longest(&|l| l.clients.iter().filter(own).map(|c| c.rate).fold(0, i64::saturating_add));
+                let rate = longest(&|l| Self::counted(l, key).map(|c| c.rate).fold(0, i64::saturating_add));
                 (i128::from(rate) * i128::from(period) / 1_000_000_000).try_into().unwrap_or(i64::MAX)
             }
         }

@@ -28,9 +28,12 @@ pub enum Timer {
     Setting(&'static str),
     /// A constant of RocketMQ's, ms.
     Constant(&'static str, i64),
+    /// The turn of the queues: each sending thread has its own index into the publish list, begun at random, and is with one broker for as
+    /// many sends as that has queues. Threads x queues / rate.
+    PublishTurn,
 }
 
-use Timer::{Constant, Setting};
+use Timer::{Constant, PublishTurn, Setting};
 
 const POLL: Timer = Setting("pollNameServerInterval");
 const REGISTER: Timer = Setting("registerNameServerPeriod");
@@ -86,6 +89,7 @@ const ALWAYS: &[(&[Kind], &[Timer])] = &[
     (&[Kind::BetweenAttempts, Kind::DelayLevel], &[DELAY_SCAN]),
     (&[Kind::Attempts], &[SUSPEND]),
     (&[Kind::CheckTime, Kind::CheckCount], &[CHECK]),
+    (&[Kind::SendSeries, Kind::DeliverySeries, Kind::WithoutSuccessAtBroker], &[PublishTurn]),
 ];
 
 /// What struck, by whom it struck: clients are known by name, nameservers by being named so in the scenario, the rest are brokers.
@@ -125,12 +129,20 @@ impl Timer {
     pub fn name(self) -> &'static str {
         match self {
             Setting(name) | Constant(name, _) => name,
+            PublishTurn => "ThreadLocalIndex: threads x queues / rate",
         }
     }
 
-    /// The period in a scenario whose every default is written out, ns: the longest where nodes differ, 0 where no node has it.
-    pub fn period(self, resolved: &serde_json::Value) -> i64 {
+    /// The period in a scenario whose every default is written out, ns: the longest where nodes differ, 0 where no node has it. `producers`
+    /// are those whose sends the figure counts.
+    pub fn period<'a>(self, resolved: &serde_json::Value, producers: impl Iterator<Item = &'a Client>) -> i64 {
         match self {
+            PublishTurn => {
+                let topics = resolved["topics"].as_array().into_iter().flatten();
+                let queues = topics.filter_map(|t| t["queues"].as_i64().or(t["writeQueueNums"].as_i64())).max().unwrap_or(0);
+                let turn = |c: &Client| c.threads.saturating_mul(queues).saturating_mul(1_000_000_000) / c.rate.max(1);
+                producers.map(turn).max().unwrap_or(0)
+            }
             Constant(_, ms) => ms * 1_000_000,
             Setting(name) => longest(resolved, name).unwrap_or(0),
         }
@@ -165,7 +177,7 @@ mod tests {
     use super::*;
 
     fn client(node: &str, start: i64) -> Client {
-        Client { node: node.into(), producer: false, start, rate: 0, lasts: 0, transactional: false }
+        Client { node: node.into(), producer: false, start, rate: 10, lasts: 0, threads: 8, transactional: false }
     }
 
     #[test]
@@ -183,12 +195,15 @@ mod tests {
     #[test]
     fn periods_are_those_of_the_scenario() {
         let resolved = serde_json::json!({
+            "topics": [{"name": "T", "queues": 4}],
             "producers": [{"pollNameServerInterval": "30s"}, {"pollNameServerInterval": "5s"}],
             "consumers": [{"suspendCurrentQueueTimeMillis": 1000, "deeper": {"pollNameServerInterval": "90s"}}],
         });
-        assert_eq!(POLL.period(&resolved), 90_000_000_000);
-        assert_eq!(SUSPEND.period(&resolved), 1_000_000_000);
-        assert_eq!(CHECK.period(&resolved), 0, "no node has it");
-        assert_eq!(DELAY_SCAN.period(&resolved), 100_000_000);
+        let period = |timer: Timer| timer.period(&resolved, [client("p1", -5)].iter());
+        assert_eq!(period(POLL), 90_000_000_000);
+        assert_eq!(period(SUSPEND), 1_000_000_000);
+        assert_eq!(period(CHECK), 0, "no node has it");
+        assert_eq!(period(DELAY_SCAN), 100_000_000);
+        assert_eq!(period(PublishTurn), 3_200_000_000, "8 threads, each 4 sends with a broker, 10 a second");
     }
 }
