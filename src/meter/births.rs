@@ -42,7 +42,7 @@ mod tests {
     #[test]
     fn a_retried_message_is_born_with_the_attempt_that_stored_it() {
         let queue = |broker| MessageQueue { topic: TopicId(0), broker: BrokerName(broker), queue_id: 1 };
-        let (msg, other) = (MessageId(7), MessageId(8));
+        let (msg, other) = (MessageId::new(0, 7), MessageId::new(0, 8));
         let mut births = Births::default();
         births.attempted(msg, 0, queue(1), 100);
         assert_eq!(births.of(msg, queue(1), 110, 99), 99);

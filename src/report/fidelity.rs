@@ -244,11 +244,11 @@ const METHOD: &str = "
 - The percentile of a live value is the share of seeds below it plus half of those equal to it. \"Never\" (no send failed) is below every number.
 - A series of 10 s bins is one row: its distance, in messages, from the seeds' median series, among the seeds' own distances.
 - Moments count from the first fault or late start. What happened before time 0 is not compared: processes start as fast as the machine lets them.
-- Two values that differ by a millisecond are equal. Stretches below a second on both sides hold no timer of RocketMQ's: they show the machine, and are
+- Two values that differ by a millisecond are equal, and distances that differ by a message at each edge of two bins. Stretches below a second on both sides hold no timer of RocketMQ's: they show the machine, and are
   equal when they differ by no more than repetitions of one experiment do elsewhere in the same figure.
 - An interval may be as wide as twice the spread of the live repetitions, or as the periods of the named timers together; counts by what the load
   offers in that time, allocation changes by how often the timers fire. What a timer's phase cannot explain must not vary.
-- The percentiles are piled up when an end tenth holds more than twice its share, and by more than three standard deviations of a fair draw. Only rows
+- The percentiles are piled up when an end tenth holds more than one and a half times its share, and by more than three standard deviations of a fair draw. Only rows
   that vary are counted there: the others have the percentile 50 whatever the simulator does.
 ";
 

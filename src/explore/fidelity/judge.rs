@@ -155,14 +155,14 @@ impl Histogram {
         self.bins.iter().sum()
     }
 
-    /// Whether an end tenth holds more than it may: more than twice its share, and by more than three standard deviations of a fair
-    /// draw, so that a few values are not judged by chance.
+    /// Whether an end tenth holds more than it may: more than one and a half times its share, for rows of one run move together, and by more
+    /// than three standard deviations of a fair draw, so that a few values are not judged by chance.
     pub fn piled(&self) -> bool {
         let n = self.total();
         [self.bins[0], self.bins[BINS - 1]].into_iter().any(|end| {
             let excess = (BINS * end).saturating_sub(n);
             // Three deviations: end - n/10 > 3 * sqrt(n * 1/10 * 9/10), all times ten and squared.
-            excess > n && excess.saturating_mul(excess) > 81 * n
+            2 * excess > n && excess.saturating_mul(excess) > 81 * n
         })
     }
 }
@@ -248,4 +248,114 @@ pub struct Difference {
     pub figure: String,
     /// The mechanism that is missing.
     pub missing: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: i64 = 1_000_000;
+
+    fn key(path: &str, kind: Kind) -> Key {
+        Key { path: path.to_owned(), kind }
+    }
+
+    fn row(live: &[Value], seeds: impl IntoIterator<Item = Value>, room: i64) -> Row {
+        let mut sorted: Vec<Value> = seeds.into_iter().collect();
+        sorted.sort_unstable();
+        let key = key("groups.cg.duplicates", Kind::Duplicates);
+        Row::new("e", &key, live.to_vec(), &sorted, 0, room, Vec::new(), Machine::Apart)
+    }
+
+    fn even(n: i64) -> impl Iterator<Item = Value> {
+        (1..=n).map(Some)
+    }
+
+    /// Rows that a perfect simulator would have: live values at every percentile.
+    fn fair(n: i64) -> Vec<Row> {
+        (0..n).map(|i| row(&[Some(3 + 194 * i / n)], even(200), 1_000)).collect()
+    }
+
+    #[test]
+    fn a_fair_comparison_passes_and_a_planted_mismatch_fails() {
+        let judged = |rows: Vec<Row>| Comparison::new(200, rows).judge();
+        let good = judged(fair(200));
+        assert_eq!((good.compared, good.inside, good.beyond, good.wide, good.broken.len()), (200, 200, 0, 0, 0), "{good:?}");
+        // One figure that no seed has.
+        let mut rows = fair(200);
+        rows[7] = row(&[Some(100), Some(201)], even(200), 1_000);
+        let bad = judged(rows);
+        assert_eq!((bad.inside, bad.beyond), (199, 1));
+        assert_eq!(bad.broken, ["1 of the rows are beyond every seed"]);
+        // An interval that says nothing.
+        let mut rows = fair(200);
+        rows[7] = row(&[Some(100), Some(110)], even(200), 30);
+        assert_eq!(judged(rows).broken, ["1 of the intervals are wider than live runs and timers allow"]);
+        // A simulator that is always a little slow: every figure inside, all of them at one end.
+        let low = judged((0..200).map(|i| row(&[Some(3 + i % 15)], even(200), 1_000)).collect());
+        assert_eq!((low.inside, low.broken), (200, vec!["the percentiles are piled up at an end".to_owned()]));
+        assert_eq!(judged(Vec::new()).broken, ["nothing was compared"]);
+    }
+
+    #[test]
+    fn a_row_is_inside_when_every_repetition_is() {
+        assert!(row(&[Some(2), Some(199)], even(200), 0).is_inside());
+        let outside = row(&[Some(50), Some(200)], even(200), 0);
+        assert!(!outside.is_inside() && !outside.is_beyond(), "outside the central interval, but some seed had it");
+        assert!(row(&[Some(50), Some(201)], even(200), 0).is_beyond());
+        let mut widened = row(&[Some(201)], even(200), 0);
+        widened.widen(Some(240));
+        assert!(!widened.is_beyond() && !widened.is_inside(), "further seeds move the extremes, never the interval");
+        assert!(row(&[None], [None, Some(3)], 0).is_inside() && !row(&[None], even(9), 0).is_inside());
+    }
+
+    #[test]
+    fn a_width_is_held_against_live_spread_and_timers() {
+        // p1 .. p99 of 1..=200 is 2..=199.
+        for (live, room, wide) in [([1, 100], 0, false), ([1, 99], 0, true), ([50, 50], 197, false), ([50, 50], 196, true)] {
+            assert_eq!(row(&live.map(Some), even(200), room).is_wide(), wide, "{live:?} {room}");
+        }
+        let seeds: Vec<Value> = (0..200).map(|i| Some(30_000 * MS + i % 3 * MS)).collect();
+        let key = key("x", Kind::BetweenAttempts);
+        let close = Row::new("e", &key, vec![Some(30_000 * MS); 2], &seeds, MS, 0, Vec::new(), Machine::Apart);
+        assert!(!close.is_wide(), "2 ms cannot be told apart at a resolution of 1 ms");
+    }
+
+    #[test]
+    fn machine_rows_count_only_with_the_steady_tables() {
+        let seeds: Vec<Value> = even(200).collect();
+        let with = |machine| {
+            let slack = if let Machine::Compared { mood } = machine { mood } else { 0 };
+            Row::new("e", &key("x", Kind::RoundTrip), vec![Some(260)], &seeds, slack, 1_000, Vec::new(), machine)
+        };
+        let judged = |machine| Comparison::new(200, vec![with(machine)]).judge();
+        assert_eq!((judged(Machine::NotCompared).compared, judged(Machine::Apart).beyond), (0, 1));
+        assert_eq!(judged(Machine::Compared { mood: 61 }).inside, 1);
+    }
+
+    #[test]
+    fn known_differences_are_excused_from_the_extremes_and_few() {
+        let differs = |figure: &str| Difference { experiment: "e".into(), figure: figure.into(), missing: "page cache".into() };
+        let mut rows = fair(99);
+        rows.push(row(&[Some(900)], even(200), 0));
+        rows[99].path = "groups.cg.odd".into();
+        let mut comparison = Comparison::new(200, rows.clone());
+        assert_eq!(comparison.list(&[differs("groups.cg.odd"), differs("no such row")]), [differs("no such row")]);
+        let judged = comparison.judge();
+        assert_eq!((judged.listed, judged.beyond, judged.wide, judged.inside), (1, 0, 0, 99));
+        assert!(judged.broken.is_empty(), "{:?}", judged.broken);
+        // A list does not buy more than its share.
+        let mut comparison = Comparison::new(200, rows);
+        comparison.list(&[differs("groups.cg.duplicates")]);
+        assert!(comparison.judge().broken.contains(&"more than 3 % of the rows are listed as known differences".to_owned()));
+    }
+
+    #[test]
+    fn few_values_are_not_judged_by_chance() {
+        let piled = |bins| Histogram { bins }.piled();
+        assert!(!piled([0, 0, 0, 0, 0, 0, 0, 0, 0, 2]), "two values");
+        assert!(piled([20, 3, 3, 3, 3, 3, 3, 3, 3, 3]) && piled([3, 3, 3, 3, 3, 3, 3, 3, 3, 20]));
+        assert!(!piled([14, 10, 10, 10, 10, 10, 10, 10, 10, 10]) && !piled([0, 0, 0, 0, 50, 50, 0, 0, 0, 0]));
+        assert_eq!(Histogram::of([0, 999, 1_000, 9_999, 10_000].into_iter()).bins, [2, 1, 0, 0, 0, 0, 0, 0, 0, 2]);
+    }
 }

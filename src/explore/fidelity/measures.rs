@@ -298,3 +298,70 @@ impl Reader<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value(measures: &Measures, path: &str) -> Option<Measure> {
+        measures.iter().find(|(key, _)| key.path == path).map(|(_, m)| m.clone())
+    }
+
+    #[test]
+    fn moments_count_from_the_first_event_and_queues_lose_their_names() {
+        let change = |t, consumer: &str, owned: &[&str]| AllocationChange {
+            t,
+            consumer: consumer.into(),
+            members: 2,
+            queues_in_view: 8,
+            owned: owned.iter().map(|q| q.to_string()).collect(),
+        };
+        let group = GroupFigures {
+            duplicate_deliveries_first_s: Some(29.5),
+            worst_store_to_listener_s_by_queue: [("b:1", 0.3), ("b:0", 60.1), ("a:0", 0.1)].map(|(q, s)| (q.into(), s)).into(),
+            allocations: vec![
+                change(-3.0, "c1", &["a:0"]),
+                change(4.0, "c1", &["a:0", "a:1"]),
+                change(30.5, "c1", &["a:0"]),
+                change(33.0, "c1", &[]),
+                change(91.0, "c2", &["a:0", "b:0", "b:1"]),
+            ],
+            ..GroupFigures::default()
+        };
+        let groups = [("cg".to_owned(), group)].into();
+        let shutdowns = [("c1".to_owned(), "closing", 75.0), ("c1".to_owned(), "closed", 76.018)];
+        let found = measure(&BTreeMap::new(), &groups, None, &shutdowns, &[30_000_000_000, 90_000_000_000]);
+        for (path, wanted) in [
+            ("groups.cg.duplicate_deliveries_first_s", Some(-500_000_000)),
+            ("groups.cg.worst_store_to_listener_s_by_queue: worst", Some(60_100_000_000)),
+            ("groups.cg.worst_store_to_listener_s_by_queue: median", Some(300_000_000)),
+            ("groups.cg.allocations: changes before anything happened", Some(1)),
+            ("groups.cg.allocations: changes after event 1", Some(2)),
+            ("groups.cg.allocations: first of c1 after event 1", Some(500_000_000)),
+            ("groups.cg.allocations: last of c1 after event 1", Some(3_000_000_000)),
+            ("groups.cg.allocations: last of c2 after event 1", None),
+            ("groups.cg.allocations: first of c2 after event 2", Some(1_000_000_000)),
+            ("groups.cg.allocations: queues of c1 at the end", Some(0)),
+            ("groups.cg.allocations: queues of c2 at the end", Some(3)),
+            ("shutdowns.c1: from closing to closed", Some(1_018_000_000)),
+            ("groups.cg.latency_ms.p50", None),
+        ] {
+            assert_eq!(value(&found, path), Some(Measure::Number(wanted)), "{path}");
+        }
+    }
+
+    #[test]
+    fn exceptions_count_by_class_and_what_is_not_mentioned_did_not_happen() {
+        let sends = SendFigures {
+            errors: [("MQClientException: Send [3] times", 4), ("MQClientException: other", 1)]
+                .map(|(e, n)| (e.into(), n))
+                .into(),
+            ..SendFigures::default()
+        };
+        let found = measure(&[("p1".to_owned(), sends)].into(), &BTreeMap::new(), None, &[], &[]);
+        assert_eq!(value(&found, "sends.p1.errors.MQClientException"), Some(Measure::Number(Some(5))));
+        assert_eq!(Kind::Sends.absent(), Measure::Number(Some(0)));
+        assert_eq!(Kind::SendWindow.absent(), Measure::Number(None));
+        assert_eq!(Kind::SendSeries.absent(), Measure::Series(Vec::new()));
+    }
+}

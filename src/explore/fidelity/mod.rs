@@ -19,6 +19,7 @@ use self::judge::{Comparison, Machine, Row};
 use self::live::{Client, Live};
 use self::measures::{Key, Kind, Measure, Measures};
 use self::timers::{Event, Timer};
+use super::figures;
 use super::rank::{self, Value};
 use super::runs::{self, Crew};
 use crate::run::outcome::{Outcome, Unit};
@@ -67,9 +68,10 @@ pub fn changes(live: &Live, base: &Loaded) -> Result<Vec<String>, SetUpError> {
         }
         let list = if *producer { "producers" } else { "consumers" };
         set.push(format!("{list}.{node}.start={}", nanos(*start)));
-        // One that starts later sends from when it is up; its scenario says when that was.
-        if *producer && *start <= 0 {
-            set.push(format!("{list}.{node}.until={}", nanos((*lasts).min(live.end))));
+        if let Some(from) = first_send(live, node, *start).filter(|_| *producer) {
+            let until = from.saturating_add(*lasts).min(live.end);
+            set.push(format!("{list}.{node}.from={}", nanos(from)));
+            set.push(format!("{list}.{node}.until={}", nanos(until)));
         }
     }
     let mut used = BTreeSet::new();
@@ -84,6 +86,16 @@ pub fn changes(live: &Live, base: &Loaded) -> Result<Vec<String>, SetUpError> {
         }
     }
     Ok(set)
+}
+
+/// When a producer's measured sends begin: at time 0 by definition, or, where it starts later, with its first send, which the live run tells
+/// if that failed. Otherwise the scenario says when.
+fn first_send(live: &Live, node: &str, start: i64) -> Option<i64> {
+    if start <= 0 {
+        return Some(0);
+    }
+    let sends = live.sends.get(node).filter(|s| s.acked_by_broker_per_10s.is_empty())?;
+    figures::from_seconds(sends.failed_first_s?)
 }
 
 /// Nanoseconds as a scenario writes them, exactly.
@@ -172,12 +184,19 @@ fn median_of(all: &[Measures], key: &Key) -> Vec<i64> {
     rank::median_series(&series)
 }
 
+/// Bins of a series in which something happened.
+fn loaded_bins(series: &[i64]) -> i64 {
+    series.iter().filter(|n| **n > 0).count() as i64
+}
+
 /// What healthy runs tell of the machine's speed.
 struct Speed {
     /// The tables of the steady run.
     tables: Option<(serde_json::Value, serde_json::Value)>,
     /// By experiment, the measures of its repetitions.
     measures: Vec<(String, Vec<Measures>)>,
+    /// By how much start-ups before time 0 differ, ns.
+    start_up: i64,
 }
 
 impl Speed {
@@ -186,6 +205,7 @@ impl Speed {
         Speed {
             tables: steady.and_then(|e| e.set_ups.first()).map(|l| tables(&parsed(l))),
             measures: experiments.iter().map(|e| (e.name.clone(), e.lives.iter().map(lived).collect())).collect(),
+            start_up: start_ups(experiments),
         }
     }
 
@@ -211,6 +231,19 @@ impl Speed {
         let own = spread(&|k: &Key| k.kind == key.kind && tail(&k.path) == tail(&key.path));
         own.or_else(|| spread(&|k: &Key| k.path.ends_with(".latency_ms.max"))).unwrap_or(0)
     }
+}
+
+/// By how much consumers differ in the time from their start to their first allocation, all before anything happened, ns.
+fn start_ups(experiments: &[Experiment]) -> i64 {
+    let mut took = BTreeSet::new();
+    for live in experiments.iter().flat_map(|e| &e.lives) {
+        for client in live.clients.iter().filter(|c| !c.producer && c.start < 0) {
+            let changes = live.groups.values().flat_map(|g| &g.allocations).filter(|a| a.consumer == client.node);
+            let first = changes.filter_map(|a| figures::from_seconds(a.t)).find(|t| (client.start..0).contains(t));
+            took.extend(first.map(|t| t - client.start));
+        }
+    }
+    took.last().zip(took.first()).map_or(0, |(most, least)| most - least)
 }
 
 fn parsed(loaded: &Loaded) -> serde_json::Value {
@@ -256,11 +289,15 @@ impl<'a> Table<'a> {
         sorted.sort_unstable();
         let timers = timers::of(key.kind, &self.events);
         let machine = self.machine(key, &live, &sorted);
-        let slack = key.kind.resolution().max(match machine {
+        // A message that is due at the very edge of two bins is counted in either.
+        let slack = key.kind.resolution().max(2 * (loaded_bins(&median) - 1).max(0)).max(match machine {
             Machine::Compared { mood } => mood,
             Machine::Apart | Machine::NotCompared => 0,
         });
-        let room = timers.iter().map(|t| self.room(key, self.period(key, *t))).fold(0, i64::saturating_add);
+        // The turn of the queues lies differently in every bin; other timers strike a series once.
+        let times = |t: &Timer| if *t == Timer::PublishTurn { loaded_bins(&median).max(1) } else { 1 };
+        let of_timer = |t: &Timer| self.room(key, self.period(key, *t)).saturating_mul(times(t));
+        let room = timers.iter().map(of_timer).fold(0, i64::saturating_add);
         Row::new(&self.experiment.name, key, live, &sorted, slack, room, timers.iter().map(|t| t.name()).collect(), machine)
     }
 
@@ -290,7 +327,10 @@ impl<'a> Table<'a> {
     }
 
     fn period(&self, key: &Key, timer: Timer) -> i64 {
-        timer.period(&self.resolved, self.experiment.lives.iter().flat_map(|l| Self::counted(l, key)))
+        match timer {
+            Timer::StartUp => self.speed.start_up,
+            _ => timer.period(&self.resolved, self.experiment.lives.iter().flat_map(|l| Self::counted(l, key))),
+        }
     }
 
     /// What a period allows a figure to vary by: time by itself, messages by what is offered meanwhile, the members' changes by how often
