@@ -306,6 +306,7 @@ fn client(names: &Arc<Names>, name: &str, role: MemberKind) -> ClientProcess {
         nameservers: [NAMESERVER].into(),
         client_ip: name.into(),
         new_ip_each_life: false,
+        threads_resume_late: false,
         rules: Rules::of(Version::V4_9_8),
         cpus: 2,
         members: vec![MemberConfig { instance, started: true, role }],

@@ -72,9 +72,13 @@ impl Luck {
     pub fn inbound(self) -> u32 {
         self.0[2]
     }
+    /// How late the thread goes on that waits for the answer.
+    pub fn resume(self) -> u32 {
+        self.0[5]
+    }
     /// Jitter faults of the outbound and inbound hop, and anything that exists only under a fault.
     pub fn spare(self, i: usize) -> u32 {
-        self.0[3 + i % 3]
+        self.0[3 + i % 2]
     }
 }
 

@@ -153,10 +153,12 @@ pub enum Verdict {
 }
 
 /// Something the application does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AppInput {
     /// `send(...)` is called on producer number `producer` of this process.
     Send { producer: u16, message: Offered },
+    /// `send(Collection)`: one request for all of them.
+    SendBatch { producer: u16, messages: std::sync::Arc<[Offered]> },
     /// The listener called with this ticket returned.
     Listened { ticket: u32, verdict: Verdict },
     /// A consumer or producer of this process is started while the process runs.
@@ -230,10 +232,12 @@ pub enum WorkClass {
     Route,
     /// One event of the Netty event thread (a close, an idle).
     ChannelEvent,
-    /// One fsync; the amount is the number of bytes.
+    /// One fsync.
     Fsync,
     /// The start of the process up to its first action.
     Boot,
+    /// A thread that another has woken goes on.
+    Resume,
 }
 
 /// What a role may ask for.
@@ -246,7 +250,7 @@ pub enum Op<W> {
     /// Close. Frames written before still go out.
     Close { conn: Conn },
     /// Do work of this class; [`Input::Worked`] follows, at once if it takes no time.
-    Work { ticket: u32, class: WorkClass, amount: u32, word: u32 },
+    Work { ticket: u32, class: WorkClass, word: u32 },
     /// Call the listener of consumer `consumer` of this process with the messages `ids[first..first + count]` of [`Out::ids`].
     Listen { ticket: u32, consumer: u16, first: u32, count: u32, reconsume_times: u16 },
     /// Interrupt the listener call with this ticket (shutdown of a pool).
@@ -283,8 +287,8 @@ impl<W> Out<W> {
     pub fn close(&mut self, conn: Conn) {
         self.ops.push(Op::Close { conn });
     }
-    pub fn work(&mut self, ticket: u32, class: WorkClass, amount: u32, word: u32) {
-        self.ops.push(Op::Work { ticket, class, amount, word });
+    pub fn work(&mut self, ticket: u32, class: WorkClass, word: u32) {
+        self.ops.push(Op::Work { ticket, class, word });
     }
     pub fn clear(&mut self) {
         self.ops.clear();

@@ -120,7 +120,8 @@ fn head(fields: &mut Fields<'_>) -> (Draft, Head) {
             boot: constant.clone(),
             thaw: constant.clone(),
             thaw_frame: constant.clone(),
-            wakeup: constant,
+            wakeup: constant.clone(),
+            resume: constant,
         };
         super::nodes::AllServices { nameserver: services.clone(), broker: services.clone(), client: services }
     });

@@ -207,6 +207,7 @@ section! {
         THAW "thaw", Takes::Delay, Optional, "How late a thread goes on after a thaw.";
         THAW_FRAME "thaw_frame", Takes::Delay, Optional, "What each frame costs that was buffered during a freeze.";
         WAKEUP "wakeup", Takes::Delay, Optional, "How late a timed wait ends: timer slack, scheduling, pauses.";
+        RESUME "resume", Takes::Delay, Optional, "How late a thread goes on whose answer has come, or whose channel has ended.";
     }
 }
 
@@ -223,6 +224,7 @@ section! {
         THAW "thaw", Takes::Delay, Default(r#"{"p50": "2ms", "p99": "30ms"}"#), "How late a thread goes on after a thaw.";
         THAW_FRAME "thaw_frame", Takes::Delay, Default(r#"{"p50": "20us", "p99": "200us"}"#), "What each frame costs that was buffered during a freeze.";
         WAKEUP "wakeup", Takes::Delay, Default(r#"{"p50": "1.8ms", "p99": "8ms"}"#), "How late a timed wait ends and its thread has gone on: timer slack, scheduling, pauses. Live runs: a send that timed out after 3000 ms returns at 3001 in the median, and about one in 15 still counts as within its budget.";
+        RESUME "resume", Takes::Delay, Default(r#""0s""#), "How late a thread goes on whose answer has come, or whose channel has ended: what a busy client machine adds to each round trip. Each thread draws for itself.";
         NAMESERVER "nameserver", Takes::Section(&services::SECTION), Optional, "On nameservers.";
         BROKER "broker", Takes::Section(&services::SECTION), Optional, "On brokers.";
         CLIENT "client", Takes::Section(&services::SECTION), Optional, "On producers and consumers.";
@@ -565,7 +567,7 @@ section! {
         START "start", Takes::Target, Optional, "Starts what was declared with started: false.";
         CUT "cut", Takes::Section(&cut::SECTION), Optional, "No packet passes.";
         SLOW_LINK "slow_link", Takes::Section(&slow_link::SECTION), Optional, "Packets take longer.";
-        SLOW_DISK "slow_disk", Takes::Section(&slow_disk::SECTION), Optional, "Disks are slow or stand still.";
+        SLOW_DISK "slow_disk", Takes::Section(&slow_disk::SECTION), Optional, "What these brokers write takes `factor` times as long, or stands still.";
         CLOCK_STEP "clock_step", Takes::Section(&clock_step::SECTION), Optional, "Wall clocks are set.";
         CLOCK_DRIFT "clock_drift", Takes::Section(&clock_drift::SECTION), Optional, "Clocks run fast or slow.";
         RESET "reset", Takes::Section(&reset::SECTION), Optional, "Open connections are reset.";

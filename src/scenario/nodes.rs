@@ -181,12 +181,12 @@ pub(super) struct AllServices {
     pub(super) client: Services,
 }
 
-fn service_slots(s: &Services) -> [&Quantiles; 10] {
-    [&s.send, &s.pull, &s.manage, &s.route, &s.channel_event, &s.fsync, &s.boot, &s.thaw, &s.thaw_frame, &s.wakeup]
+fn service_slots(s: &Services) -> [&Quantiles; 11] {
+    [&s.send, &s.pull, &s.manage, &s.route, &s.channel_event, &s.fsync, &s.boot, &s.thaw, &s.thaw_frame, &s.wakeup, &s.resume]
 }
 
 /// The services that an object gives, on top of those it inherits.
-fn overlay(fields: &mut Fields<'_>, base: &Services, keys: [&Key; 10]) -> Services {
+fn overlay(fields: &mut Fields<'_>, base: &Services, keys: [&Key; 11]) -> Services {
     let mut read =
         keys.into_iter().zip(service_slots(base)).map(|(key, inherited)| fields.delay(key).unwrap_or_else(|| inherited.clone()));
     let mut next = || read.next().unwrap_or_else(|| Quantiles::constant(0));
@@ -201,13 +201,17 @@ fn overlay(fields: &mut Fields<'_>, base: &Services, keys: [&Key; 10]) -> Servic
         thaw: next(),
         thaw_frame: next(),
         wakeup: next(),
+        resume: next(),
     }
 }
 
 fn node_overlay(mut fields: Fields<'_>, base: &Services) -> (Services, Node) {
     use keys::services::*;
-    let services =
-        overlay(&mut fields, base, [&SEND, &PULL, &MANAGE, &ROUTE, &CHANNEL_EVENT, &FSYNC, &BOOT, &THAW, &THAW_FRAME, &WAKEUP]);
+    let services = overlay(
+        &mut fields,
+        base,
+        [&SEND, &PULL, &MANAGE, &ROUTE, &CHANNEL_EVENT, &FSYNC, &BOOT, &THAW, &THAW_FRAME, &WAKEUP, &RESUME],
+    );
     (services, fields.finish())
 }
 
@@ -226,10 +230,14 @@ pub(super) fn all_services(mut fields: Fields<'_>) -> (AllServices, Node) {
         thaw: none(),
         thaw_frame: none(),
         wakeup: none(),
+        resume: none(),
     };
     let own_boot = fields.given(&BOOT).is_some();
-    let base =
-        overlay(&mut fields, &empty, [&SEND, &PULL, &MANAGE, &ROUTE, &CHANNEL_EVENT, &FSYNC, &BOOT, &THAW, &THAW_FRAME, &WAKEUP]);
+    let base = overlay(
+        &mut fields,
+        &empty,
+        [&SEND, &PULL, &MANAGE, &ROUTE, &CHANNEL_EVENT, &FSYNC, &BOOT, &THAW, &THAW_FRAME, &WAKEUP, &RESUME],
+    );
     let mut kind = |key: &Key, boot: &str| {
         let mut base = base.clone();
         if !own_boot && let Ok(node) = tree::parse(boot) {

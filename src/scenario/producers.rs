@@ -278,6 +278,9 @@ fn check_combinations(fields: &Fields<'_>, mode: SendMode, load: &LoadSpec, batc
     if batch > 1 && load.delay_level > 0 {
         conflict(&producer::BATCH, "delayed messages cannot be sent in batches");
     }
+    if batch > 1 && mode == SendMode::Oneway {
+        conflict(&producer::BATCH, "the client has no oneway call for a batch; use \"sync\" or \"async\"");
+    }
     if batch > 1 && load.keys > 0 {
         conflict(&producer::BATCH, "keyed messages cannot be sent in batches");
     }

@@ -4,7 +4,7 @@
 //! unknown, not passed.
 
 use super::spec::{FaultKind, HoldStep, InterceptAction, NodeKind, Spec};
-use super::{Event, Held, Item, Kind, State, World};
+use super::{Event, Held, Kind, State, World};
 use crate::base::draw::Draws;
 use crate::base::ids::{Entity, NodeId};
 use crate::contract::note::{Note, Observer};
@@ -36,6 +36,8 @@ struct Intercept {
 #[derive(Clone, Debug)]
 pub(super) struct Faults {
     intercepts: Vec<Intercept>,
+    /// Slow disks: fault, node, how many times as long what it writes takes; `None`: for ever.
+    slow_disks: Vec<(u16, NodeId, Option<u32>)>,
     /// Conditions on links by fault.
     conditions: Vec<(u16, u32)>,
     /// What each fault has met.
@@ -44,7 +46,21 @@ pub(super) struct Faults {
 
 impl Faults {
     pub(super) fn new(spec: &Spec) -> Self {
-        Faults { intercepts: Vec::new(), conditions: Vec::new(), touched: vec![0; spec.faults.len()] }
+        Faults { intercepts: Vec::new(), slow_disks: Vec::new(), conditions: Vec::new(), touched: vec![0; spec.faults.len()] }
+    }
+    pub(super) fn disks_are_slow(&self) -> bool {
+        !self.slow_disks.is_empty()
+    }
+    /// How many times as long a write of this node takes now: the slowest of what strikes its disk. Counts the meeting.
+    pub(super) fn slow_disk(&mut self, node: NodeId) -> u64 {
+        let mut most = 1;
+        for (fault, n, factor) in &self.slow_disks {
+            if let (true, Some(factor)) = (*n == node, factor) {
+                most = most.max(*factor);
+                self.touched[*fault as usize] += 1;
+            }
+        }
+        most as u64
     }
     pub(super) fn intercepts(&self) -> bool {
         !self.intercepts.is_empty()
@@ -127,7 +143,8 @@ impl<O: Observer> World<O> {
         let spec = self.spec.clone();
         for (f, fault) in spec.faults.iter().enumerate() {
             let in_force = self.faults.conditions.iter().any(|(g, _)| *g as usize == f)
-                || self.faults.intercepts.iter().any(|i| i.fault as usize == f);
+                || self.faults.intercepts.iter().any(|i| i.fault as usize == f)
+                || self.faults.slow_disks.iter().any(|(g, _, _)| *g as usize == f);
             if in_force {
                 let touched = self.touched(f as u16);
                 let node = Self::owner(&spec, &fault.what);
@@ -174,11 +191,12 @@ impl<O: Observer> World<O> {
             FaultKind::SlowLink { from, to, both, latency, bandwidth } => {
                 self.condition(f, from, to, *both, false, latency.clone(), *bandwidth)
             }
-            FaultKind::SlowDisk { nodes, stall, .. } => {
-                for node in nodes {
-                    self.disks[node.0 as usize].broker.stalled = *stall;
-                }
-                nodes.len() as u64
+            FaultKind::SlowDisk { nodes, stall, factor } => {
+                let factor = (!stall).then_some(*factor);
+                self.faults.slow_disks.extend(nodes.iter().map(|node| (f, *node, factor)));
+                nodes.iter().for_each(|node| self.stall_disk(*node));
+                let up = |node: &&NodeId| self.processes[node.0 as usize].state == State::Up;
+                if *stall { nodes.iter().filter(up).count() as u64 } else { 0 }
             }
             FaultKind::ClockStep { nodes, by_ms } => {
                 for node in nodes {
@@ -271,8 +289,9 @@ impl<O: Observer> World<O> {
                 mine.iter().map(|(_, id)| self.links.remove(*id)).sum()
             }
             FaultKind::SlowDisk { nodes, .. } => {
+                self.faults.slow_disks.retain(|(fault, _, _)| *fault != f);
                 for node in nodes {
-                    self.disks[node.0 as usize].broker.stalled = false;
+                    self.stall_disk(*node);
                     self.dispatch(*node, Input::Wake);
                 }
                 0
@@ -314,6 +333,12 @@ impl<O: Observer> World<O> {
             }
             _ => 0,
         }
+    }
+
+    /// The disk stands still while any fault says so.
+    fn stall_disk(&mut self, node: NodeId) {
+        let stalls = self.faults.slow_disks.iter().any(|(_, n, factor)| *n == node && factor.is_none());
+        self.disks[node.0 as usize].broker.stalled = stalls;
     }
 
     /// SIGTERM.
@@ -400,9 +425,11 @@ impl<O: Observer> World<O> {
             }
             met += 1;
             for side in 0..2 {
-                let items: Vec<Item> = self.connections[id as usize].directions[side].flying.drain(..).collect();
-                items.into_iter().for_each(|item| self.recycle(item));
-                self.connections[id as usize].directions[side].stalled.clear();
+                while let Some((item, _)) = self.connections[id as usize].directions[side].arrive() {
+                    self.recycle(item);
+                }
+                self.connections[id as usize].directions[side].take_unread();
+                self.give_up(id, side);
             }
             for side in 0..2 {
                 self.end_closed(id, side, Ending::Reset);

@@ -39,15 +39,23 @@ pub(super) struct End {
 pub(super) struct Direction {
     /// On the way, in order; each has an arrival event.
     pub(super) flying: VecDeque<Item>,
-    /// Arrived at a frozen process, not read.
+    /// Bytes of each of them.
+    pub(super) sizes: VecDeque<u32>,
+    /// Arrived at a frozen process, not read: the first so many of `flying`.
     pub(super) unread: u32,
+    /// Their bytes: the receiver's kernel takes in no more than its buffer holds.
+    pub(super) unread_bytes: u64,
     /// Waits for a retransmission.
     pub(super) stalled: VecDeque<(Item, u32, u32)>,
+    /// How many of these came back because the receiver's buffer was full; they go before what was written later.
+    pub(super) bounced: u32,
     pub(super) stalled_since: u64,
     /// Retransmissions so far of this stall.
     pub(super) retries: u32,
     /// Arrival of the last item, so that none overtakes it.
     pub(super) last_arrival: u64,
+    /// Something was written while the sender's selector had not come round after a thaw: it reads first, and what it finds closed takes no write.
+    pub(super) unflushed: bool,
     /// When the link's bandwidth is free again for this flow.
     pub(super) busy_until: u64,
 }
@@ -62,6 +70,46 @@ pub(super) struct Connection {
     /// SYNs sent without an answer.
     pub(super) syns: u32,
     pub(super) port: crate::contract::Port,
+}
+
+impl Direction {
+    /// One item sets out.
+    pub(super) fn depart(&mut self, item: Item, bytes: u32) {
+        self.flying.push_back(item);
+        self.sizes.push_back(bytes);
+    }
+    /// The oldest item is taken off the wire, with its bytes.
+    pub(super) fn arrive(&mut self) -> Option<(Item, u32)> {
+        let bytes = self.sizes.pop_front().unwrap_or(0);
+        self.flying.pop_front().map(|item| (item, bytes))
+    }
+    /// An item reaches the kernel of a process that does not read. With no room left it goes back to its sender, who keeps it until there is: a closed
+    /// window. The answer is whether it was taken in.
+    pub(super) fn buffer(&mut self, room: u64) -> bool {
+        let at = self.unread as usize;
+        let bytes = self.sizes.get(at).copied().unwrap_or(0);
+        let full = self.unread > 0 && self.unread_bytes + bytes as u64 > room;
+        if !full {
+            self.unread += 1;
+            self.unread_bytes += bytes as u64;
+            return true;
+        }
+        if let (Some(item), Some(bytes)) = (self.flying.remove(at), self.sizes.remove(at)) {
+            self.stalled.insert((self.bounced as usize).min(self.stalled.len()), (item, bytes, 0x4000_0000));
+            self.bounced += 1;
+        }
+        false
+    }
+    /// The receiver reads on, or will never: how many items its kernel held.
+    pub(super) fn take_unread(&mut self) -> u32 {
+        self.unread_bytes = 0;
+        std::mem::take(&mut self.unread)
+    }
+    /// What waits for a retransmission goes out, in order, or is given up.
+    pub(super) fn take_stalled(&mut self) -> VecDeque<(Item, u32, u32)> {
+        self.bounced = 0;
+        std::mem::take(&mut self.stalled)
+    }
 }
 
 impl Connection {

@@ -107,6 +107,8 @@ pub struct Services {
     /// How late a timed wait ends: timer slack, scheduling, pauses of the runtime. It decides whether a send that timed out after
     /// exactly its budget still counts as within it.
     pub wakeup: Quantiles,
+    /// How late a thread goes on that was woken: the answer it waits for has come, or its channel has ended.
+    pub resume: Quantiles,
 }
 
 impl Services {
@@ -119,6 +121,7 @@ impl Services {
             WorkClass::ChannelEvent => &self.channel_event,
             WorkClass::Fsync => &self.fsync,
             WorkClass::Boot => &self.boot,
+            WorkClass::Resume => &self.resume,
         }
     }
 }
@@ -469,6 +472,7 @@ pub(super) fn client_config(spec: &Spec, node: &NodeSpec, client: &ClientSpec) -
         nameservers: client.nameservers.clone(),
         client_ip: client.client_ip.as_str().into(),
         new_ip_each_life: client.new_ip_each_life,
+        threads_resume_late: node.services.resume.p99() > 0,
         rules: node.rules,
         cpus: node.cpus,
         members,

@@ -58,6 +58,7 @@ fn node(name: &str, index: u16, names: &mut Vec<String>, kind: NodeKind) -> Node
             thaw: us(2000, 30_000),
             thaw_frame: us(20, 200),
             wakeup: us(1800, 8000),
+            resume: Quantiles::constant(0),
         },
         kind,
     }
@@ -300,4 +301,140 @@ fn dump_scenario() {
         })
         .collect();
     dump(&world, "scenario");
+}
+
+fn fault(at: u64, lasts: Option<u64>, what: FaultKind) -> FaultSpec {
+    FaultSpec { label: "test".into(), at: (at * SEC) as i64, lasts, every: None, what }
+}
+
+/// The producer of [`cluster`].
+fn producer(spec: &mut Spec) -> &mut ProducerSpec {
+    let client = spec.nodes.iter_mut().find_map(|n| match &mut n.kind {
+        NodeKind::Client(c) => Some(Arc::make_mut(c)),
+        _ => None,
+    });
+    match &mut client.unwrap().members[0].role {
+        MemberRole::Producer(p) => p,
+        MemberRole::Consumer(_) => unreachable!("the producer comes first"),
+    }
+}
+
+/// Where each message was stored, in the order of storing.
+#[derive(Clone, Debug, Default)]
+struct Records(Vec<(u64, crate::base::ids::MessageQueue, u64)>, Vec<(u64, u64)>);
+
+impl Observer for Records {
+    fn note(&mut self, _: Stamp, note: &Note) {
+        match note {
+            Note::Stored { rec, msg, .. } => self.0.push((msg.n(), rec.queue, rec.offset)),
+            Note::SendEnded { msg, end: SendEnd::Acked { offset, .. }, .. } => self.1.push((msg.n(), *offset)),
+            _ => {}
+        }
+    }
+}
+
+/// Ten messages, one request, one queue, consecutive offsets; the last batch is what is left.
+#[test]
+fn a_batch_is_stored_together_and_ends_together() {
+    for mode in [SendMode::Sync, SendMode::Async] {
+        let mut spec = cluster(2, 1, 100, false);
+        let p = producer(&mut spec);
+        (p.batch, p.mode, p.load.phases[0].until) = (10, mode, (20 * SEC + 50 * MS) as i64);
+        let end = spec.warmup + spec.duration + spec.drain;
+        let mut world = World::new(Arc::new(spec), Records::default());
+        world.run_until(end, u64::MAX);
+        let Records(stored, acked) = world.observer();
+        assert_eq!((stored.len(), acked.len()), (2_005, 2_005), "{mode:?}");
+        let mut batches = 0;
+        for batch in stored.chunk_by(|a, b| b.0 % 10 != 0 && a.1 == b.1) {
+            let (first, queue, offset) = batch[0];
+            assert_eq!((first % 10, batch.len()), (0, if first == 2_000 { 5 } else { 10 }));
+            for (k, (n, q, o)) in batch.iter().enumerate() {
+                assert_eq!((*n, *q, *o), (first + k as u64, queue, offset + k as u64));
+                assert!(acked.contains(&(*n, *o)), "the answer's offset is the first member's, the others count on");
+            }
+            batches += 1;
+        }
+        assert_eq!(batches, 201);
+    }
+}
+
+#[test]
+fn a_batch_over_the_limit_is_refused_whole() {
+    let mut spec = cluster(1, 1, 100, false);
+    let p = producer(&mut spec);
+    (p.batch, p.load.size, p.settings.max_message_size) = (10, Quantiles::constant(100), 1_600);
+    let world = run(spec, false);
+    assert_eq!((world.observer.acked, world.observer.failed, world.observer.delivered), (0, 12_000, 0), "10 frames of 164 bytes");
+}
+
+/// A frozen broker's kernel takes in what its buffer holds; the rest stays with the sender, nothing is lost, and order holds.
+#[test]
+fn a_full_receive_buffer_stalls_the_sender() {
+    let mut spec = cluster(1, 1, 500, true);
+    let p = producer(&mut spec);
+    (p.mode, p.load.size) = (SendMode::Oneway, Quantiles::constant(1_000));
+    spec.links.receive_buffer = 65_536;
+    if let NodeKind::Broker(b) = &mut spec.nodes[1].kind {
+        // Several workers would store in another order what arrives at once, and fast failure would throw away what then waits too long.
+        let settings = &mut Arc::make_mut(b).settings;
+        (settings.send_message_thread_pool_nums, settings.wait_time_mills_in_send_queue) = (1, 10_000);
+    }
+    spec.faults.push(fault(30, Some(10 * SEC), FaultKind::Freeze { nodes: vec![NodeId(1)] }));
+    let (zero, end) = (spec.warmup, spec.warmup + spec.duration + spec.drain);
+    let mut world = World::new(Arc::new(spec), Records::default());
+    world.run_until(zero + 39 * SEC, u64::MAX);
+    let towards: Vec<&Direction> = world.connections.iter().flat_map(|c| &c.directions).filter(|d| d.bounced > 0).collect();
+    assert_eq!(towards.len(), 1, "the producer's");
+    assert!((60_000..=65_536).contains(&towards[0].unread_bytes), "{}", towards[0].unread_bytes);
+    assert!(towards[0].stalled.len() > 4_000, "nine seconds of load wait at the sender: {}", towards[0].stalled.len());
+    world.run_until(end, u64::MAX);
+    let mut last = std::collections::BTreeMap::new();
+    for (n, queue, _) in &world.observer().0 {
+        let before = last.insert(*queue, *n);
+        assert!(before < Some(*n), "{before:?} before {n} in {queue:?}");
+    }
+    assert_eq!(world.observer().0.len(), 60_000, "every message was stored, once");
+}
+
+/// A slow disk makes each append of its node take longer while it lasts, and of no other; stalls that overlap end with the last.
+#[test]
+fn a_slow_disk_is_slow_until_it_ends() {
+    let slow = |stall: bool, factor: u32| FaultKind::SlowDisk { nodes: vec![NodeId(1)], factor, stall };
+    let mut spec = cluster(1, 1, 10, false);
+    spec.nodes[1].services.send = Quantiles::constant(100_000);
+    spec.faults.push(fault(30, Some(30 * SEC), slow(false, 1_000)));
+    spec.faults.push(fault(70, Some(400 * MS), slow(true, 1)));
+    spec.faults.push(fault(70, Some(800 * MS), slow(true, 1)));
+    let zero = spec.warmup;
+    let mut world = World::new(Arc::new(spec), Took::default());
+    world.run_until(zero + 150 * SEC, u64::MAX);
+    let took = |from: u64, until: u64| {
+        let inside = world.observer().1.iter().filter(|(at, _)| (zero + from..zero + until).contains(at));
+        inside.map(|(_, took)| *took / MS).max().unwrap()
+    };
+    assert!(took(0, 30 * SEC) < 20, "{}", took(0, 30 * SEC));
+    assert!((100..150).contains(&took(30 * SEC, 60 * SEC)), "0.1 ms, a thousandfold: {}", took(30 * SEC, 60 * SEC));
+    assert!(took(61 * SEC, 70 * SEC) < 20);
+    assert!((700..900).contains(&took(70 * SEC, 72 * SEC)), "until the second stall ends: {}", took(70 * SEC, 72 * SEC));
+    assert!(took(72 * SEC, 120 * SEC) < 20);
+    assert!(world.observer().2.iter().all(|touched| *touched > 0), "{:?}", world.observer().2);
+}
+
+/// When each send began and how long it took, and what each fault had met at its end.
+#[derive(Clone, Debug, Default)]
+struct Took(std::collections::BTreeMap<MessageId, u64>, Vec<(u64, u64)>, Vec<u64>);
+
+impl Observer for Took {
+    fn note(&mut self, stamp: Stamp, note: &Note) {
+        match note {
+            Note::SendBegan { msg, .. } => _ = self.0.insert(*msg, stamp.at),
+            Note::SendEnded { msg, .. } => {
+                let began = self.0.remove(msg).unwrap();
+                self.1.push((began, stamp.at - began));
+            }
+            Note::Fault { on: false, touched, .. } => self.2.push(*touched),
+            _ => {}
+        }
+    }
 }

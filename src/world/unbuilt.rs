@@ -2,7 +2,7 @@
 //!
 //! Nothing runs silently as something else: a setting whose mechanism is missing is refused by name. A mechanism that gets built loses its line here.
 
-use super::spec::{FaultKind, MemberRole, NodeKind, Spec};
+use super::spec::{MemberRole, NodeKind, Spec};
 use crate::rocketmq::settings::{BrokerRole, FlushDiskType};
 use std::collections::BTreeSet;
 
@@ -44,20 +44,10 @@ pub fn missing(spec: &Spec) -> Vec<String> {
                         if p.transactional.is_some() {
                             found.insert(format!("{name}: transactional producers are not built yet"));
                         }
-                        if p.batch > 1 {
-                            found.insert(format!("{name}: batch sends are not built yet; send single messages"));
-                        }
                     }
                 }
             }
         }
-    }
-    for fault in &spec.faults {
-        let what = match &fault.what {
-            FaultKind::SlowDisk { stall: false, .. } => "slow_disk with a factor (a stall is built)",
-            _ => continue,
-        };
-        found.insert(format!("fault \"{}\": {what} is not built yet", fault.label));
     }
     found.into_iter().collect()
 }

@@ -321,7 +321,7 @@ impl Broker {
                 self.jobs.len() as u32 - 1
             }
         };
-        cx.out.work(ticket, class, 1, word);
+        cx.out.work(ticket, class, word);
     }
 
     fn take_job(&mut self, ticket: u32) -> Option<Job> {
@@ -491,7 +491,7 @@ impl Broker {
     fn begin_event(&mut self, cx: &mut Cx<'_, '_>, event: ChannelEvent) {
         self.event_now = Some(event);
         let word = self.luck(cx.env).service();
-        cx.out.work(EVENT_TICKET, WorkClass::ChannelEvent, 1, word);
+        cx.out.work(EVENT_TICKET, WorkClass::ChannelEvent, word);
     }
 
     fn channel_event_done(&mut self, cx: &mut Cx<'_, '_>) {

@@ -6,7 +6,7 @@
 use super::{Broker, Cx};
 use crate::base::ids::Addr;
 use crate::rocketmq::protocol::{Registration, Request};
-use crate::rocketmq::remoting::client::{Invoke, Net, Target};
+use crate::rocketmq::remoting::client::{Done, Invoke, Net, Target};
 use std::sync::Arc;
 
 /// What an outer call was for.
@@ -71,7 +71,7 @@ impl Broker {
     }
 
     pub(super) fn drain_outer(&mut self, cx: &mut Cx<'_, '_>) {
-        while let Some((what, _result)) = self.outer.done.pop_front() {
+        while let Some(Done { token: what, .. }) = self.outer.done.pop_front() {
             match what {
                 // A failed registration is only logged; the next period tries again.
                 Outer::Register(_) => {}

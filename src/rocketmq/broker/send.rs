@@ -43,6 +43,8 @@ impl Broker {
         }
         let put = match batch {
             None => self.put_message(cx, message),
+            // All or nothing: the size of each was checked before the lock (`MessageExtBatchEncoder#encode`), and nobody appends in between.
+            Some(members) if members.iter().any(|m| self.illegal(m) || m.delay_level > 0) => Put::Illegal,
             Some(members) => {
                 let mut first = None;
                 for member in members {
@@ -122,8 +124,7 @@ impl Broker {
 
     /// `DefaultMessageStore#putMessage` down to the append. Delayed messages change topic on the way in (`CommitLog#asyncPutMessage`).
     pub(super) fn put_message(&mut self, cx: &mut Cx<'_, '_>, mut message: Message) -> Put {
-        let s = &self.config.settings;
-        if message.body_len as u64 > s.max_message_size || message.properties_len > 32_767 {
+        if self.illegal(&message) {
             return Put::Illegal;
         }
         let mut stored_as = self.stored_as(&message);
@@ -165,6 +166,11 @@ impl Broker {
             self.timers.set(grid(cx.now.mono + 1, self.phase, MS), Tick::Reput);
         }
         Put::Ok { queue_offset, phys }
+    }
+
+    /// `DefaultMessageStore#checkMessage` and the encoder's limits.
+    fn illegal(&self, message: &Message) -> bool {
+        message.body_len as u64 > self.config.settings.max_message_size || message.properties_len > 32_767
     }
 
     fn stored_as(&self, message: &Message) -> StoredAs {

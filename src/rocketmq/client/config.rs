@@ -15,6 +15,8 @@ pub struct ClientConfig {
     /// What comes before the `@` of a client id.
     pub client_ip: Arc<str>,
     pub new_ip_each_life: bool,
+    /// Each thread whose answer has come asks the driver for [`WorkClass::Resume`](crate::contract::WorkClass::Resume) before it goes on.
+    pub threads_resume_late: bool,
     pub rules: Rules,
     pub cpus: u32,
     pub members: Vec<MemberConfig>,

@@ -13,11 +13,11 @@ use crate::base::draw::{Luck, Purpose};
 use crate::base::ids::{Addr, BrokerName, Entity, MessageId, TopicId};
 use crate::base::time::{MS, SEC};
 use crate::contract::note::Note;
-use crate::contract::{Deadline, Env, Now, Out};
+use crate::contract::{Deadline, Env, Now, Out, WorkClass};
 use crate::rocketmq::disk::NodeDisk;
 use crate::rocketmq::message::{BatchPool, Message};
 use crate::rocketmq::protocol::{Answer, Frame, Request};
-use crate::rocketmq::remoting::client::{ConnNumbers, Invoke, Net, RemotingClient, RemotingSettings, RpcError, Target};
+use crate::rocketmq::remoting::client::{ConnNumbers, Done, Invoke, Net, RemotingClient, RemotingSettings, RpcError, Target};
 use crate::rocketmq::remoting::timers::Timers;
 use crate::rocketmq::route::TopicRouteData;
 use crate::rocketmq::settings::InstanceSettings;
@@ -71,6 +71,8 @@ pub(super) struct Thread {
     /// Position among the threads of its executor: what thread-local draws hang on.
     pub(super) ordinal: u32,
     stack: Vec<Op>,
+    /// What it was woken for, until it runs.
+    woken: Option<Result<Answer, RpcError>>,
     /// Counts the waits of this thread, so that a stale timer is recognised.
     waits: u32,
 }
@@ -303,7 +305,7 @@ impl Instance {
         let thread = if executor.created < size {
             let ordinal = executor.created;
             executor.created += 1;
-            self.threads.push(Thread { exec, ordinal, stack: Vec::new(), waits: 0 });
+            self.threads.push(Thread { exec, ordinal, stack: Vec::new(), woken: None, waits: 0 });
             self.threads.len() as ThreadId - 1
         } else if let Some(thread) = executor.idle.pop_front() {
             thread
@@ -321,20 +323,17 @@ impl Instance {
 
     /// Messages whose call is under way: nobody will hear how it ends if the process dies now.
     pub(super) fn open_sends(&self) -> Vec<MessageId> {
-        let mut open: Vec<MessageId> = self.async_sends.iter().flatten().map(|send| send.id()).collect();
-        for thread in &self.threads {
-            open.extend(thread.stack.iter().filter_map(|op| match op {
-                Op::Send(send) => send.open(),
-                Op::StartAsync(start) => Some(start.id()),
-                _ => None,
-            }));
-        }
-        for executor in &self.executors {
-            open.extend(executor.queue.iter().filter_map(|op| match op {
-                Op::StartAsync(start) => Some(start.id()),
-                _ => None,
-            }));
-        }
+        let under_way = self.threads.iter().flat_map(|thread| &thread.stack).filter_map(|op| match op {
+            Op::Send(send) => send.open(),
+            Op::StartAsync(start) => Some(start.parcel()),
+            _ => None,
+        });
+        let queued = self.executors.iter().flat_map(|executor| &executor.queue).filter_map(|op| match op {
+            Op::StartAsync(start) => Some(start.parcel()),
+            _ => None,
+        });
+        let written = self.async_sends.iter().flatten().map(|send| send.parcel());
+        let mut open: Vec<MessageId> = written.chain(under_way).chain(queued).flat_map(|parcel| parcel.ids()).collect();
         open.sort_unstable();
         open.dedup();
         open
@@ -404,8 +403,14 @@ impl Instance {
     /// Runs until nothing can go on at this instant.
     pub(super) fn pump(&mut self, cx: &mut Cx<'_, '_>) {
         loop {
-            if let Some((token, result)) = self.remoting.done.pop_front() {
-                self.answered(cx, token, result);
+            if let Some(Done { token, result, woken }) = self.remoting.done.pop_front() {
+                match (token, woken) {
+                    (Token::Thread(t), Some(word)) if self.config.threads_resume_late => {
+                        self.threads[t as usize].woken = Some(result);
+                        cx.out.work((self.number as u32) << 20 | t, WorkClass::Resume, word);
+                    }
+                    _ => self.answered(cx, token, result),
+                }
             } else if let Some((t, ret)) = self.ready.pop_front() {
                 self.run(cx, t, ret);
             } else if !self.pull_blocked && !self.pull_queue.is_empty() {
@@ -413,6 +418,13 @@ impl Instance {
             } else {
                 return;
             }
+        }
+    }
+
+    /// A thread that was woken has the processor.
+    pub(super) fn resumed(&mut self, t: ThreadId) {
+        if let Some(result) = self.threads.get_mut(t as usize).and_then(|thread| thread.woken.take()) {
+            self.resume(t, Ret::Rpc(result));
         }
     }
 
@@ -559,15 +571,17 @@ impl Instance {
     }
 
     /// Does everything that is due, then runs.
+    /// After a pause much is due at once. The instance's own threads are older than those that watch its channels (which begin with the first
+    /// connect), so they come first and still use a channel that the idle handler is about to close.
     pub(super) fn wake(&mut self, cx: &mut Cx<'_, '_>) {
-        if self.remoting.is_due(cx.now) {
-            self.remoting.wake(&mut cx.net());
-        }
-        self.pump(cx);
         while let Some((nominal, tick)) = self.timers.due(cx.now.mono) {
             self.tick(cx, tick, nominal);
             self.pump(cx);
         }
+        if self.remoting.is_due(cx.now) {
+            self.remoting.wake(&mut cx.net());
+        }
+        self.pump(cx);
     }
 
     pub(super) fn next_deadline(&mut self, now: Now) -> Option<Deadline> {

@@ -15,6 +15,7 @@ use self::config::{ClientConfig, MemberKind, ProducerConfig, SendMode};
 use self::consumer::lifecycle::{ShutdownConsumer, StartConsumer};
 use self::instance::{Cx, Exec, Instance, ServiceState};
 use self::ops::Ret;
+use self::producer::parcel::Parcel;
 use self::producer::{ShutdownProducer, StartProducer};
 use crate::base::draw::Purpose;
 
@@ -127,14 +128,21 @@ impl ClientProcess {
         instance.pump(&mut Cx { now: cx_now, env, out, conns: &mut self.conns });
     }
 
+    fn send(&mut self, producer: u16, parcel: Parcel, now: Now, env: &mut Env<'_, NodeDisk, BatchPool>, out: &mut Out<Frame>) {
+        let Some(Some(Place::Producer { instance, p })) = self.places.get(producer as usize).copied() else { return };
+        let instance = &mut self.instances[instance as usize];
+        let mut cx = Cx { now, env, out, conns: &mut self.conns };
+        instance.app_send(&mut cx, p, parcel);
+        instance.pump(&mut cx);
+    }
+
     fn app(&mut self, now: Now, input: AppInput, env: &mut Env<'_, NodeDisk, BatchPool>, out: &mut Out<Frame>) {
         match input {
-            AppInput::Send { producer, message } => {
-                let Some(Some(Place::Producer { instance, p })) = self.places.get(producer as usize).copied() else { return };
-                let instance = &mut self.instances[instance as usize];
-                let mut cx = Cx { now, env, out, conns: &mut self.conns };
-                instance.app_send(&mut cx, p, message);
-                instance.pump(&mut cx);
+            AppInput::Send { producer, message } => self.send(producer, Parcel::one(message), now, env, out),
+            AppInput::SendBatch { producer, messages } => {
+                if let Some(parcel) = Parcel::batch(&messages) {
+                    self.send(producer, parcel, now, env, out);
+                }
             }
             AppInput::Listened { ticket, verdict } => {
                 let Some(instance) = self.instances.get_mut((ticket >> 20) as usize) else { return };
@@ -236,7 +244,12 @@ impl Role for ClientProcess {
                     self.stop_member(index, now, env, out, index == last);
                 }
             }
-            Input::Accepted { .. } | Input::Worked { .. } | Input::Admin(_) => {}
+            Input::Worked { ticket } => {
+                let Some(instance) = self.instances.get_mut((ticket >> 20) as usize) else { return };
+                instance.resumed(ticket & 0xf_ffff);
+                instance.pump(&mut Cx { now, env, out, conns: &mut self.conns });
+            }
+            Input::Accepted { .. } | Input::Admin(_) => {}
         }
     }
 

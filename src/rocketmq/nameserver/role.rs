@@ -79,7 +79,7 @@ impl NameServer {
             self.jobs.len() as u32 - 1
         });
         self.jobs[ticket as usize] = Some(job);
-        out.work(ticket, WorkClass::Route, 1, word);
+        out.work(ticket, WorkClass::Route, word);
     }
 
     fn worked(&mut self, now: Now, out: &mut Out<Frame>, ticket: u32) {

@@ -140,6 +140,16 @@ pub enum Arrived {
     Request(Request),
 }
 
+/// The end of a call.
+#[derive(Clone, Debug)]
+pub struct Done<T> {
+    /// What the caller gave.
+    pub token: T,
+    pub result: Result<Answer, RpcError>,
+    /// The waiting thread was woken by another one: the word of how late it goes on.
+    pub woken: Option<u32>,
+}
+
 /// One remoting client.
 #[derive(Clone, Debug)]
 pub struct RemotingClient<T> {
@@ -160,7 +170,7 @@ pub struct RemotingClient<T> {
     scan_from_ms: i64,
     idle: IdleWatch,
     /// Calls that ended, in order.
-    pub done: VecDeque<(T, Result<Answer, RpcError>)>,
+    pub done: VecDeque<Done<T>>,
 }
 
 /// Keeps a queue of deadlines sorted; they are nearly in order already.
@@ -269,7 +279,11 @@ impl<T: Copy + std::fmt::Debug> RemotingClient<T> {
                 State::Connecting(addr) => (false, Some(addr)),
                 State::Selecting => (false, self.chosen),
             };
-            self.done.push_back((call.token, result.map_err(|why| RpcError { why, written, to })));
+            // A thread that waits for an answer is woken by the thread that brings it; the end of its own patience it finds itself.
+            let own = !written || matches!(result, Err(RpcFailure::Timeout));
+            let woken = (call.invoke == Invoke::Sync && !own).then_some(call.luck.resume());
+            let result = result.map_err(|why| RpcError { why, written, to });
+            self.done.push_back(Done { token: call.token, result, woken });
         }
     }
 

@@ -1,11 +1,13 @@
 //! `DefaultMQProducerImpl` (4.9.8): what a producer remembers, and its start and end.
 
 pub mod fault_strategy;
+pub(super) mod parcel;
 pub mod publish_info;
 pub(super) mod send;
 pub mod validators;
 
 use self::fault_strategy::{BrokerHashes, MQFaultStrategy};
+use self::parcel::Parcel;
 use self::publish_info::{ThreadLocalIndex, TopicPublishInfo};
 use self::validators::IllegalMessage;
 use super::config::{ProducerConfig, SendMode};
@@ -15,8 +17,8 @@ use super::ops::{Ret, Step};
 use crate::base::draw::Purpose;
 use crate::base::ids::{BrokerName, MessageQueue, TopicId};
 use crate::base::names::Names;
+use crate::contract::Op as ContractOp;
 use crate::contract::note::Note;
-use crate::contract::{Offered, Op as ContractOp};
 use crate::rocketmq::protocol::Request;
 use crate::rocketmq::remoting::client::Target;
 use std::sync::Arc;
@@ -77,12 +79,16 @@ impl Producer {
     }
 
     /// `Validators#checkMessage`. A name that passed once is not spelled out again.
-    fn check_message(&mut self, names: &Names, topic: TopicId, body_len: u32) -> Result<(), IllegalMessage> {
-        let max = self.config.settings.max_message_size;
-        let body_ok = body_len > 0 && body_len as u64 <= max;
-        if self.legal != Some(topic) || !body_ok {
-            validators::check_message(Some(names.topic_name(topic)), Some(body_len as u64), max)?;
-            self.legal = Some(topic);
+    /// Members of a batch are checked one by one, then their frames together.
+    fn check_message(&mut self, names: &Names, parcel: &Parcel) -> Result<(), IllegalMessage> {
+        let (max, topic) = (self.config.settings.max_message_size, parcel.topic());
+        let (least, most) = parcel.body_lens();
+        for body_len in [least, most, parcel.body_len()] {
+            let body_ok = body_len > 0 && body_len as u64 <= max;
+            if self.legal != Some(topic) || !body_ok {
+                validators::check_message(Some(names.topic_name(topic)), Some(body_len as u64), max)?;
+                self.legal = Some(topic);
+            }
         }
         Ok(())
     }
@@ -164,10 +170,10 @@ impl Instance {
     }
 
     /// The application calls `send`.
-    pub(super) fn app_send(&mut self, cx: &mut Cx<'_, '_>, p: u16, message: Offered) {
+    pub(super) fn app_send(&mut self, cx: &mut Cx<'_, '_>, p: u16, parcel: Parcel) {
         match self.producers[p as usize].config.mode {
-            SendMode::Async => self.send_async(cx, p, message),
-            _ => self.submit(Exec::App(p), send::Send::application(p, message).into()),
+            SendMode::Async => self.send_async(cx, p, parcel),
+            _ => self.submit(Exec::App(p), send::Send::application(p, parcel).into()),
         }
     }
 }

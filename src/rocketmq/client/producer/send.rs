@@ -4,10 +4,10 @@
 //! `#onExceptionImpl` (4.9.8; client spec 2.3 to 2.9). One budget serves all attempts of a call, so a broker that hangs eats the
 //! retries; only fast failures are really tried again.
 
+use super::parcel::Parcel;
 use crate::base::draw::Purpose;
-use crate::base::ids::{BrokerName, MessageId, MessageQueue, TopicId};
-use crate::contract::Offered;
-use crate::contract::note::{AttemptError, Note, ONEWAY_OFFSET, RpcFailure, SendEnd, SendError, SendStatus};
+use crate::base::ids::{BrokerName, MessageQueue, TopicId};
+use crate::contract::note::{AttemptError, ONEWAY_OFFSET, RpcFailure, SendEnd, SendError, SendStatus};
 use crate::rocketmq::client::config::SendMode;
 use crate::rocketmq::client::instance::{Cx, Exec, Instance, ServiceState, ThreadId, Token};
 use crate::rocketmq::client::ops::{Ret, Step};
@@ -26,34 +26,8 @@ const RETRY_CODES: [u16; 6] = [
     answer_code::NOT_IN_CURRENT_UNIT,
 ];
 
-/// Length of the properties that every message carries: UNIQ_KEY and CLUSTER.
-const BASE_PROPERTIES: u16 = 66;
-
 /// `DefaultMQProducerImpl.asyncSenderThreadPoolQueue` capacity.
 const ASYNC_QUEUE: usize = 50_000;
-
-fn message_of(offered: &Offered, wait: bool, now_ms: i64) -> Message {
-    Message {
-        id: offered.id,
-        born_ms: now_ms,
-        store_ms: 0,
-        queue_offset: 0,
-        phys: 0,
-        body_len: offered.body_len,
-        tag_code: offered.tag_code,
-        key: offered.key.unwrap_or(u32::MAX),
-        topic: offered.topic,
-        real_topic: offered.topic,
-        origin_topic: offered.topic,
-        queue_id: 0,
-        real_queue_id: 0,
-        properties_len: BASE_PROPERTIES + if offered.tag_code != 0 { 10 } else { 0 },
-        reconsume_times: 0,
-        tag: offered.tag,
-        delay_level: offered.delay_level,
-        flags: if wait { 0 } else { Message::NO_WAIT },
-    }
-}
 
 fn attempt_error(error: &RpcError) -> AttemptError {
     match error.why {
@@ -117,7 +91,7 @@ enum Stage {
 /// What is sent.
 #[derive(Clone, Debug)]
 enum What {
-    Offered(Offered),
+    Parcel(Parcel),
     /// By the internal producer, with its maxReconsumeTimes. Rare, so that an ordinary send stays small.
     Internal(Box<(Message, u16)>),
 }
@@ -140,8 +114,8 @@ pub(in crate::rocketmq::client) struct Send {
 
 impl Send {
     /// `send(msg)` by the application.
-    pub(in crate::rocketmq::client) fn application(p: u16, offered: Offered) -> Self {
-        Self::new(p, What::Offered(offered))
+    pub(in crate::rocketmq::client) fn application(p: u16, parcel: Parcel) -> Self {
+        Self::new(p, What::Parcel(parcel))
     }
     /// A send by the internal producer: the fallback of a failed send-back.
     pub(in crate::rocketmq::client) fn internal(p: u16, message: Message, max_reconsume_times: u16) -> Self {
@@ -163,16 +137,16 @@ impl Send {
         }
     }
 
-    /// The application's message while its call is under way.
-    pub(in crate::rocketmq::client) fn open(&self) -> Option<MessageId> {
-        self.offered().filter(|_| self.stage != Stage::Begin).map(|o| o.id)
+    /// The application's messages while their call is under way.
+    pub(in crate::rocketmq::client) fn open(&self) -> Option<&Parcel> {
+        self.parcel().filter(|_| self.stage != Stage::Begin)
     }
-    fn offered(&self) -> Option<&Offered> {
-        if let What::Offered(offered) = &self.what { Some(offered) } else { None }
+    fn parcel(&self) -> Option<&Parcel> {
+        if let What::Parcel(parcel) = &self.what { Some(parcel) } else { None }
     }
     fn topic(&self) -> TopicId {
         match &self.what {
-            What::Offered(offered) => offered.topic,
+            What::Parcel(parcel) => parcel.topic(),
             What::Internal(internal) => internal.0.topic,
         }
     }
@@ -197,12 +171,12 @@ impl Send {
     fn begin(&mut self, i: &mut Instance, cx: &mut Cx<'_, '_>, t: ThreadId) -> Step {
         let producer = &mut i.producers[self.p as usize];
         self.first_ms = cx.now.wall_ms;
-        if let What::Offered(offered) = &self.what {
-            cx.out.note(Note::SendBegan { msg: offered.id, topic: offered.topic, key: offered.key, due: offered.due_mono });
+        if let What::Parcel(parcel) = &self.what {
+            parcel.note_began(cx);
             if producer.state != ServiceState::Running {
                 return self.finish(i, cx, 0, Err(SendError::NotRunning));
             }
-            if let Err(illegal) = producer.check_message(&i.config.names, offered.topic, offered.body_len) {
+            if let Err(illegal) = producer.check_message(&i.config.names, parcel) {
                 return self.finish(i, cx, 0, Err(SendError::Illegal(illegal.code as i16)));
             }
         }
@@ -216,14 +190,14 @@ impl Send {
     }
 
     fn key(&self) -> Option<u32> {
-        self.offered().and_then(|o| o.key)
+        self.parcel().and_then(|parcel| parcel.key())
     }
 
     /// One turn of the loop of `sendDefaultImpl`.
     fn attempt(&mut self, i: &mut Instance, cx: &mut Cx<'_, '_>, t: ThreadId) -> Step {
         let producer = &i.producers[self.p as usize];
         let config = &producer.config;
-        let sync = config.mode == SendMode::Sync || self.offered().is_none();
+        let sync = config.mode == SendMode::Sync || self.parcel().is_none();
         let most = match (sync, self.key()) {
             (true, None) => 1 + config.settings.retry_times_when_send_failed.min(250) as u8,
             _ => 1,
@@ -269,28 +243,28 @@ impl Send {
             return self.failed(i, cx, t, AttemptError::TooMuchRequest, false);
         }
         let mut invoke = Invoke::Sync;
-        let (luck, message, max_reconsume_times) = match &self.what {
-            What::Offered(offered) => {
+        let (request, luck) = match &self.what {
+            What::Parcel(parcel) => {
                 if config.mode == SendMode::Oneway {
                     invoke = Invoke::Oneway;
                 }
                 let attempt = self.attempts - 1;
-                cx.out.note(Note::Attempted { msg: offered.id, attempt, queue });
-                let luck = cx.env.draws.luck(config.entity, Purpose::Send, offered.id.n() << 4 | (attempt as u64 & 15));
-                (Some(luck), message_of(offered, config.wait_store_msg_ok, cx.now.wall_ms), 0)
+                parcel.note_attempted(cx, attempt, queue);
+                let luck = cx.env.draws.luck(config.entity, Purpose::Send, parcel.id().n() << 4 | (attempt as u64 & 15));
+                (parcel.request(cx, config, queue.queue_id), luck)
             }
-            What::Internal(internal) => (None, internal.0, internal.1),
+            What::Internal(internal) => {
+                let send = SendRequest {
+                    group: config.group,
+                    queue_id: queue.queue_id,
+                    default_topic: config.create_topic_key,
+                    default_queues: config.settings.default_topic_queue_nums as u16,
+                    max_reconsume_times: internal.1,
+                    message: internal.0,
+                };
+                (Request::Send(cx.env.pool.boxed(send)), i.luck(cx))
+            }
         };
-        let send = SendRequest {
-            group: config.group,
-            queue_id: queue.queue_id,
-            default_topic: config.create_topic_key,
-            default_queues: config.settings.default_topic_queue_nums as u16,
-            max_reconsume_times,
-            message,
-        };
-        let luck = luck.unwrap_or_else(|| i.luck(cx));
-        let request = Request::Send(cx.env.pool.boxed(send));
         self.stage = Stage::Sent;
         i.rpc_with(cx, t, invoke, Target::Addr(addr), request, left as u64, luck)
     }
@@ -366,9 +340,9 @@ impl Send {
     fn finish(&mut self, _: &mut Instance, cx: &mut Cx<'_, '_>, _: ThreadId, result: Result<SendEnd, SendError>) -> Step {
         let broker = self.queue.map(|q| q.broker);
         let ok = result.is_ok();
-        if let What::Offered(offered) = &self.what {
+        if let What::Parcel(parcel) = &self.what {
             let end = result.unwrap_or_else(|error| end_of(error, broker, self.maybe_stored));
-            cx.out.note(Note::SendEnded { msg: offered.id, end, attempts: self.attempts });
+            parcel.note_ended(cx, end, self.attempts);
         }
         Step::Done(Ret::Bool(ok))
     }
@@ -384,8 +358,7 @@ fn end_of(error: SendError, broker: Option<BrokerName>, maybe_stored: bool) -> S
 #[derive(Clone, Debug)]
 pub(in crate::rocketmq::client) struct AsyncSend {
     p: u16,
-    message: Message,
-    key: Option<u32>,
+    parcel: Parcel,
     queue: MessageQueue,
     /// Broker of the current attempt; the header keeps the first choice.
     broker: BrokerName,
@@ -399,21 +372,21 @@ pub(in crate::rocketmq::client) struct AsyncSend {
 #[derive(Clone, Debug)]
 pub(in crate::rocketmq::client) struct StartAsync {
     p: u16,
-    offered: Offered,
+    parcel: Parcel,
     queued_ms: i64,
     send: Option<Box<AsyncSend>>,
     stage: u8,
 }
 
 impl AsyncSend {
-    pub(in crate::rocketmq::client) fn id(&self) -> MessageId {
-        self.message.id
+    pub(in crate::rocketmq::client) fn parcel(&self) -> &Parcel {
+        &self.parcel
     }
 }
 
 impl StartAsync {
-    pub(in crate::rocketmq::client) fn id(&self) -> MessageId {
-        self.offered.id
+    pub(in crate::rocketmq::client) fn parcel(&self) -> &Parcel {
+        &self.parcel
     }
 
     pub(in crate::rocketmq::client) fn step(&mut self, i: &mut Instance, cx: &mut Cx<'_, '_>, t: ThreadId, ret: Ret) -> Step {
@@ -424,33 +397,31 @@ impl StartAsync {
                     return self.fail(cx, SendError::Rejected);
                 }
                 let producer = &mut i.producers[self.p as usize];
-                if let Err(illegal) = producer.check_message(&i.config.names, self.offered.topic, self.offered.body_len) {
+                if let Err(illegal) = producer.check_message(&i.config.names, &self.parcel) {
                     return self.fail(cx, SendError::Illegal(illegal.code as i16));
                 }
                 self.stage = 1;
-                Step::Call(FindPublishInfo::new(self.p, self.offered.topic).into())
+                Step::Call(FindPublishInfo::new(self.p, self.parcel.topic()).into())
             }
             (1, Ret::Bool(true)) => {
-                let queue = match self.offered.key {
+                let queue = match self.parcel.key() {
                     Some(key) => {
                         let queues = i.producers[self.p as usize]
-                            .info(self.offered.topic)
+                            .info(self.parcel.topic())
                             .map(|info| info.queues.clone())
                             .unwrap_or_default();
                         if queues.is_empty() { None } else { Some(queues[key as usize % queues.len()]) }
                     }
                     None => {
                         let ordinal = i.thread(t).ordinal;
-                        i.select_queue(cx, self.p, self.offered.topic, ordinal, None)
+                        i.select_queue(cx, self.p, self.parcel.topic(), ordinal, None)
                     }
                 };
                 let Some(queue) = queue else { return self.fail(cx, SendError::NoRoute) };
                 let timeout_ms = config.settings.send_msg_timeout as i64 - (cx.now.wall_ms - self.queued_ms);
-                let message = message_of(&self.offered, config.wait_store_msg_ok, cx.now.wall_ms);
                 let send = AsyncSend {
                     p: self.p,
-                    message,
-                    key: self.offered.key,
+                    parcel: self.parcel.clone(),
                     queue,
                     broker: queue.broker,
                     timeout_ms,
@@ -505,15 +476,15 @@ impl StartAsync {
 
     fn fail(&mut self, cx: &mut Cx<'_, '_>, error: SendError) -> Step {
         let end = SendEnd::Failed { error, broker: self.send.as_ref().map(|s| s.broker) };
-        cx.out.note(Note::SendEnded { msg: self.offered.id, end, attempts: self.send.as_ref().map_or(0, |s| s.attempts) });
+        self.parcel.note_ended(cx, end, self.send.as_ref().map_or(0, |s| s.attempts));
         Step::Done(Ret::Unit)
     }
 }
 
 impl Instance {
     /// `send(msg, callback)`: queued on the async-send pool, or rejected when that is full.
-    pub(super) fn send_async(&mut self, cx: &mut Cx<'_, '_>, p: u16, offered: Offered) {
-        cx.out.note(Note::SendBegan { msg: offered.id, topic: offered.topic, key: offered.key, due: offered.due_mono });
+    pub(super) fn send_async(&mut self, cx: &mut Cx<'_, '_>, p: u16, parcel: Parcel) {
+        parcel.note_began(cx);
         let refused = if self.producers[p as usize].state != ServiceState::Running {
             Some(SendError::NotRunning)
         } else if self.queued(Exec::AsyncSend(p)) >= ASYNC_QUEUE {
@@ -522,11 +493,9 @@ impl Instance {
             None
         };
         match refused {
-            Some(error) => {
-                cx.out.note(Note::SendEnded { msg: offered.id, end: SendEnd::Failed { error, broker: None }, attempts: 0 })
-            }
+            Some(error) => parcel.note_ended(cx, SendEnd::Failed { error, broker: None }, 0),
             None => {
-                let op = StartAsync { p, offered, queued_ms: cx.now.wall_ms, send: None, stage: 0 };
+                let op = StartAsync { p, parcel, queued_ms: cx.now.wall_ms, send: None, stage: 0 };
                 self.submit(Exec::AsyncSend(p), op.into());
             }
         }
@@ -540,23 +509,15 @@ impl Instance {
         let Some(addr) = self.master_addr(send.broker) else {
             return self.async_ended(cx, &send, Err(SendError::Exhausted { last: AttemptError::BrokerNotExist }));
         };
-        cx.out.note(Note::Attempted { msg: send.message.id, attempt, queue: MessageQueue { broker: send.broker, ..send.queue } });
-        let luck = cx.env.draws.luck(config.entity, Purpose::Send, send.message.id.n() << 4 | (attempt as u64 & 15));
-        let request = cx.env.pool.boxed(SendRequest {
-            group: config.group,
-            queue_id: send.queue.queue_id,
-            default_topic: config.create_topic_key,
-            default_queues: config.settings.default_topic_queue_nums as u16,
-            max_reconsume_times: 0,
-            message: send.message,
-        });
+        send.parcel.note_attempted(cx, attempt, MessageQueue { broker: send.broker, ..send.queue });
+        let luck = cx.env.draws.luck(config.entity, Purpose::Send, send.parcel.id().n() << 4 | (attempt as u64 & 15));
+        let request = send.parcel.request(cx, &config, send.queue.queue_id);
         let timeout = send.timeout_ms.max(0) as u64;
         let id = self.free_async_sends.pop().unwrap_or_else(|| {
             self.async_sends.push(None);
             self.async_sends.len() as u32 - 1
         });
         self.async_sends[id as usize] = Some(send);
-        let request = Request::Send(request);
         self.remoting.call(&mut cx.net(), Invoke::Async, Target::Addr(addr), request, timeout, luck, Token::AsyncSend(id));
     }
 
@@ -602,8 +563,8 @@ impl Instance {
         }
         send.timeout_ms = left;
         send.begin_ms = cx.now.wall_ms;
-        if send.key.is_none()
-            && let Some(queue) = self.select_queue(cx, send.p, send.message.topic, u16::MAX as u32 & 63, Some(send.broker))
+        if send.parcel.key().is_none()
+            && let Some(queue) = self.select_queue(cx, send.p, send.parcel.topic(), u16::MAX as u32 & 63, Some(send.broker))
         {
             send.broker = queue.broker;
         }
@@ -612,6 +573,6 @@ impl Instance {
 
     fn async_ended(&mut self, cx: &mut Cx<'_, '_>, send: &AsyncSend, result: Result<SendEnd, SendError>) {
         let end = result.unwrap_or_else(|error| end_of(error, Some(send.broker), send.maybe_stored));
-        cx.out.note(Note::SendEnded { msg: send.message.id, end, attempts: send.attempts });
+        send.parcel.note_ended(cx, end, send.attempts);
     }
 }

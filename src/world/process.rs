@@ -1,0 +1,129 @@
+//! A process slot and its host: the role of the current life, its clock, its sockets, what was kept from it while it stood still.
+
+use super::*;
+
+/// A role of any kind.
+#[derive(Clone, Debug)]
+pub(super) enum AnyRole {
+    NameServer(Box<NameServer>),
+    Broker(Box<Broker>),
+    Client(Box<ClientProcess>),
+}
+
+impl AnyRole {
+    pub(super) fn handle(&mut self, now: Now, input: Input<Frame>, env: &mut Env<'_, NodeDisk, BatchPool>, out: &mut Out<Frame>) {
+        match self {
+            AnyRole::NameServer(role) => role.handle(now, input, env, out),
+            AnyRole::Broker(role) => role.handle(now, input, env, out),
+            AnyRole::Client(role) => role.handle(now, input, env, out),
+        }
+    }
+    pub(super) fn next_deadline(&mut self, now: Now) -> Option<Deadline> {
+        match self {
+            AnyRole::NameServer(role) => role.next_deadline(now),
+            AnyRole::Broker(role) => role.next_deadline(now),
+            AnyRole::Client(role) => role.next_deadline(now),
+        }
+    }
+}
+
+/// The blueprint of a role: a new life is built from it and the disk.
+#[derive(Clone, Debug)]
+pub(super) enum Blueprint {
+    NameServer(Arc<NameserverConfig>),
+    Broker(Arc<BrokerConfig>),
+    Client(Arc<ClientConfig>),
+}
+
+impl Blueprint {
+    pub(super) fn build(&self) -> AnyRole {
+        match self {
+            Blueprint::NameServer(config) => AnyRole::NameServer(Box::new(NameServer::new(config.clone()))),
+            Blueprint::Broker(config) => AnyRole::Broker(Box::new(Broker::new(config.clone()))),
+            Blueprint::Client(config) => AnyRole::Client(Box::new(ClientProcess::new(config.clone()))),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    Down,
+    Booting,
+    Up,
+    Frozen,
+}
+
+/// One process slot.
+#[derive(Clone, Debug)]
+pub(super) struct Process {
+    pub(super) entity: Entity,
+    pub(super) host: u16,
+    pub(super) state: State,
+    pub(super) life: u16,
+    pub(super) role: Option<AnyRole>,
+    pub(super) blueprint: Blueprint,
+    pub(super) clock: NodeClock,
+    /// Events this node has scheduled.
+    pub(super) counter: u64,
+    /// True time of the live wake-up, and of the deadline it is for; `u64::MAX`: none.
+    pub(super) armed: u64,
+    pub(super) armed_for: u64,
+    pub(super) outgoing: Vec<ConnId>,
+    pub(super) accepted: Vec<ConnId>,
+    pub(super) free_accepted: Vec<u32>,
+    /// What came while frozen and is not a frame.
+    pub(super) held: Vec<Held>,
+    /// Frozen since.
+    pub(super) frozen_at: u64,
+    /// When it last thawed; 0: never in this life.
+    pub(super) thawed_at: u64,
+    /// When its selectors have read everything that came while it stood still.
+    pub(super) drained_at: u64,
+    /// Connections the kernel accepted for a frozen process.
+    pub(super) backlog: u32,
+    pub(super) consumers: Vec<Listener>,
+    pub(super) fresh: bool,
+    /// It is to start again so long after its end, ns.
+    pub(super) again: Option<u64>,
+}
+
+impl Process {
+    /// No wake-up is planned.
+    pub(super) fn disarm(&mut self) {
+        (self.armed, self.armed_for) = (u64::MAX, u64::MAX);
+    }
+}
+
+/// A consumer's listener, as the application wrote it.
+#[derive(Clone, Debug)]
+pub(super) struct Listener {
+    pub(super) member: u16,
+    pub(super) service: Quantiles,
+    pub(super) script: ListenerScript,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Held {
+    Accepted(ConnId),
+    Worked(u32),
+    Listened(u32, bool),
+    Due(u32),
+    Connected(ConnId, bool),
+    Stop,
+}
+
+/// A listener call under way: enough to answer for it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Call {
+    pub(super) ticket: u32,
+    pub(super) fails: bool,
+    pub(super) throws: bool,
+}
+
+/// A host: its processes share its fate.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Host {
+    pub(super) lost: bool,
+    /// Rises when the host comes back: flows of before are unknown to it.
+    pub(super) incarnation: u32,
+}
