@@ -60,11 +60,14 @@ impl Survey {
     }
 }
 
+/// A figure's unit, and its value by seed in the order in which runs ended.
+type Column = (Option<Unit>, Vec<(u64, i64)>);
+
 #[derive(Default)]
 struct Gathered {
     verdicts: BTreeMap<u64, Verdict>,
     broken: BTreeMap<String, u64>,
-    columns: BTreeMap<String, (Option<Unit>, Vec<(u64, i64)>)>,
+    columns: BTreeMap<String, Column>,
 }
 
 impl Gathered {

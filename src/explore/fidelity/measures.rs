@@ -279,7 +279,7 @@ impl Reader<'_> {
             for member in &members {
                 let mut own = inside.iter().filter(|(_, c)| c.consumer == *member).map(|(t, _)| t - from);
                 let first = own.next();
-                let last = own.last().or(first);
+                let last = own.next_back().or(first);
                 self.number(&format!("{path}.allocations: first of {member} {when}"), Kind::AllocationTime, first);
                 self.number(&format!("{path}.allocations: last of {member} {when}"), Kind::AllocationTime, last);
             }
