@@ -18,6 +18,7 @@ use crate::world::spec::{ConsumerSpec, ListenerScript};
 pub(crate) const STRATEGIES: &[&str] = &[
     "AVG",
     "AVG_BY_CIRCLE",
+    "CONFIG",
     "CONSISTENT_HASH",
     "MACHINE_ROOM",
     "MACHINE_ROOM_NEARBY-AVG",
@@ -44,7 +45,9 @@ impl Draft {
         let script = script(&mut fields);
         let settings = settings(&mut fields);
         let consumer_idcs = fields.texts(&consumer::CONSUMER_IDCS, 256).unwrap_or_default();
-        let custom_strategy = strategy(&fields, &settings, &consumer_idcs);
+        let config_queues = fields.texts(&consumer::CONFIG_QUEUES, 1_024).unwrap_or_default();
+        let custom_strategy = strategy(&fields, &settings, &consumer_idcs, &config_queues);
+        let config_queues = (config_queues, fields.place_of(&consumer::CONFIG_QUEUES));
         let offset_place = fields.place_of(&consumer::START_OFFSET);
         let start_offset = fields.section(&consumer::START_OFFSET, |mut inner| {
             let percent = inner.count(&keys::start_offset::CONSUMED_PERCENT);
@@ -60,10 +63,15 @@ impl Draft {
             service_time,
             script,
             consumer_idcs,
+            config_queues: Vec::new(),
             custom_strategy,
         };
         let start_offset = start_offset.flatten().map(|percent| (percent, offset_place));
-        self.expand(ctx, entry, RoleDraft::Consumer(Box::new(ConsumerDraft { spec, subscriptions, start_offset })));
+        self.expand(
+            ctx,
+            entry,
+            RoleDraft::Consumer(Box::new(ConsumerDraft { spec, subscriptions, config_queues, start_offset })),
+        );
         Some(shown)
     }
 }
@@ -175,7 +183,7 @@ fn settings(fields: &mut Fields<'_>) -> ConsumerSettings {
 }
 
 /// A strategy that a program brought, or none; reports names that nobody knows.
-fn strategy(fields: &Fields<'_>, settings: &ConsumerSettings, idcs: &[String]) -> super::CustomStrategy {
+fn strategy(fields: &Fields<'_>, settings: &ConsumerSettings, idcs: &[String], queues: &[String]) -> super::CustomStrategy {
     let name = &settings.allocate_message_queue_strategy;
     let ctx = fields.ctx;
     let custom = ctx.known.strategies.iter().find(|(known, _)| known == name);
@@ -184,17 +192,19 @@ fn strategy(fields: &Fields<'_>, settings: &ConsumerSettings, idcs: &[String]) -
     if custom.is_none() && !STRATEGIES.contains(&name.as_str()) {
         let names = || STRATEGIES.iter().copied().chain(ctx.known.strategies.iter().map(|(name, _)| *name));
         let error = ScenarioError::new(Problem::UnknownName, format!("there is no allocation strategy \"{}\"", short(name)));
-        let error = match name.as_str() {
-            "CONFIG" => error.remedy("CONFIG hands out a list of queues that a program gives; a scenario has no such list"),
-            _ => {
-                error.expected(format!("one of {}", names().collect::<Vec<_>>().join(", "))).did_you_mean(nearest(name, names()))
-            }
-        };
+        let error =
+            error.expected(format!("one of {}", names().collect::<Vec<_>>().join(", "))).did_you_mean(nearest(name, names()));
         ctx.push(place, error);
     }
     if name == "MACHINE_ROOM" && idcs.is_empty() {
         let error = ScenarioError::new(Problem::Missing, "MACHINE_ROOM needs \"consumer_idcs\"")
             .expected("the rooms it serves, such as [\"room1\"]");
+        ctx.push(place, error);
+    }
+    if (name == "CONFIG") == queues.is_empty() {
+        let what =
+            if queues.is_empty() { "CONFIG needs \"config_queues\"" } else { "\"config_queues\" is for the strategy CONFIG" };
+        let error = ScenarioError::new(Problem::Missing, what).expected("both, such as [\"broker-a:0\", \"broker-b:0\"]");
         ctx.push(place, error);
     }
     custom.map(|(_, strategy)| strategy.clone())

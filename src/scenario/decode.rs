@@ -16,7 +16,7 @@ use super::targets::Roster;
 use super::topics::{SYSTEM_TOPICS, Topics, topics};
 use super::tree::{Node, Place, Shape};
 use super::values::{self, TargetName};
-use crate::base::ids::{Addr, Entity, GroupId, NodeId, TopicId};
+use crate::base::ids::{Addr, Entity, GroupId, MessageQueue, NodeId, TopicId};
 use crate::base::names::{Names, NamesBuilder};
 use crate::rocketmq::settings::Version;
 use crate::world::spec::{
@@ -45,6 +45,7 @@ pub(super) fn decode(ctx: &Ctx<'_>, tree: &Node, name: &str) -> Option<(Spec, No
     let roster = Roster::new(&draft);
     let autos = check_topics(ctx, &draft, &topics);
     let names = names(ctx, &fields, &draft, &topics)?;
+    check_config_queues(ctx, &draft, &names);
     let start_offsets = start_offsets(ctx, &draft, &topics, &names);
     let links = fields.section(&top::LINKS, |inner| links(inner, &roster));
     let scene = Scene { draft: &draft, roster: &roster, names: &names };
@@ -281,6 +282,35 @@ fn start_offsets(ctx: &Ctx<'_>, draft: &Draft, topics: &Topics, names: &Names) -
     offsets.into_iter().map(|((group, topic), (consumed_percent, _))| StartOffset { group, topic, consumed_percent }).collect()
 }
 
+/// A queue as a scenario names it: "broker-a:0".
+fn queue_named(names: &Names, topic: TopicId, text: &str) -> Option<MessageQueue> {
+    let (broker, id) = text.rsplit_once(':')?;
+    let queue_id = id.parse::<u16>().ok()?;
+    Some(MessageQueue { topic, broker: names.broker(broker)?, queue_id: queue_id as i32 })
+}
+
+/// Queues that no strategy could hand out, because they cannot be read or their broker does not exist.
+fn check_config_queues(ctx: &Ctx<'_>, draft: &Draft, names: &Names) {
+    let mut reported: BTreeSet<&str> = BTreeSet::new();
+    for (_, consumer) in consumers(draft) {
+        let (queues, place) = &consumer.config_queues;
+        for text in queues.iter().filter(|text| queue_named(names, TopicId(0), text).is_none()) {
+            if reported.insert(text) {
+                let error =
+                    ScenarioError::new(Problem::UnknownName, format!("\"{}\" in \"config_queues\" is no queue", short(text)));
+                let broker = text.rsplit_once(':').map_or(text.as_str(), |(broker, _)| broker);
+                let known = names.brokers().map(|b| &**names.broker_name(b));
+                ctx.push(
+                    *place,
+                    error
+                        .expected("a broker's name, a colon and a queue id, such as \"broker-a:0\"")
+                        .did_you_mean(nearest(broker, known)),
+                );
+            }
+        }
+    }
+}
+
 /// The nameserver addresses of each node that has any.
 fn nameserver_addresses(ctx: &Ctx<'_>, draft: &Draft, roster: &Roster) -> Vec<Arc<[Addr]>> {
     let is_nameserver = |n: &NodeId| draft.nodes.get(n.0 as usize).is_some_and(|n| matches!(n.kind, KindDraft::Nameserver(_)));
@@ -450,6 +480,9 @@ impl Parts<'_> {
                 *consumers += 1;
                 let resolve = |(topic, tags, _): &(String, String, Place)| Some((self.names.topic(topic)?, tags.clone()));
                 spec.subscriptions = c.subscriptions.iter().map(resolve).collect::<Option<_>>()?;
+                if let Some((topic, _)) = spec.subscriptions.first() {
+                    spec.config_queues = c.config_queues.0.iter().filter_map(|q| queue_named(&self.names, *topic, q)).collect();
+                }
                 MemberRole::Consumer(spec)
             }
         };

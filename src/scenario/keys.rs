@@ -409,6 +409,7 @@ section! {
         THROW_ON_INTERRUPT "throw_on_interrupt", Takes::Flag, Default("false"), "An interrupted call fails instead of finishing.";
         THREADS "threads", Takes::Count { min: 1, max: 1_000 }, Optional, "consumeThreadMin and consumeThreadMax together.";
         CONSUMER_IDCS "consumer_idcs", Takes::List(&TEXT), Default("[]"), "Rooms that MACHINE_ROOM serves.";
+        CONFIG_QUEUES "config_queues", Takes::List(&TEXT), Default("[]"), "Queues of the first topic that CONFIG gives to each member of this entry, as \"broker-a:0\".";
         START_OFFSET "start_offset", Takes::Section(&start_offset::SECTION), Optional, "The group's committed offsets before the run.";
     }
 }

@@ -138,6 +138,8 @@ pub(super) struct ConsumerDraft {
     pub(super) spec: ConsumerSpec,
     /// Topic, tags, and where the topic is named.
     pub(super) subscriptions: Vec<(String, String, Place)>,
+    /// "broker:queue" of the first topic, and where they stand.
+    pub(super) config_queues: (Vec<String>, Place),
     /// Percent, and where it stands.
     pub(super) start_offset: Option<(u8, Place)>,
 }

@@ -541,6 +541,16 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ),
     (
         "consumers",
+        r#""consumers": [{"group": "cg", "topic": "T", "allocateMessageQueueStrategy": "CONFIG"}],"#,
+        "8:77: CONFIG needs \"config_queues\"",
+    ),
+    (
+        "consumers",
+        r#""consumers": [{"group": "cg", "topic": "T", "allocateMessageQueueStrategy": "CONFIG", "config_queues": ["broker-z:0"]}],"#,
+        "8:104: \"broker-z:0\" in \"config_queues\" is no queue",
+    ),
+    (
+        "consumers",
         r#""consumers": [{"group": "cg", "topic": "T", "start_offset": {"consumed_percent": 50}}],"#,
         "8:61: \"start_offset\" is a share of what the topics are preloaded with",
     ),

@@ -121,13 +121,14 @@ pub(super) fn start_time(spec: &Spec, node: usize, draws: Draws) -> Option<u64> 
     }
     match n.start {
         StartSpec::At(at) => Some((zero + at as i128).max(0) as u64),
-        // Nameservers in the first tenth of the warm-up, then brokers, consumers, producers.
+        // Nameservers in the first tenth of the warm-up, then brokers, consumers, producers. Half the usual minute for consumers, so that the
+        // phases of their 30 s timers are all met; what is left of it is time enough to settle.
         StartSpec::Drawn => {
             let (from, to) = match &n.kind {
                 NodeKind::Nameserver(_) => (0, 10),
-                NodeKind::Broker(_) => (12, 30),
-                NodeKind::Client(c) if c.members.iter().any(|m| matches!(m.role, MemberRole::Consumer(_))) => (40, 60),
-                NodeKind::Client(_) => (65, 80),
+                NodeKind::Broker(_) => (10, 40),
+                NodeKind::Client(c) if c.members.iter().any(|m| matches!(m.role, MemberRole::Consumer(_))) => (42, 92),
+                NodeKind::Client(_) => (60, 95),
             };
             let (from, to) = (spec.warmup / 100 * from, spec.warmup / 100 * to);
             Some(from + draws.below(n.entity, Purpose::Start, 0, (to - from).max(1)))

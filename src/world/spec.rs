@@ -2,7 +2,7 @@
 //!
 //! A scenario file is decoded into this ([`crate::scenario`]); the world is built from it and from nothing else.
 
-use crate::base::ids::{Addr, BrokerName, Entity, GroupId, NodeId, TopicId};
+use crate::base::ids::{Addr, BrokerName, Entity, GroupId, MessageQueue, NodeId, TopicId};
 use crate::base::names::Names;
 use crate::base::quantile::Quantiles;
 pub use crate::contract::TxState;
@@ -10,6 +10,7 @@ use crate::contract::WorkClass;
 use crate::rocketmq::client::config::{self, ClientConfig, ConsumerConfig, MemberConfig, MemberKind, ProducerConfig};
 pub use crate::rocketmq::client::consumer::allocate::AllocateMessageQueueStrategy;
 use crate::rocketmq::client::consumer::allocate::Strategy;
+use crate::rocketmq::client::consumer::allocate::config::{self as by_config, Config};
 use crate::rocketmq::client::consumer::allocate::machine_room::MachineRoom;
 use crate::rocketmq::filter;
 use crate::rocketmq::settings::{
@@ -261,6 +262,8 @@ pub struct ConsumerSpec {
     pub script: ListenerScript,
     /// Brokers with a machine room, for the machine-room strategies: `room@name`.
     pub consumer_idcs: Vec<String>,
+    /// Queues that `CONFIG` hands out to this consumer.
+    pub config_queues: Vec<MessageQueue>,
     /// A strategy from outside, by registry name; `None` uses `settings.allocate_message_queue_strategy`.
     pub custom_strategy: Option<Arc<dyn AllocateMessageQueueStrategy>>,
 }
@@ -494,6 +497,7 @@ fn strategy(consumer: &ConsumerSpec) -> Strategy {
             Strategy::MachineRoom(MachineRoom::new(consumer.consumer_idcs.iter().map(|room| Arc::from(room.as_str()))))
         }
         "CONSISTENT_HASH" => Strategy::ConsistentHash { virtual_nodes: consumer.settings.virtual_node_cnt as u32 },
+        by_config::NAME => Strategy::Config(Config { queues: consumer.config_queues.as_slice().into() }),
         name => Strategy::by_name(name).unwrap_or_default(),
     }
 }

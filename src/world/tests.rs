@@ -143,6 +143,7 @@ pub(crate) fn cluster(brokers: u16, consumers: u16, per_s: u64, orderly: bool) -
             service_time: Quantiles::constant(0),
             script: ListenerScript::default(),
             consumer_idcs: Vec::new(),
+            config_queues: Vec::new(),
             custom_strategy: None,
         });
         let name = format!("cg-{i}");
