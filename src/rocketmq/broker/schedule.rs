@@ -12,6 +12,9 @@ use crate::rocketmq::remoting::timers::grid;
 
 /// `DELAY_FOR_A_WHILE`, ms.
 const LOOK_EVERY_MS: u64 = 100;
+/// Each look begins [`LOOK_EVERY_MS`] after the end of the one before, whose timed wait ended about so much late, ms: looks drift, so that messages
+/// stored in step with them do not all wait equally long.
+const LATE_MS: u64 = 1;
 /// `FIRST_DELAY_TIME`, ms.
 const FIRST_DELAY_MS: u64 = 1_000;
 
@@ -25,6 +28,8 @@ pub(super) struct ScheduleService {
     /// Earliest of the heads.
     next_ms: Option<i64>,
     tick_set: bool,
+    /// When it last looked, mono ns.
+    looked_at: u64,
 }
 
 impl ScheduleService {
@@ -41,6 +46,7 @@ impl Broker {
     /// `ScheduleMessageService#load` and `#start`: offsets from disk, clamped into the queues.
     pub(super) fn schedule_start(&mut self, cx: &mut Cx<'_, '_>) {
         let levels = self.levels.max_level() as usize;
+        self.schedule.looked_at = self.phase + FIRST_DELAY_MS * MS;
         self.schedule.offsets = vec![0; levels];
         self.schedule.heads = vec![None; levels];
         let Some(topic) = self.topics.schedule else { return };
@@ -77,13 +83,14 @@ impl Broker {
             return;
         }
         self.schedule.tick_set = true;
-        let at = grid(cx.now.mono + 1, self.phase + FIRST_DELAY_MS * MS, LOOK_EVERY_MS * MS);
+        let at = grid(cx.now.mono + 1, self.schedule.looked_at, (LOOK_EVERY_MS + LATE_MS) * MS);
         self.timers.set(at, Tick::Delay);
     }
 
     /// One look of every level that is due.
     pub(super) fn deliver_delayed(&mut self, cx: &mut Cx<'_, '_>) {
         self.schedule.tick_set = false;
+        self.schedule.looked_at = cx.now.mono;
         let Some(topic) = self.topics.schedule else { return };
         let now_ms = cx.now.wall_ms;
         for level in 1..=self.schedule.heads.len() {

@@ -28,6 +28,9 @@ use std::sync::Arc;
 /// A thread of an instance.
 pub(super) type ThreadId = u32;
 
+/// Stands for the pull thread, whose work is not a routine: `PullMessageService`.
+const PULL_THREAD: ThreadId = 0xf_ffff;
+
 /// Which executor a thread belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Exec {
@@ -72,7 +75,7 @@ pub(super) struct Thread {
     pub(super) ordinal: u32,
     stack: Vec<Op>,
     /// What it was woken for, until it runs.
-    woken: Option<Result<Answer, RpcError>>,
+    woken: Option<Ret>,
     /// Counts the waits of this thread, so that a stale timer is recognised.
     waits: u32,
 }
@@ -193,6 +196,11 @@ pub(super) struct Instance {
     rebalance_wait: u32,
     pub(super) pull_queue: VecDeque<(u16, u32)>,
     pub(super) pull_blocked: bool,
+    /// The pull thread has the processor.
+    pull_awake: bool,
+    /// Threads that a job in their pool's queue has woken.
+    waking: VecDeque<ThreadId>,
+    wakes: u64,
     pub(super) draws: u64,
     pub(super) life: u32,
     pub(super) heartbeat_cache: Option<Arc<crate::rocketmq::protocol::HeartbeatData>>,
@@ -240,6 +248,9 @@ impl Instance {
             rebalance_wait: 0,
             pull_queue: VecDeque::new(),
             pull_blocked: false,
+            pull_awake: false,
+            waking: VecDeque::new(),
+            wakes: 0,
             draws: 0,
             life: cx.env.life,
             heartbeat_cache: None,
@@ -302,6 +313,7 @@ impl Instance {
         let size = self.size(exec);
         let executor = &mut self.executors[place];
         // `ThreadPoolExecutor#execute`: a new thread for each job up to the core size; after that the one that has waited longest.
+        let late = self.config.threads_resume_late && matches!(exec, Exec::Consume(_));
         let thread = if executor.created < size {
             let ordinal = executor.created;
             executor.created += 1;
@@ -313,7 +325,11 @@ impl Instance {
             return executor.queue.push_back(op);
         };
         self.threads[thread as usize].stack.push(op);
-        self.ready.push_back((thread, Ret::Go));
+        if late {
+            self.waking.push_back(thread);
+        } else {
+            self.ready.push_back((thread, Ret::Go));
+        }
     }
 
     /// Jobs that wait in an executor's queue.
@@ -406,15 +422,25 @@ impl Instance {
             if let Some(Done { token, result, woken }) = self.remoting.done.pop_front() {
                 match (token, woken) {
                     (Token::Thread(t), Some(word)) if self.config.threads_resume_late => {
-                        self.threads[t as usize].woken = Some(result);
-                        cx.out.work((self.number as u32) << 20 | t, WorkClass::Resume, word);
+                        self.wake_thread(cx, t, Ret::Rpc(result), word);
                     }
                     _ => self.answered(cx, token, result),
                 }
             } else if let Some((t, ret)) = self.ready.pop_front() {
                 self.run(cx, t, ret);
+            } else if let Some(t) = self.waking.pop_front() {
+                let word = self.wake_word(cx);
+                self.wake_thread(cx, t, Ret::Go, word);
             } else if !self.pull_blocked && !self.pull_queue.is_empty() {
-                self.serve_pulls(cx);
+                if self.config.threads_resume_late && !self.pull_awake {
+                    // `PullMessageService#run` waits in its queue like everybody else.
+                    self.pull_blocked = true;
+                    let word = self.wake_word(cx);
+                    cx.out.work((self.number as u32) << 20 | PULL_THREAD, WorkClass::Resume, word);
+                } else {
+                    self.serve_pulls(cx);
+                    self.pull_awake = false;
+                }
             } else {
                 return;
             }
@@ -423,9 +449,23 @@ impl Instance {
 
     /// A thread that was woken has the processor.
     pub(super) fn resumed(&mut self, t: ThreadId) {
-        if let Some(result) = self.threads.get_mut(t as usize).and_then(|thread| thread.woken.take()) {
-            self.resume(t, Ret::Rpc(result));
+        if t == PULL_THREAD {
+            (self.pull_blocked, self.pull_awake) = (false, true);
+        } else if let Some(ret) = self.threads.get_mut(t as usize).and_then(|thread| thread.woken.take()) {
+            self.resume(t, ret);
         }
+    }
+
+    /// It goes on when it gets the processor.
+    fn wake_thread(&mut self, cx: &mut Cx<'_, '_>, t: ThreadId, ret: Ret, word: u32) {
+        self.threads[t as usize].woken = Some(ret);
+        cx.out.work((self.number as u32) << 20 | t, WorkClass::Resume, word);
+    }
+
+    /// How late the next thread goes on that finds work in its queue.
+    fn wake_word(&mut self, cx: &Cx<'_, '_>) -> u32 {
+        self.wakes += 1;
+        cx.env.draws.word(self.entity, Purpose::Work, (self.life as u64) << 40 | self.wakes)
     }
 
     fn answered(&mut self, cx: &mut Cx<'_, '_>, token: Token, result: Result<Answer, RpcError>) {

@@ -179,10 +179,15 @@ impl Instance {
         producer.registered = true;
     }
 
-    /// `MQClientInstance#shutdown`: only when nobody but the internal producer is left.
-    fn stop_if_last(&mut self, cx: &mut Cx<'_, '_>) {
+    /// Nobody but the internal producer is left.
+    fn is_last(&self) -> bool {
         let producers = self.producers.iter().filter(|p| p.registered).count();
-        if self.state != ServiceState::Running || producers > 1 || self.consumers.iter().any(|c| c.registered) {
+        self.state == ServiceState::Running && producers <= 1 && !self.consumers.iter().any(|c| c.registered)
+    }
+
+    /// `MQClientInstance#shutdown`.
+    fn stop_if_last(&mut self, cx: &mut Cx<'_, '_>) {
+        if !self.is_last() {
             return;
         }
         self.state = ServiceState::ShutdownAlready;
