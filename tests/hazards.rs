@@ -154,6 +154,27 @@ const PAIRS: &[Pair] = &[
         why: "4 queues, polled away at 74.5 s, back with the tick after the poll of 104.5 s",
     },
     Pair {
+        hazard: "H54a",
+        slug: "async-flush-power-loss",
+        counter: "lost",
+        phases: Drawn,
+        why: "up to a flush cycle of 0.5 s and its fsync at 100 messages a second, less the pages that the kernel had happened to write",
+    },
+    Pair {
+        hazard: "H54b",
+        slug: "async-flush-power-loss-trickle",
+        counter: "lost",
+        phases: Drawn,
+        why: "never four dirty pages: up to 10 s between thorough flushes, at one message a second",
+    },
+    Pair {
+        hazard: "H55",
+        slug: "transient-pool-process-kill",
+        counter: "lost",
+        phases: Drawn,
+        why: "a put wakes the commit, which waits for four pages: up to 16 KiB of records of about 200 bytes",
+    },
+    Pair {
         hazard: "H87",
         slug: "ghost-members-after-freeze",
         counter: "ghost_members",

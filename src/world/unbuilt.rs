@@ -33,10 +33,8 @@ pub fn missing(spec: &Spec) -> Vec<String> {
                     if member.instance.vip_channel_enabled {
                         found.insert(format!("{name}: vipChannelEnabled is not built; requests share one connection a broker"));
                     }
-                    if let MemberRole::Producer(p) = &member.role {
-                        if p.transactional.is_some() {
-                            found.insert(format!("{name}: transactional producers are not built yet"));
-                        }
+                    if matches!(&member.role, MemberRole::Producer(p) if p.transactional.is_some()) {
+                        found.insert(format!("{name}: transactional producers are not built yet"));
                     }
                 }
             }

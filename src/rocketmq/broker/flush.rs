@@ -178,8 +178,10 @@ impl Broker {
         let ends = &mut cx.env.disk.broker.log.ends;
         ends.durable = ends.durable.max(target);
         cx.out.note(Note::Flushed { upto: target });
-        while let Some(waiting) = self.flusher.waiting.pop_front_if(|w| w.next <= target) {
-            self.respond(cx, &waiting.job, waiting.answer);
+        while self.flusher.waiting.front().is_some_and(|w| w.next <= target) {
+            if let Some(waiting) = self.flusher.waiting.pop_front() {
+                self.respond(cx, &waiting.job, waiting.answer);
+            }
         }
         match self.config.settings.flush_disk_type {
             FlushDiskType::SyncFlush => {
@@ -223,7 +225,8 @@ impl Broker {
     /// `FlushDiskWatcher`: the record is stored and visible, the producer is told that its flush was not waited for.
     pub(super) fn flush_watch(&mut self, cx: &mut Cx<'_, '_>) {
         self.flusher.watch_set = false;
-        while let Some(mut late) = self.flusher.waiting.pop_front_if(|w| w.deadline <= cx.now.mono) {
+        while self.flusher.waiting.front().is_some_and(|w| w.deadline <= cx.now.mono) {
+            let Some(mut late) = self.flusher.waiting.pop_front() else { break };
             if let Answer::Sent { code, .. } = &mut late.answer {
                 *code = answer_code::FLUSH_DISK_TIMEOUT;
             }
