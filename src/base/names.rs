@@ -57,8 +57,15 @@ impl NamesBuilder {
 }
 
 /// Java's string order: by UTF-16 code units.
+///
+/// Bytes of UTF-8 have the same order, unless the first difference is between a character from U+E000 on and one beyond U+FFFF, whose
+/// surrogates come earlier. Both begin with a byte of at least 0xEE, so nearly always the first bytes that differ decide.
 pub fn java_cmp(a: &str, b: &str) -> std::cmp::Ordering {
-    a.encode_utf16().cmp(b.encode_utf16())
+    match a.bytes().zip(b.bytes()).find(|(x, y)| x != y) {
+        None => a.len().cmp(&b.len()),
+        Some((x, y)) if x < 0xEE || y < 0xEE => x.cmp(&y),
+        Some(_) => a.encode_utf16().cmp(b.encode_utf16()),
+    }
 }
 
 fn sorted(mut names: Vec<String>) -> Vec<Arc<str>> {
@@ -150,5 +157,14 @@ mod tests {
         assert_eq!(n.dlq_group(n.topic("%DLQ%cg").unwrap()), Some(cg));
         // U+FFFF sorts after a surrogate pair in Java, before it in UTF-8.
         assert_eq!(java_cmp("\u{ffff}", "\u{10000}"), std::cmp::Ordering::Greater);
+    }
+
+    #[test]
+    fn javas_order_is_that_of_utf16() {
+        let parts = ["", "a", "b", "\u{7f}", "\u{80}", "\u{7ff}", "\u{d7ff}", "\u{e000}", "\u{ffff}", "\u{10000}", "\u{10ffff}"];
+        let words: Vec<String> = parts.iter().flat_map(|x| parts.iter().map(move |y| format!("x{x}{y}"))).collect();
+        for (a, b) in words.iter().flat_map(|a| words.iter().map(move |b| (a, b))) {
+            assert_eq!(java_cmp(a, b), a.encode_utf16().cmp(b.encode_utf16()), "{a:?} {b:?}");
+        }
     }
 }

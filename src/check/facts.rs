@@ -118,4 +118,6 @@ pub struct FaultFacts {
     pub at: i64,
     /// It is planned to end.
     pub ends: bool,
+    /// It stops these processes and starts them again, and is over when the last one is up.
+    pub restarts: Vec<NodeId>,
 }

@@ -28,7 +28,7 @@ impl Law {
         let (verdict, detail) = match self.first {
             Some(first) if self.violations > 1 => (Verdict::Fail, format!("{first} (and {} more)", self.violations - 1)),
             Some(first) => (Verdict::Fail, first),
-            None if self.compared == 0 => (Verdict::Unknown, "nothing was compared".to_owned()),
+            None if self.compared == 0 => (Verdict::Unknown, "nothing to judge".to_owned()),
             None => (Verdict::Pass, String::new()),
         };
         CheckResult { name, verdict, compared: self.compared, detail }

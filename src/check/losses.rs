@@ -50,11 +50,20 @@ pub struct Losses {
     pub unheard: u64,
     /// By feed: due time of the oldest message that is not yet committed, ns.
     pub oldest: Rows<Option<u64>>,
+    /// By feed: messages not yet committed that nobody has got either, and the due time of the oldest, ns.
+    pub undelivered: Rows<Option<(u64, u64)>>,
 }
 
 impl Losses {
     pub fn lost_total(&self) -> u64 {
         self.lost.iter().flatten().sum()
+    }
+    pub fn lost_by(&self, why: Lost) -> u64 {
+        self.lost.iter().map(|by| by[why as usize]).sum()
+    }
+    /// Part of the lost that no waiting would bring: passed over, or gone from the log.
+    pub fn lost_for_good(&self) -> u64 {
+        self.lost_by(Lost::Discarded) + self.lost_by(Lost::Skipped)
     }
     /// "SEND_OK, discarded at recovery" and how many.
     pub fn lost_causes(&self) -> impl Iterator<Item = (String, i64)> + '_ {
@@ -166,6 +175,10 @@ pub fn settle(evidence: &Evidence, group: GroupId) -> Losses {
             {
                 let oldest = found.oldest.at(feed);
                 *oldest = Some(oldest.map_or(row.due, |due| due.min(row.due)));
+                if slots.iter().any(|slot| delivery.first_ms(*slot, table, n).is_none()) {
+                    let undelivered = found.undelivered.at(feed);
+                    *undelivered = Some(undelivered.map_or((1, row.due), |(n, due)| (n + 1, due.min(row.due))));
+                }
             }
         }
     }
@@ -232,6 +245,7 @@ mod tests {
         let found = play(&one);
         assert_eq!(causes(&found, "lost@cg"), "SEND_OK, passed over by the committed offset 1");
         assert_eq!((counter(&found, "skipped"), found.groups["cg"].lost_acked), (Some(1), Some(1)));
+        assert_eq!(found.groups["cg"].lost_for_good, 1);
         let late = format!("{HELD} {} 150 c1 entered 0 a:0 0", sent(0..1));
         assert_eq!((counter(&play(&late), "lost"), counter(&play(&late), "lost_at_load_end")), (Some(0), Some(1)));
     }

@@ -19,11 +19,18 @@ pub enum Unowned {
     GivenUp,
     NotLocked,
     BrokerDown,
+    BrokerFrozen,
 }
 
 impl Unowned {
-    pub const ALL: [Unowned; 5] =
-        [Unowned::NeverAssigned, Unowned::OwnerDied, Unowned::GivenUp, Unowned::NotLocked, Unowned::BrokerDown];
+    pub const ALL: [Unowned; 6] = [
+        Unowned::NeverAssigned,
+        Unowned::OwnerDied,
+        Unowned::GivenUp,
+        Unowned::NotLocked,
+        Unowned::BrokerDown,
+        Unowned::BrokerFrozen,
+    ];
     pub const fn name(self) -> &'static str {
         match self {
             Unowned::NeverAssigned => "never assigned yet",
@@ -31,6 +38,7 @@ impl Unowned {
             Unowned::GivenUp => "given up by its holder",
             Unowned::NotLocked => "held, but not locked",
             Unowned::BrokerDown => "its broker is down",
+            Unowned::BrokerFrozen => "its broker is frozen",
         }
     }
 }
@@ -52,7 +60,7 @@ impl Holder {
 /// Queue-time of one feed or group, ns.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct QueueTime {
-    pub unowned: [u64; 5],
+    pub unowned: [u64; 6],
     pub single: u64,
     pub overlap: u64,
     /// Part of `single` and `overlap` in which every owner was frozen.
@@ -85,7 +93,8 @@ struct Row {
     /// Up to here the time is accounted for.
     since: u64,
     known: bool,
-    broker_down: bool,
+    /// Why its broker does not answer, if it does not.
+    silent: Option<Unowned>,
     lost: Unowned,
     time: QueueTime,
     spans: Vec<Span>,
@@ -121,9 +130,10 @@ impl Ownership {
         row.since = at;
         let owners = row.holders.iter().filter(|h| h.owns()).count();
         match owners {
-            0 if row.broker_down => row.time.unowned[Unowned::BrokerDown as usize] += length,
-            0 if !row.holders.is_empty() => row.time.unowned[Unowned::NotLocked as usize] += length,
-            0 => row.time.unowned[row.lost as usize] += length,
+            0 => {
+                let held = (!row.holders.is_empty()).then_some(Unowned::NotLocked);
+                row.time.unowned[row.silent.or(held).unwrap_or(row.lost) as usize] += length;
+            }
             1 => row.time.single += length,
             _ => row.time.overlap += length,
         }
@@ -202,9 +212,10 @@ impl Ownership {
         true
     }
 
-    pub fn broker_down(&mut self, feed: u32, down: bool, at: u64) {
+    /// Its broker fell silent, as [`Unowned::BrokerDown`] or [`Unowned::BrokerFrozen`], or answers again.
+    pub fn broker(&mut self, feed: u32, silent: Option<Unowned>, at: u64) {
         if feed < self.initial || self.rows.get(feed).is_some_and(|row| row.known) {
-            self.change(feed, at, |row| row.broker_down = down);
+            self.change(feed, at, |row| row.silent = silent);
         }
     }
 
@@ -279,6 +290,20 @@ mod tests {
     }
 
     #[test]
+    fn a_frozen_broker_is_not_called_down() {
+        let of = |what: &str| {
+            let script = format!("{REST} 0 c1 assigned a:0 0; 10 c1 revoked a:0; 12 broker-a {what}; 20 c2 assigned a:0 0");
+            causes(&play(&script), "unowned_queue_time")
+        };
+        for (what, why) in
+            [("killed", "down"), ("hostlost", "down"), ("frozen", "frozen"), ("frozen; 13 broker-a killed", "frozen")]
+        {
+            assert!(of(what).contains(&format!("its broker is {why}")), "{what}: {}", of(what));
+        }
+        assert_eq!(of("frozen; 15 broker-a thawed"), "given up by its holder 7000000000, its broker is frozen 3000000000");
+    }
+
+    #[test]
     fn an_orderly_owner_needs_its_lock() {
         let script = "0 c1 assigned a:0 0 orderly; 4 c1 locked a:0; 50 c1 unlocked a:0; 51 c1 locked a:0; 0 c1 assigned a:1 0; 0 c1 assigned b:0 0; 0 c1 assigned b:1 0";
         let found = play_with(orderly(), script);
@@ -305,7 +330,7 @@ mod tests {
                     3 => drop(ownership.died(0, member, at)),
                     4 => ownership.locked(0, member, true, at),
                     5 => drop(ownership.frozen(0, member, true, at)),
-                    _ => ownership.broker_down(0, member == 0, at),
+                    _ => ownership.broker(0, (member == 0).then_some(Unowned::BrokerDown), at),
                 }
             }
             ownership.close(0);

@@ -204,6 +204,7 @@ impl Line<'_> {
                     end: SendEnd::Acked { status, queue: self.queue(2)?, offset: self.number(3)? },
                 }
             }
+            "attempted" => Note::Attempted { msg: self.msg()?, attempt: 1, queue: self.queue(2)? },
             "failed" => Note::SendEnded { msg: self.msg()?, attempts: 3, end: SendEnd::Failed { error, broker: self.broker(2) } },
             "unknown" => Note::SendEnded {
                 msg: self.msg()?,

@@ -1,8 +1,12 @@
 //! Judging: expectations against counters, and everything together.
 //!
 //! Three-valued throughout. An expectation is unknown when its counter does not exist or had nothing to count, or when the fault it rests on
-//! touched nothing: "nothing was lost" says little when nothing was sent. A run fails if any law or expectation fails, is unknown if any
-//! is unknown or the run was interrupted, and passes otherwise.
+//! touched nothing: "nothing was lost" says little when nothing was sent. A run fails if any law or expectation fails, is unknown if the run was
+//! interrupted or an expectation is unknown, and passes otherwise.
+//!
+//! A law that had nothing to judge is never called a pass, but whether it makes the run unknown depends on what else was asked. Where the
+//! scenario says what must happen and all of that was measured (nothing is delivered, as expected), the answer is known. Where nobody said
+//! what to expect, an untested law is all there is to say, and the run is unknown.
 
 use crate::run::outcome::{CheckResult, Counter, ExpectationResult, Unit, Verdict};
 
@@ -61,10 +65,11 @@ fn judge_one(counters: &[Counter], expected: &Expected) -> ExpectationResult {
 
 /// Everything together.
 pub fn overall(laws: &[CheckResult], expectations: &[ExpectationResult], interrupted: bool) -> Verdict {
-    let all = || laws.iter().map(|l| l.verdict).chain(expectations.iter().map(|e| e.verdict));
-    if all().any(|v| v == Verdict::Fail) {
+    let law = |verdict| laws.iter().any(|l| l.verdict == verdict);
+    let expectation = |verdict| expectations.iter().any(|e| e.verdict == verdict);
+    if law(Verdict::Fail) || expectation(Verdict::Fail) {
         Verdict::Fail
-    } else if interrupted || all().any(|v| v == Verdict::Unknown) {
+    } else if interrupted || expectation(Verdict::Unknown) || (law(Verdict::Unknown) && expectations.is_empty()) {
         Verdict::Unknown
     } else {
         Verdict::Pass
@@ -139,11 +144,33 @@ mod tests {
     #[test]
     fn one_failure_outweighs_all_and_one_unknown_outweighs_passes() {
         let law = |verdict| CheckResult { name: "x", verdict, compared: 1, detail: String::new() };
+        let expected = |verdict| ExpectationResult {
+            counter: "delivered".to_owned(),
+            min: None,
+            max: Some(0),
+            got: Some(0),
+            unit: Unit::Count,
+            verdict,
+            detail: String::new(),
+        };
         use Verdict::*;
         assert_eq!(overall(&[law(Pass), law(Unknown), law(Fail)], &[], true), Fail);
         assert_eq!(overall(&[law(Pass), law(Unknown)], &[], false), Unknown);
         assert_eq!(overall(&[law(Pass)], &[], true), Unknown);
         assert_eq!(overall(&[law(Pass)], &[], false), Pass);
+        for (laws, expectations, verdict) in [
+            (vec![Pass, Unknown], vec![Pass], Pass),
+            (vec![Unknown, Unknown], vec![Pass, Pass], Pass),
+            (vec![Pass, Unknown], vec![Pass, Unknown], Unknown),
+            (vec![Pass, Unknown], vec![Fail, Pass], Fail),
+            (vec![Fail, Unknown], vec![Pass], Fail),
+            (vec![Unknown], vec![], Unknown),
+            (vec![], vec![], Pass),
+        ] {
+            let laws: Vec<_> = laws.into_iter().map(law).collect();
+            let expectations: Vec<_> = expectations.into_iter().map(expected).collect();
+            assert_eq!(overall(&laws, &expectations, false), verdict, "{laws:?} {expectations:?}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! maxima; quantiles are taken over everything together.
 
 use crate::run::outcome::{Counter, Unit};
+use std::collections::BTreeMap;
 
 /// For whom a counter exists, besides the whole run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,7 +162,7 @@ static TABLE: &[CounterDoc] = &[
         "avoided_broker_time",
         Duration,
         R,
-        "time clients kept brokers aside by their latency-fault table, summed over clients, from time 0 to the end of the load; by broker",
+        "time clients kept brokers aside by their latency-fault table, summed over clients, from time 0 to the end of the load; by broker; 0 when sendLatencyFaultEnable is off",
     ),
     doc("transaction_checks", Count, R, "checks of half messages at their producers"),
 ];
@@ -187,7 +188,8 @@ const CAUSES: usize = 16;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Book {
     rows: Vec<(usize, usize, Counter)>,
-    entities: Vec<String>,
+    /// The order in which entities were first named.
+    ranks: BTreeMap<String, usize>,
 }
 
 impl Book {
@@ -197,12 +199,13 @@ impl Book {
         causes.retain(|c| c.1 != 0);
         causes.sort_by(|a, b| (b.1, &a.0).cmp(&(a.1, &b.0)));
         causes.truncate(CAUSES);
-        let rank = entity.map_or(0, |entity| {
-            let known = self.entities.iter().position(|e| e == entity);
-            1 + known.unwrap_or_else(|| {
-                self.entities.push(entity.to_owned());
-                self.entities.len() - 1
-            })
+        let rank = entity.map_or(0, |entity| match self.ranks.get(entity) {
+            Some(rank) => *rank,
+            None => {
+                let rank = self.ranks.len() + 1;
+                self.ranks.insert(entity.to_owned(), rank);
+                rank
+            }
         });
         let name = entity.map_or_else(|| name.to_owned(), |entity| format!("{name}@{entity}"));
         self.rows.push((rank, line, Counter { name, value, unit: TABLE[line].unit, causes }));
@@ -233,7 +236,7 @@ pub(super) fn worst(parts: &[(String, Entry)]) -> Entry {
 
 /// Causes of the same name added up.
 fn merged(parts: &[(String, Entry)]) -> Vec<(String, i64)> {
-    let mut causes = std::collections::BTreeMap::new();
+    let mut causes = BTreeMap::new();
     for (cause, n) in parts.iter().flat_map(|p| &p.1.1) {
         *causes.entry(cause.clone()).or_insert(0) += n;
     }

@@ -9,7 +9,7 @@ use crate::base::ids::GroupId;
 use crate::base::time::{MS, SEC, seconds};
 use crate::check::delivery::Cause;
 use crate::check::ledger::Message;
-use crate::check::losses::{self, Evidence, Losses};
+use crate::check::losses::{self, Evidence, Losses, Lost};
 use crate::check::offsets::RollbackCause;
 use crate::check::ownership::{QueueTime, Unowned};
 use crate::check::takeover::{Ending, Taken};
@@ -63,7 +63,7 @@ impl Watch {
         self.close(&end);
         let losses: Vec<Losses> = self.facts.names.groups().map(|group| self.losses(group)).collect();
         let counters = self.counters(&losses, end.end);
-        let warnings = self.warnings(&end);
+        let warnings = self.warnings(&end, &losses);
         let series_backlog = self.backlog_series();
         Findings {
             laws: self.laws(),
@@ -166,7 +166,7 @@ impl Watch {
 
     fn fault_reports(&self) -> Vec<FaultReport> {
         let report = |(index, fault): (usize, &crate::check::facts::FaultFacts)| {
-            let log = self.faults[index];
+            let log = &self.faults[index];
             FaultReport {
                 label: fault.label.clone(),
                 from_s: log.from.map_or(fault.at as f64 / SEC as f64, |at| self.seconds(at)),
@@ -177,7 +177,7 @@ impl Watch {
         self.facts.faults.iter().enumerate().map(report).collect()
     }
 
-    fn warnings(&self, end: &End) -> Vec<String> {
+    fn warnings(&self, end: &End, losses: &[Losses]) -> Vec<String> {
         let mut warnings = Vec::new();
         for (fault, log) in self.facts.faults.iter().zip(&self.faults) {
             match log.from {
@@ -189,8 +189,7 @@ impl Watch {
         if end.interrupted {
             warnings.push(format!("the run was interrupted at {:.3} s", self.seconds(end.end)));
         } else if !end.drained {
-            let waiting: u64 = self.facts.names.groups().flat_map(|g| self.counted_feeds(g)).map(|f| self.backlog(f)).sum();
-            warnings.push(format!("the run did not drain: {waiting} stored messages were not committed at its end; what is called lost may only be late"));
+            warnings.extend(undrained(losses));
         }
         if self.outages.dropped > 0 {
             warnings.push(format!("{} shorter outages are not listed", self.outages.dropped));
@@ -329,7 +328,8 @@ impl Watch {
         let names = &self.facts.names;
         let avoided: Vec<(String, i64)> =
             names.brokers().map(|b| (names.broker_name(b).to_string(), self.routes.avoided_time(b) as i64)).collect();
-        let total = self.routes.avoided_seen.then(|| avoided.iter().map(|a| a.1).sum());
+        // With sendLatencyFaultEnable off nobody is ever kept aside, and that is a measured 0.
+        let total = (!self.facts.producers.is_empty()).then(|| avoided.iter().map(|a| a.1).sum());
         book.put("avoided_broker_time", None, (total, avoided));
         book.put("transaction_checks", None, count(self.transactions.checks()));
     }
@@ -404,6 +404,7 @@ impl Watch {
                 .map(|s| self.delivery.duplicated(s))
                 .sum(),
             lost_acked: group.clustering().then(|| losses.lost_total()),
+            lost_for_good: if group.clustering() { losses.lost_for_good() } else { 0 },
             delivered_but_not_acked: losses.refused + losses.unsure,
             unknown: losses.unheard,
             allocations: meter.allocations.iter().map(|change| self.allocation(change)).collect(),
@@ -424,8 +425,13 @@ impl Watch {
                 continue;
             }
             figures.backlog_by_queue.insert(name.clone(), self.backlog(feed));
+            let age = |due: u64| (end.saturating_sub(due) / MS) as f64 / 1e3;
+            if let Some((n, due)) = losses.undelivered.get(feed).copied().flatten() {
+                figures.undelivered_by_queue.insert(name.clone(), n);
+                figures.oldest_undelivered_by_queue_s.insert(name.clone(), age(due));
+            }
             if let Some(due) = losses.oldest.get(feed).copied().flatten() {
-                figures.oldest_by_queue_s.insert(name, (end.saturating_sub(due) / MS) as f64 / 1e3);
+                figures.oldest_by_queue_s.insert(name, age(due));
             }
         }
         figures
@@ -472,6 +478,33 @@ impl Watch {
         }
         rows
     }
+}
+
+/// Why a run did not drain. A message that the committed offset has passed will not come however long one waits, one that is still in the
+/// log or parked may.
+fn undrained(losses: &[Losses]) -> Vec<String> {
+    let sum = |of: &dyn Fn(&Losses) -> u64| losses.iter().map(of).sum::<u64>();
+    let waiting = sum(&|l| l.lost_by(Lost::Waiting));
+    let mut reasons = Vec::new();
+    if waiting > 0 {
+        reasons.push(format!(
+            "the run did not drain: {waiting} of the messages called lost were still waiting at its end and may only be late"
+        ));
+    }
+    for (n, why) in [
+        (sum(&|l| l.lost_by(Lost::Skipped)), "the group's committed offset has passed them"),
+        (sum(&|l| l.lost_by(Lost::Discarded)), "recovery discarded them"),
+    ] {
+        if n > 0 {
+            reasons.push(format!("the run waited in vain for {n} messages that are lost for good: {why}"));
+        }
+    }
+    if reasons.is_empty() {
+        reasons.push(
+            "the run did not drain: calls, or deliveries that a listener asked for again, were still open at its end".to_owned(),
+        );
+    }
+    reasons
 }
 
 /// Quantiles of each entity, and of all together.
@@ -526,7 +559,7 @@ mod tests {
     #[test]
     fn faults_warnings_and_shutdowns_are_reported() {
         let mut facts = facts();
-        let fault = |label: &str| FaultFacts { label: label.to_owned(), at: 5_000_000_000, ends: true };
+        let fault = |label: &str| FaultFacts { label: label.to_owned(), at: 5_000_000_000, ends: true, restarts: Vec::new() };
         facts.faults = vec![fault("kill c1"), fault("cut x"), fault("freeze y")];
         let found = play_with(facts, "5 c1 fault 0 1; 9 c1 fault 0 3 off; 6 c1 fault 1 0; 7 c2 shutting; 8 c2 shut");
         let reports: Vec<_> = found.faults.iter().map(|f| (f.from_s, f.until_s, f.touched)).collect();
@@ -536,8 +569,52 @@ mod tests {
         let cut_off = play_until(&sent(0..2), 50.0, false);
         assert_eq!(
             cut_off.warnings,
-            ["the run did not drain: 2 stored messages were not committed at its end; what is called lost may only be late"]
+            ["the run did not drain: 2 of the messages called lost were still waiting at its end and may only be late"]
         );
+    }
+
+    #[test]
+    fn what_is_lost_for_good_is_not_called_late() {
+        let of = |rest: &str| play_until(&format!("-5 c1 assigned a:0 0; {} {rest}", sent(0..3)), 50.0, false).warnings;
+        let good = "the run waited in vain for 3 messages that are lost for good: the group's committed offset has passed them";
+        assert_eq!(of("3 broker-a committed a:0 3"), [good]);
+        let late = "the run did not drain: 1 of the messages called lost were still waiting at its end and may only be late";
+        assert_eq!(of("3 broker-a committed a:0 2"), [late, &good.replace('3', "2")]);
+        let all = "2 c1 entered 0 a:0 0; 2 c1 entered 1 a:0 1; 2 c1 entered 2 a:0 2; 2 c1 left 2 a:0 2 failed";
+        assert_eq!(
+            of(all),
+            ["the run did not drain: calls, or deliveries that a listener asked for again, were still open at its end"]
+        );
+    }
+
+    #[test]
+    fn uncommitted_is_not_undelivered() {
+        let found = play(&format!(
+            "-5 c1 assigned a:0 0; {} {} {} 4 c1 entered 0 a:0 0; 4 c1 entered 2 a:0 2",
+            sent_at(0, 1.0, "a:0", 0),
+            sent_at(1, 2.0, "a:0", 1),
+            sent_at(2, 3.0, "a:0", 2)
+        ));
+        let cg = &found.groups["cg"];
+        assert_eq!((cg.backlog_by_queue["broker-a:0"], cg.undelivered_by_queue["broker-a:0"]), (3, 1));
+        assert!(cg.oldest_undelivered_by_queue_s["broker-a:0"] < cg.oldest_by_queue_s["broker-a:0"]);
+        let all = play(&format!("-5 c1 assigned a:0 0; {} 2 c1 entered 0 a:0 0", sent(0..1)));
+        assert_eq!((all.groups["cg"].backlog_by_queue["broker-a:0"], all.groups["cg"].undelivered_by_queue.len()), (1, 0));
+    }
+
+    #[test]
+    fn a_restart_lasts_until_its_processes_are_up_again() {
+        let mut facts = facts();
+        let restarts = vec![NodeId(1), NodeId(2)];
+        facts.faults = vec![FaultFacts { label: "restart both".to_owned(), at: 5_000_000_000, ends: false, restarts }];
+        let down = "5 broker-a exited; 5 broker-b exited; 5 broker-a fault 0 2;";
+        let band = |rest: &str| {
+            let found = play_with(facts.clone(), &format!("{down} {rest}"));
+            (found.faults[0].from_s, found.faults[0].until_s)
+        };
+        assert_eq!(band("9 broker-a up"), (5.0, None));
+        assert_eq!(band("9 broker-a up; 12 broker-b up"), (5.0, Some(12.0)));
+        assert_eq!(band("9 broker-a up; 12 broker-b up; 30 broker-a killed; 40 broker-a up"), (5.0, Some(12.0)));
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub mod routes;
 pub mod sends;
 pub mod series;
 pub mod transactions;
+mod truth;
 mod watch;
 
 pub use counters::{CounterDoc, Scope, describe, known_counters};

@@ -88,6 +88,19 @@ pub struct Stall {
     pub ended: Option<(u64, u16)>,
 }
 
+/// How a producer's stretch without success came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SendsEnd {
+    Success,
+    /// It was not over, but nothing more was to be sent: what the run does afterwards says nothing about it.
+    LoadEnded,
+    RunEnded,
+}
+
+fn returned(thawed: bool) -> &'static str {
+    if thawed { "thaw" } else { "restart" }
+}
+
 /// Candidates in the order of preference at one instant; the latest within the stretch wins.
 struct Latest {
     from: u64,
@@ -153,7 +166,7 @@ impl Outages {
 
     /// A producer had no success for a while.
     #[cold]
-    pub fn sends(&mut self, producer: usize, gap: Gap, open: bool) {
+    pub fn sends(&mut self, producer: usize, gap: Gap, how: SendsEnd) {
         if gap.from < self.facts.zero {
             return;
         }
@@ -162,8 +175,12 @@ impl Outages {
             Some(broker) => format!("sends of {name} to {}", self.names().broker_name(broker)),
             None => format!("sends of {name}"),
         };
-        let ended_by = if open { "not ended".to_owned() } else { self.what_ended_sends(producer, &name, gap) };
-        self.add(Entry { what, from: gap.from, until: (!open).then_some(gap.until), ended_by });
+        let ended_by = match how {
+            SendsEnd::Success => self.what_ended_sends(producer, &name, gap),
+            SendsEnd::LoadEnded => "not ended before the load".to_owned(),
+            SendsEnd::RunEnded => "not ended".to_owned(),
+        };
+        self.add(Entry { what, from: gap.from, until: (how != SendsEnd::RunEnded).then_some(gap.until), ended_by });
     }
 
     fn what_ended_sends(&self, producer: usize, name: &str, gap: Gap) -> String {
@@ -177,17 +194,15 @@ impl Outages {
         }
         for (broker, back) in enablers.back.iter().enumerate().filter(|(b, _)| concerns(BrokerName(*b as u16))) {
             if let Some((at, node, thawed)) = *back {
-                latest.offer(at, || {
-                    format!("{} {}", facts.nodes[node.0 as usize].name, if thawed { "thawed" } else { "restarted" })
-                });
+                latest.offer(at, || format!("the {} of {}", returned(thawed), facts.nodes[node.0 as usize].name));
             }
             if let Some((at, nameserver, why)) = enablers.broker_forgotten[broker] {
                 let (ns, broker) =
                     (&facts.nodes[nameserver.0 as usize].name, self.names().broker_name(BrokerName(broker as u16)));
-                latest.offer(at, || format!("{ns} forgot {broker} ({})", why.describe()));
+                latest.offer(at, || format!("{ns} forgetting {broker} ({})", why.describe()));
             }
         }
-        latest.or(facts.zero, "a later call succeeded".to_owned())
+        latest.or(facts.zero, "a later call that succeeded".to_owned())
     }
 
     /// A group got nothing of a queue for a while.
@@ -229,11 +244,11 @@ impl Outages {
         if let Some((at, who)) = locked.filter(|l| assigned.is_none_or(|a| l.0 > a.0 + WITH_REBALANCE)) {
             latest.offer(at, || format!("lock granted to {} after the old one lapsed", name(who)));
         }
-        latest.offer(roster.life(roster.node_of(member)).thawed_at, || format!("{} thawed", name(member)));
+        latest.offer(roster.life(roster.node_of(member)).thawed_at, || format!("the thaw of {}", name(member)));
         if let Some((at, node, thawed)) = enablers.back[broker.0 as usize] {
-            latest.offer(at, || format!("{} {}", facts.nodes[node.0 as usize].name, if thawed { "thawed" } else { "restarted" }));
+            latest.offer(at, || format!("the {} of {}", returned(thawed), facts.nodes[node.0 as usize].name));
         }
-        latest.or(facts.zero, format!("{} went on", name(member)))
+        latest.or(facts.zero, format!("{}, which went on by itself", name(member)))
     }
 
     /// In the order of their beginnings.
@@ -280,12 +295,12 @@ mod tests {
             ended_by("12 c1 killed; 12.2 c2 assigned a:0 1 orderly; 72 c2 locked a:0; 73 c2 entered 1 a:0 1", true),
             "lock granted to c2 after the old one lapsed at 72.000 s"
         );
-        assert_eq!(ended_by("12 c1 frozen; 30 c1 thawed; 30.5 c1 entered 1 a:0 1", false), "c1 thawed at 30.000 s");
+        assert_eq!(ended_by("12 c1 frozen; 30 c1 thawed; 30.5 c1 entered 1 a:0 1", false), "the thaw of c1 at 30.000 s");
         assert_eq!(
             ended_by("12 broker-a frozen; 30 broker-a thawed; 30.5 c1 entered 1 a:0 1", false),
-            "broker-a thawed at 30.000 s"
+            "the thaw of broker-a at 30.000 s"
         );
-        assert_eq!(ended_by("30.5 c1 entered 1 a:0 1", false), "c1 went on");
+        assert_eq!(ended_by("30.5 c1 entered 1 a:0 1", false), "c1, which went on by itself");
         assert_eq!(ended_by("", false), "not ended");
     }
 }

@@ -42,6 +42,8 @@ impl Range {
 #[derive(Clone, Debug, Default)]
 struct ToBroker {
     acked: Vec<u64>,
+    attempts: u64,
+    answers: u64,
     last: Option<u64>,
     longest: u64,
     /// Calls of the producer that had ended by the last success.
@@ -130,6 +132,12 @@ impl Sends {
         }
     }
 
+    /// An attempt went out to this broker.
+    #[inline]
+    pub fn attempted(&mut self, broker: BrokerName) {
+        self.brokers[broker.0 as usize].attempts += 1;
+    }
+
     fn close_call(&mut self, at: u64) {
         self.ended += 1;
         self.pending = self.pending.saturating_sub(1);
@@ -162,6 +170,7 @@ impl Sends {
         let ended = self.ended;
         let to = &mut self.brokers[broker.0 as usize];
         count(&mut to.acked, bin);
+        to.answers += 1;
         let mut starved = None;
         if let Some(last) = to.last {
             let gap = at - last;
@@ -281,6 +290,10 @@ impl Sends {
             let broker = broker.map_or("no broker".to_owned(), |b| names.broker_name(b).to_string());
             *figures.failed_by_broker.entry(broker).or_default().entry(error.describe()).or_default() += n;
         }
+        for (broker, to) in self.brokers.iter().enumerate().filter(|(_, to)| to.attempts > to.answers) {
+            let name = names.broker_name(BrokerName(broker as u16)).to_string();
+            figures.failed_attempts_by_broker.insert(name, to.attempts - to.answers);
+        }
         for (broker, to) in self.brokers.iter().enumerate().filter(|(_, to)| to.last.is_some()) {
             let name = names.broker_name(BrokerName(broker as u16)).to_string();
             figures.longest_time_without_success_by_broker_s.insert(name.clone(), to.longest as f64 / SEC as f64);
@@ -293,7 +306,7 @@ impl Sends {
 #[cfg(test)]
 mod tests {
     use crate::base::time::SEC;
-    use crate::check::script::{causes, counter, play, sent_at};
+    use crate::check::script::{causes, counter, play, play_until, sent_at};
 
     #[test]
     fn figures_of_the_live_summaries() {
@@ -333,8 +346,30 @@ mod tests {
             .filter(|o| o.what.starts_with("sends"))
             .map(|o| (o.what.as_str(), o.from_s, o.until_s))
             .collect();
-        assert_eq!(open, [("sends of pg-0", 2.0, None)]);
+        assert_eq!(open, [("sends of pg-0", 2.0, Some(100.0))], "until the load ended, though the run went on to 200 s");
         assert_eq!(causes(&found, "failed_sends"), "MQClientException: Send failed, last: connect failed, last at broker-a 1");
+    }
+
+    #[test]
+    fn an_interrupted_run_leaves_an_outage_open() {
+        let found = play_until(&format!("{} 2 pg-0 began 1; 60 pg-0 failed 1 broker-a", sent_at(0, 1.0, "a:0", 0)), 70.0, false);
+        let outage = found.outages.iter().find(|o| o.what == "sends of pg-0").unwrap();
+        assert_eq!((outage.until_s, outage.ended_by.as_str()), (None, "not ended"));
+    }
+
+    #[test]
+    fn attempts_that_failed_are_counted_at_the_broker_that_failed_them() {
+        // Three calls meet a silent broker-b first; a retry saves two of them, the third has no time left at broker-a.
+        let mut script = String::new();
+        for n in 0..3 {
+            script += &format!("{0} pg-0 began {n}; {0} pg-0 attempted {n} b:0; {1} pg-0 attempted {n} a:0;", 10 + n, 12 + n);
+        }
+        script += "12.1 pg-0 acked 0 a:0 0; 13.1 pg-0 acked 1 a:0 1; 15 pg-0 unknown 2 broker-a";
+        let found = play(&script);
+        let f = &found.sends["pg-0"];
+        let attempts: Vec<_> = f.failed_attempts_by_broker.iter().map(|(b, n)| (b.as_str(), *n)).collect();
+        assert_eq!(attempts, [("broker-a", 1), ("broker-b", 3)]);
+        assert_eq!(f.failed_by_broker.keys().collect::<Vec<_>>(), ["broker-a"]);
     }
 
     #[test]

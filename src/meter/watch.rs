@@ -6,7 +6,7 @@
 use super::births::Births;
 use super::clock::Clock;
 use super::groups::{Change, Delivered, GroupMeter, Spread};
-use super::outages::{Outages, Stall};
+use super::outages::{Outages, SendsEnd, Stall};
 use super::routes::Routes;
 use super::sends::{Gap, Sends};
 use super::series::{PerSecond, Thin};
@@ -16,7 +16,7 @@ use crate::base::time::{MS, SEC, WALL_EPOCH_MS};
 use crate::check::conservation::Conservation;
 use crate::check::convergence::Convergence;
 use crate::check::delivery::{Arrival, Circumstances, Delivery, Kind};
-use crate::check::facts::{NodeKind, RunFacts};
+use crate::check::facts::RunFacts;
 use crate::check::index::{Group, Index};
 use crate::check::ledger::{Ledger, Message, PRELOADED};
 use crate::check::listener::Listeners;
@@ -38,11 +38,13 @@ use std::sync::Arc;
 pub(super) const STALL: u64 = SEC;
 
 /// When a fault struck and ended, ns, and what it met.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct FaultLog {
     pub(super) from: Option<u64>,
     pub(super) until: Option<u64>,
     pub(super) touched: u64,
+    /// Processes that it restarts and that are not up again.
+    pub(super) restarting: Vec<NodeId>,
 }
 
 /// One entry into a listener, as its note tells it.
@@ -73,7 +75,7 @@ pub struct Watch {
     pub(super) listeners: Listeners,
     // Measures.
     /// By slot of [`Delivery`].
-    orders: Vec<Order>,
+    pub(super) orders: Vec<Order>,
     pub(super) ownership: Ownership,
     pub(super) takeover: Takeover,
     pub(super) convergence: Convergence,
@@ -98,8 +100,8 @@ pub struct Watch {
     /// Truncations of the present recovery, as (queue, offset).
     cuts: Vec<(u32, u64)>,
     /// By broker name: when a process of it last died, ns, and whether one is awake.
-    broker_down_at: Vec<u64>,
-    broker_awake: Vec<bool>,
+    pub(super) broker_down_at: Vec<u64>,
+    pub(super) broker_awake: Vec<bool>,
     /// By group: most minus fewest queues a living member held at the end of the load.
     pub(super) imbalance: Option<Vec<Option<u64>>>,
 }
@@ -185,7 +187,7 @@ impl Watch {
             SendEnd::Acked { status, queue, .. } => {
                 row.ack(status);
                 for gap in sends.acked(status, queue.broker, began, &self.clock).into_iter().flatten() {
-                    self.outages.sends(producer, gap, false);
+                    self.outages.sends(producer, gap, SendsEnd::Success);
                 }
                 0
             }
@@ -404,109 +406,12 @@ impl Watch {
     }
 
     /// Whether this feed adds up, after anything about its holders or its broker changed.
-    fn recheck(&mut self, feed: u32) {
+    pub(super) fn recheck(&mut self, feed: u32) {
         let place = self.index.feeds[feed as usize];
         if place.counted {
             let awake = self.broker_awake[self.index.queue_of(feed).mq.broker.0 as usize];
             let holders = self.ownership.awake_holders(feed);
             self.convergence.set(feed, place.group.0 as usize, holders > 1 || (holders == 0 && awake), self.clock.now);
-        }
-    }
-
-    // ---- truth
-
-    #[cold]
-    fn life(&mut self, stamp: Stamp, note: &Note) {
-        let changed = self.roster.note(stamp, note, &self.index);
-        let at = stamp.at;
-        for group in changed {
-            self.convergence.changed(group.0 as usize, at);
-        }
-        let dead = matches!(note, Note::Killed | Note::HostLost | Note::Exited);
-        let silent = dead || matches!(note, Note::Frozen);
-        let back = matches!(note, Note::Up | Note::Thawed);
-        if silent {
-            self.routes.silenced(stamp.node, dead, &self.roster, at);
-        }
-        match self.facts.nodes[stamp.node.0 as usize].kind {
-            NodeKind::Broker { .. } if silent || back => self.broker_life(stamp.node, dead, back, matches!(note, Note::Thawed)),
-            NodeKind::Client if silent || back => self.member_life(stamp.node, dead, silent, matches!(note, Note::Thawed)),
-            _ => {}
-        }
-    }
-
-    fn broker_life(&mut self, node: NodeId, dead: bool, back: bool, thawed: bool) {
-        let at = self.clock.now;
-        let NodeKind::Broker { broker, .. } = self.facts.nodes[node.0 as usize].kind else { return };
-        if dead || (back && !thawed) {
-            self.locks.life_changed(node);
-        }
-        if dead {
-            self.broker_down_at[broker.0 as usize] = at;
-        }
-        if back {
-            self.routes.back(node);
-            self.outages.enablers.back(broker, node, thawed, at);
-        }
-        let same_name = |kind: NodeKind| matches!(kind, NodeKind::Broker { broker: b, .. } if b == broker);
-        let facts = self.facts.clone();
-        let awake = facts.nodes.iter().enumerate().any(|(n, f)| same_name(f.kind) && self.roster.life(NodeId(n as u16)).awake());
-        self.broker_awake[broker.0 as usize] = awake;
-        for group in 0..self.index.groups.len() {
-            if self.index.groups[group].clustering() {
-                self.convergence.changed(group, at);
-            }
-        }
-        for feed in 0..self.index.feeds.len() as u32 {
-            if self.index.queue_of(feed).mq.broker == broker && self.index.feeds[feed as usize].counted {
-                self.ownership.broker_down(feed, !awake, at);
-                self.recheck(feed);
-            }
-        }
-    }
-
-    fn member_life(&mut self, node: NodeId, dead: bool, silent: bool, thawed: bool) {
-        let at = self.clock.now;
-        for (group, member) in self.index.members_at(node) {
-            self.convergence.changed(group.0 as usize, at);
-            if dead {
-                self.listeners.died(member);
-                let slot = self.delivery.slot(member);
-                self.orders[slot].died(member);
-            }
-            if thawed {
-                self.takeover.thawed(member, at);
-            }
-            for i in 0..self.index.group(group).feeds.len() {
-                let feed = self.index.group(group).feeds[i];
-                let held =
-                    if dead { self.ownership.died(feed, member, at) } else { self.ownership.frozen(feed, member, silent, at) };
-                if held && dead {
-                    self.delivery.holder_died(feed);
-                }
-                if held && silent && self.index.feeds[feed as usize].counted {
-                    self.takeover.lost(feed, member, !dead, at);
-                }
-                if held {
-                    self.recheck(feed);
-                }
-            }
-        }
-    }
-
-    fn fault(&mut self, index: u16, on: bool, touched: u64) {
-        let index = index as usize;
-        if index >= self.faults.len() {
-            self.faults.resize(index + 1, FaultLog::default());
-        }
-        let fault = &mut self.faults[index];
-        fault.touched = fault.touched.max(touched);
-        if on {
-            fault.from.get_or_insert(self.clock.now);
-            fault.until = None;
-        } else if self.facts.faults.get(index).is_some_and(|f| f.ends) {
-            // The end of the run reports every fault once more; that ends only those that are still on.
-            fault.until.get_or_insert(self.clock.now);
         }
     }
 
@@ -545,7 +450,9 @@ impl Watch {
     pub(super) fn open_outages(&mut self, end: u64) {
         for producer in 0..self.sends.len() {
             let gaps: Vec<Gap> = self.sends[producer].open_gaps(end.min(self.facts.load_end));
-            gaps.into_iter().for_each(|gap| self.outages.sends(producer, gap, true));
+            let loaded = end >= self.facts.load_end;
+            let how = if loaded { SendsEnd::LoadEnded } else { SendsEnd::RunEnded };
+            gaps.into_iter().for_each(|gap| self.outages.sends(producer, gap, how));
         }
         for feed in 0..self.index.feeds.len() as u32 {
             if let Some(since) = self.stalls.open(feed).filter(|since| end.saturating_sub(*since) > STALL) {
@@ -589,7 +496,12 @@ impl Observer for Watch {
             Note::Committed { group, queue, offset, .. } => {
                 self.offset_set(*group, *queue, *offset, false);
             }
-            Note::Attempted { msg, attempt, queue } => self.births.attempted(*msg, *attempt, *queue, at),
+            Note::Attempted { msg, attempt, queue } => {
+                if let Some(sends) = self.sends.get_mut(msg.producer() as usize) {
+                    sends.attempted(queue.broker);
+                }
+                self.births.attempted(*msg, *attempt, *queue, at);
+            }
             // Pulls, flushes and requests that failed are told by their consequences.
             Note::Pulled { .. } | Note::Flushed { .. } | Note::RpcFailed { .. } | Note::NameserverChosen { .. } => {}
             // An assignment names the offset it begins at; a correction shows as skipped or repeated messages.

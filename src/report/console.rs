@@ -3,18 +3,20 @@
 //! It is written to be pasted into an incident review: aligned, terse, no figure twice. What is zero is named on one line, what is long is
 //! cut with a pointer to `summary.json`, which holds everything. Colour only repeats what the words already say.
 
-use super::text::{self, Align, columns, count, moment};
-use crate::run::outcome::{Counter, GroupFigures, Outcome, SendFigures, Verdict};
+use super::counters::counters;
+use super::page::{Ink, Page};
+use super::text::{self, Align, count, moment};
+use crate::run::outcome::{CheckResult, GroupFigures, Outcome, SendFigures, Verdict};
 use std::collections::BTreeMap;
 
 /// Width of the answer in characters; the last column of a table may exceed it.
-const WIDTH: usize = 110;
+pub(super) const WIDTH: usize = 110;
 /// Rows of a table before the rest is only counted.
-const ROWS: usize = 6;
+pub(super) const ROWS: usize = 6;
 
 /// The whole answer, ending in a newline.
 pub fn render(outcome: &Outcome, colour: bool) -> String {
-    let mut page = Page { out: String::new(), colour };
+    let mut page = Page::new(colour);
     head(outcome, &mut page);
     laws(outcome, &mut page);
     expectations(outcome, &mut page);
@@ -26,67 +28,7 @@ pub fn render(outcome: &Outcome, colour: bool) -> String {
     backlog(outcome, &mut page);
     page.line("");
     page.line(&format!("repeat: {}", super::repeat_command(&outcome.header)));
-    page.out
-}
-
-/// The answer while it is written.
-struct Page {
-    out: String,
-    colour: bool,
-}
-
-#[derive(Clone, Copy)]
-enum Ink {
-    Bold,
-    Dim,
-    Of(Verdict),
-}
-
-impl Page {
-    fn line(&mut self, text: &str) {
-        self.out.push_str(text);
-        self.out.push('\n');
-    }
-
-    fn section(&mut self, title: &str) {
-        let title = self.paint(title, Ink::Bold);
-        self.line("");
-        self.line(&title);
-    }
-
-    fn paint(&self, text: &str, ink: Ink) -> String {
-        if !self.colour {
-            return text.to_owned();
-        }
-        let code = match ink {
-            Ink::Bold => "1",
-            Ink::Dim => "2",
-            Ink::Of(Verdict::Pass) => "1;32",
-            Ink::Of(Verdict::Fail) => "1;31",
-            Ink::Of(Verdict::Unknown) => "1;33",
-        };
-        format!("\x1b[{code}m{text}\x1b[0m")
-    }
-
-    /// The first so many rows of a table, and how many more there are. A row's verdict colours its first word.
-    fn table(&mut self, align: &[Align], rows: &[Vec<String>], verdicts: &[Verdict], keep: usize) {
-        // One row more is printed rather than named as "1 more".
-        let shown = if rows.len() <= keep + 1 { rows.len() } else { keep };
-        for (i, line) in columns("  ", align, &rows[..shown]).into_iter().enumerate() {
-            match (verdicts.get(i), rows[i].first()) {
-                (Some(v), Some(word)) if self.colour && !word.is_empty() => {
-                    let painted = self.paint(word, Ink::Of(*v));
-                    self.line(&line.replacen(word.as_str(), &painted, 1));
-                }
-                _ => self.line(&line),
-            }
-        }
-        if shown < rows.len() {
-            let more =
-                self.paint(&format!("  … and {} more in summary.json", count(rows.len() as i128 - shown as i128)), Ink::Dim);
-            self.line(&more);
-        }
-    }
+    page.finish()
 }
 
 fn head(outcome: &Outcome, page: &mut Page) {
@@ -108,16 +50,24 @@ fn head(outcome: &Outcome, page: &mut Page) {
             (f, u) => format!("{f} of {} broken, {u} unknown", all.len()),
         }
     };
-    let laws = judged(&mut outcome.laws.iter().map(|l| l.verdict));
+    let (judged_laws, idle): (Vec<&CheckResult>, Vec<&CheckResult>) = outcome.laws.iter().partition(|l| !nothing_to_judge(l));
+    let mut laws = judged(&mut judged_laws.iter().map(|l| l.verdict));
+    match idle.len() {
+        0 => {}
+        1 => laws.push_str(", 1 had nothing to judge"),
+        n => laws.push_str(&format!(", {n} had nothing to judge")),
+    }
     let expectations = judged(&mut outcome.expectations.iter().map(|e| e.verdict));
     let end = crate::base::time::seconds(h.end, h.zero);
-    let ended = match (h.interrupted, h.drained) {
-        (true, _) => format!("stopped from outside at {}", moment(end)),
-        (_, true) => format!("drained at {}", moment(end)),
-        (_, false) => format!("not drained at {}", moment(end)),
+    let (ended, remark) = match (h.interrupted, h.drained) {
+        (true, _) => ("stopped from outside", ""),
+        (_, true) => ("drained", ""),
+        _ if gone_for_good(outcome) => ("ended", "; what is missing is lost for good"),
+        (_, false) => ("not drained", ""),
     };
+    let ended = format!("{ended} at {} after {} events{remark}", moment(end), count(h.events));
     let verdict = page.paint(text::verdict(outcome.verdict), Ink::Of(outcome.verdict));
-    page.line(&format!("{verdict}  expectations: {expectations}; laws: {laws}; {ended} after {} events", count(h.events)));
+    page.line(&format!("{verdict}  expectations: {expectations}; laws: {laws}; {ended}"));
     for warning in outcome.warnings.iter().take(ROWS) {
         let mark = page.paint("warning:", Ink::Of(Verdict::Unknown));
         page.line(&format!("{mark} {warning}"));
@@ -125,6 +75,18 @@ fn head(outcome: &Outcome, page: &mut Page) {
     if outcome.warnings.len() > ROWS {
         page.line(&format!("… and {} more warnings in summary.json", count((outcome.warnings.len() - ROWS) as i128)));
     }
+}
+
+/// The law met nothing that it could have held or broken in. That is no pass, and no doubt about what was measured either.
+fn nothing_to_judge(law: &CheckResult) -> bool {
+    law.verdict == Verdict::Unknown && law.compared == 0
+}
+
+/// Messages are missing, and none of them would have come by waiting longer.
+fn gone_for_good(outcome: &Outcome) -> bool {
+    let sum = |of: fn(&GroupFigures) -> u64| outcome.groups.values().map(of).sum::<u64>();
+    let lost = sum(|g| g.lost_acked.unwrap_or(0));
+    lost > 0 && lost == sum(|g| g.lost_for_good)
 }
 
 /// Laws that hold are counted in the verdict line; the others are shown one by one.
@@ -135,7 +97,10 @@ fn laws(outcome: &Outcome, page: &mut Page) {
     }
     broken.sort_by_key(|l| std::cmp::Reverse(l.verdict));
     page.section("laws");
-    let row = |l: &&crate::run::outcome::CheckResult| {
+    let row = |l: &&CheckResult| {
+        if nothing_to_judge(l) {
+            return vec!["-".to_owned(), l.name.to_owned(), "nothing to judge".to_owned()];
+        }
         let detail = if l.detail.is_empty() { format!("{} comparisons", count(l.compared)) } else { l.detail.clone() };
         vec![text::verdict(l.verdict).to_owned(), l.name.to_owned(), detail]
     };
@@ -245,7 +210,7 @@ fn header(cells: &[&str]) -> Vec<String> {
     cells.iter().map(|c| (*c).to_owned()).collect()
 }
 
-fn failed(s: &SendFigures) -> u64 {
+pub(super) fn failed(s: &SendFigures) -> u64 {
     s.status.get("EXC").copied().unwrap_or(0)
 }
 
@@ -276,62 +241,6 @@ fn worst_queue(g: &GroupFigures) -> String {
     worst.map_or(String::new(), |(queue, t)| format!("{queue} {}", text::seconds(*t)))
 }
 
-/// Every counter once: those with a value and their causes, then the names of those at zero, then of those that nothing was there to count.
-fn counters(outcome: &Outcome, page: &mut Page) {
-    let whole = |c: &&Counter| !c.name.contains('@');
-    // "lost@cg" repeats "lost" unless the run has no total of that name.
-    let totals: Vec<&str> = outcome.counters.iter().filter(whole).map(|c| c.name.as_str()).collect();
-    let lone = |c: &&Counter| match c.name.split_once('@') {
-        Some((stem, _)) => !totals.contains(&stem),
-        None => true,
-    };
-    let judged = |c: &Counter| outcome.expectations.iter().any(|e| e.counter == c.name);
-    let failures_follow = outcome.sends.values().any(|s| !s.failed_by_broker.is_empty());
-    let in_a_table = |c: &Counter| IN_TABLES.iter().any(|stem| c.name.starts_with(stem));
-    let all: Vec<&Counter> = outcome.counters.iter().filter(lone).collect();
-    if all.is_empty() {
-        return;
-    }
-    let mut rows = Vec::new();
-    for c in &all {
-        let Some(v) = c.value.filter(|v| *v != 0) else { continue };
-        if (c.causes.is_empty() && (judged(c) || in_a_table(c))) || (c.name == "failed_sends" && failures_follow) {
-            continue;
-        }
-        rows.push(vec![c.name.clone(), text::value(v, c.unit), causes(c)]);
-    }
-    let names = |wanted: Option<i64>| -> Vec<&str> {
-        all.iter().filter(|c| c.value == wanted && !judged(c)).map(|c| c.name.as_str()).collect()
-    };
-    let (zero, absent) = (names(Some(0)), names(None));
-    if rows.is_empty() && zero.is_empty() && absent.is_empty() {
-        return;
-    }
-    page.section("counters");
-    page.table(&[Align::Left, Align::Right, Align::Left], &rows, &[], 3 * ROWS);
-    for (title, names) in [("none:", zero), ("not measured:", absent)] {
-        for (i, line) in text::wrap(&names.join(", "), WIDTH - title.len() - 3).into_iter().enumerate() {
-            let title = if i == 0 { title.to_owned() } else { " ".repeat(title.len()) };
-            let line = page.paint(&format!("  {title} {line}"), Ink::Dim);
-            page.line(&line);
-        }
-    }
-}
-
-/// Beginnings of the names of counters that the tables of sends and deliveries show already.
-const IN_TABLES: &[&str] = &["delivery_latency", "round_trip", "longest_time_without_success", "deliveries", "distinct"];
-
-fn causes(c: &Counter) -> String {
-    const SHOWN: usize = 4;
-    let mut parts: Vec<String> =
-        c.causes.iter().take(SHOWN).map(|(cause, n)| format!("{cause} {}", text::value(*n, c.unit))).collect();
-    if c.causes.len() > SHOWN {
-        let rest: i64 = c.causes[SHOWN..].iter().map(|(_, n)| *n).fold(0, i64::saturating_add);
-        parts.push(format!("{} other causes {}", c.causes.len() - SHOWN, text::value(rest, c.unit)));
-    }
-    parts.join(" · ")
-}
-
 fn failed_sends(outcome: &Outcome, page: &mut Page) {
     let mut by: BTreeMap<(&str, &str), u64> = BTreeMap::new();
     for s in outcome.sends.values() {
@@ -350,12 +259,26 @@ fn failed_sends(outcome: &Outcome, page: &mut Page) {
         (Some(a), Some(b)) => format!(", begun {} to {}", moment(a), moment(b)),
         _ => String::new(),
     };
-    page.section(&format!("failed sends by cause and broker of the last attempt{when}"));
+    page.section(&format!("failed sends{when}"));
     let mut all: Vec<_> = by.into_iter().collect();
     all.sort_by_key(|(key, n)| (std::cmp::Reverse(*n), *key));
-    let row = |((broker, cause), n): &((&str, &str), u64)| vec![count(*n), (*broker).to_owned(), (*cause).to_owned()];
-    let rows: Vec<Vec<String>> = all.iter().map(row).collect();
-    page.table(&[Align::Right, Align::Left, Align::Left], &rows, &[], ROWS);
+    let mut rows = vec![header(&["calls", "last attempt at", "thrown to the caller"])];
+    rows.extend(all.iter().map(|((broker, cause), n)| vec![count(*n), (*broker).to_owned(), (*cause).to_owned()]));
+    page.table(&[Align::Right, Align::Left, Align::Left], &rows, &[], ROWS + 1);
+    // The broker of the last attempt may be a healthy one that was asked too late: whose attempts failed says who cost the calls their time.
+    let mut attempts: BTreeMap<&str, u64> = BTreeMap::new();
+    for (broker, n) in outcome.sends.values().flat_map(|s| &s.failed_attempts_by_broker) {
+        *attempts.entry(broker).or_default() += n;
+    }
+    let mut attempts: Vec<_> = attempts.into_iter().collect();
+    attempts.sort_by_key(|(broker, n)| (std::cmp::Reverse(*n), *broker));
+    if !attempts.is_empty() {
+        let mut parts: Vec<String> = attempts.iter().take(ROWS).map(|(broker, n)| format!("{broker} {}", count(*n))).collect();
+        if attempts.len() > ROWS {
+            parts.push(format!("{} more", attempts.len() - ROWS));
+        }
+        page.line(&format!("  attempts that failed, by broker, retried ones included: {}", parts.join(" · ")));
+    }
 }
 
 fn outages(outcome: &Outcome, page: &mut Page) {
@@ -371,36 +294,55 @@ fn outages(outcome: &Outcome, page: &mut Page) {
     all[..kept].sort_by(|(_, x), (_, y)| x.from_s.total_cmp(&y.from_s).then_with(|| text::natural_cmp(&x.what, &y.what)));
     let mut rows = Vec::new();
     for (length, o) in &all {
-        let until = o.until_s.map_or("to the end".to_owned(), |u| format!("to {}", moment(u)));
-        let ended = match (o.until_s, o.ended_by.is_empty()) {
-            (_, true) => String::new(),
-            (Some(_), _) => format!("ended by {}", o.ended_by),
-            (None, _) => o.ended_by.clone(),
+        let (until, ended) = match o.until_s {
+            None => ("until the run ended".to_owned(), String::new()),
+            Some(_) if o.ended_by.starts_with("not ended") => ("until the load ended".to_owned(), String::new()),
+            Some(u) if o.ended_by.is_empty() => (format!("to {}", moment(u)), String::new()),
+            Some(u) => (format!("to {}", moment(u)), format!("ended by {}", o.ended_by)),
         };
         rows.push(vec![o.what.clone(), moment(o.from_s), until, text::seconds(*length), ended]);
     }
     page.table(&[Align::Left, Align::Right, Align::Left, Align::Right, Align::Left], &rows, &[], ROWS);
 }
 
+/// What nobody has got, by queue. What was delivered and only waits for the next commit is the normal state of a running group: one line.
 fn backlog(outcome: &Outcome, page: &mut Page) {
     let mut queues: Vec<(u64, f64, &str, &str)> = Vec::new();
+    let (mut uncommitted, mut in_queues) = (0, 0);
     for (name, g) in &outcome.groups {
-        for (queue, n) in g.backlog_by_queue.iter().filter(|(_, n)| **n > 0) {
-            queues.push((*n, g.oldest_by_queue_s.get(queue).copied().unwrap_or(0.0), name, queue));
+        for (queue, stored) in g.backlog_by_queue.iter().filter(|(_, n)| **n > 0) {
+            let undelivered = g.undelivered_by_queue.get(queue).copied().unwrap_or(0);
+            if undelivered > 0 {
+                queues.push((undelivered, g.oldest_undelivered_by_queue_s.get(queue).copied().unwrap_or(0.0), name, queue));
+            }
+            uncommitted += stored.saturating_sub(undelivered);
+            in_queues += u64::from(*stored > undelivered);
         }
     }
-    if queues.is_empty() {
-        return;
+    if !queues.is_empty() {
+        page.section("undelivered at the end");
+        queues.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.2.cmp(b.2)).then_with(|| text::natural_cmp(a.3, b.3)));
+        let mut rows = vec![header(&["group", "queue", "messages", "oldest"])];
+        let row = |(n, oldest, group, queue): &(u64, f64, &str, &str)| {
+            vec![(*group).to_owned(), (*queue).to_owned(), count(*n), text::seconds(*oldest)]
+        };
+        rows.extend(queues.iter().map(row));
+        page.table(&[Align::Left, Align::Left, Align::Right, Align::Right], &rows, &[], ROWS + 1);
     }
-    page.section("backlog at the end");
-    queues.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.2.cmp(b.2)).then_with(|| text::natural_cmp(a.3, b.3)));
-    let mut rows = vec![header(&["group", "queue", "messages", "oldest"])];
-    rows.extend(
-        queues
-            .iter()
-            .map(|(n, oldest, group, queue)| vec![(*group).to_owned(), (*queue).to_owned(), count(*n), text::seconds(*oldest)]),
-    );
-    page.table(&[Align::Left, Align::Left, Align::Right, Align::Right], &rows, &[], ROWS + 1);
+    if uncommitted > 0 {
+        let (of, places) =
+            (if uncommitted == 1 { "message" } else { "messages" }, if in_queues == 1 { "queue" } else { "queues" });
+        let what = format!(
+            "  {} {of} in {} {places} delivered or filtered out, but not yet committed at the end",
+            count(uncommitted),
+            count(in_queues)
+        );
+        if queues.is_empty() {
+            page.line("");
+        }
+        let what = page.paint(&what, Ink::Dim);
+        page.line(&what);
+    }
 }
 
 #[cfg(test)]

@@ -37,17 +37,20 @@ fn the_answer_to_a_frozen_broker() {
       none: order_inversions_per_key, ghosts
       not measured: half_messages
 
-    failed sends by cause and broker of the last attempt, begun 30.1 s to 144.0 s
-      210  broker-b  RemotingTimeoutException: wait response timeout
-      120  broker-a  RemotingTooMuchRequestException: call timeout
+    failed sends, begun 30.1 s to 144.0 s
+      calls  last attempt at  thrown to the caller
+        210  broker-b         RemotingTimeoutException: wait response timeout
+        120  broker-a         RemotingTooMuchRequestException: call timeout
+      attempts that failed, by broker, retried ones included: broker-b 1,290 · broker-a 4
 
     outages
       delivery of T broker-b:1 to cg  30.1 s  to 280.6 s  250.5 s  ended by expiry of ghost members (channelExpiredTimeout 120 s)
       sends of pg-0 to broker-b       30.1 s  to 236.3 s  206.2 s  ended by route poll of pg-0 (pollNameServerInterval 30 s)
 
-    backlog at the end
+    undelivered at the end
       group  queue       messages  oldest
-      cg     broker-b:1     1,203  31.2 s
+      cg     broker-b:1     1,200  31.1 s
+      3 messages in 1 queue delivered or filtered out, but not yet committed at the end
 
     repeat: windtunnel run scenarios/broker_freeze.json --seed 7
     ");
@@ -103,10 +106,75 @@ fn laws_that_do_not_hold_and_faults_that_met_nothing_stand_out() {
     outcome.faults = vec![FaultReport { label: "kill broker-z:0".into(), from_s: 30.0, until_s: None, touched: 0 }];
     outcome.header.path = "-odd name.json".into();
     let answer = render(&outcome, false);
-    assert!(answer.contains("FAIL     no phantom    p0#7 was delivered and never sent"), "{answer}");
-    assert!(answer.contains("UNKNOWN  conservation  0 comparisons"), "{answer}");
+    assert!(answer.contains("FAIL  no phantom    p0#7 was delivered and never sent"), "{answer}");
+    assert!(answer.contains("-     conservation  nothing to judge"), "{answer}");
+    assert!(answer.contains("laws: 1 of 1 broken, 1 had nothing to judge"), "{answer}");
     assert!(answer.contains("touched NOTHING"), "{answer}");
     assert!(answer.ends_with("repeat: windtunnel run './-odd name.json'\n"), "{answer}");
+}
+
+#[test]
+fn an_outage_of_sends_ends_with_the_load() {
+    let mut outcome = sample::nothing();
+    let outage = |until_s, ended_by: &str| crate::run::outcome::Outage {
+        what: "sends of pg-0".into(),
+        from_s: 60.0,
+        until_s,
+        ended_by: ended_by.into(),
+    };
+    outcome.header.end = 1_000_000_000_000;
+    for (outage, line) in [
+        (outage(Some(240.0), "not ended before the load"), "sends of pg-0  60.0 s  until the load ended  180.0 s"),
+        (outage(None, "not ended"), "sends of pg-0  60.0 s  until the run ended  15 min 40 s"),
+        (outage(Some(70.0), "the thaw of broker-b"), "sends of pg-0  60.0 s  to 70.0 s  10.0 s  ended by the thaw of broker-b"),
+    ] {
+        outcome.outages = vec![outage];
+        let answer = render(&outcome, false);
+        assert!(answer.contains(&format!("  {line}\n")), "{line}\n{answer}");
+    }
+}
+
+#[test]
+fn what_is_only_uncommitted_is_not_a_backlog() {
+    let mut outcome = sample::nothing();
+    let mut group = GroupFigures { model: "clustering", ..GroupFigures::default() };
+    group.backlog_by_queue = [("broker-a:0".to_owned(), 1), ("broker-a:1".to_owned(), 2), ("broker-a:2".to_owned(), 0)].into();
+    outcome.groups.insert("cg".into(), group.clone());
+    let answer = render(&outcome, false);
+    assert!(!answer.contains("undelivered"), "{answer}");
+    assert!(answer.contains("  3 messages in 2 queues delivered"), "{answer}");
+    group.undelivered_by_queue = [("broker-a:1".to_owned(), 1)].into();
+    group.oldest_undelivered_by_queue_s = [("broker-a:1".to_owned(), 4.5)].into();
+    outcome.groups.insert("cg".into(), group);
+    let answer = render(&outcome, false);
+    assert!(answer.contains("  cg     broker-a:1         1  4.50 s\n"), "{answer}");
+    assert!(answer.contains("  2 messages in 2 queues delivered"), "{answer}");
+}
+
+#[test]
+fn lost_for_good_is_told_from_not_drained() {
+    let mut outcome = sample::nothing();
+    outcome.header.drained = false;
+    let answer = |lost_acked, lost_for_good| {
+        let group = GroupFigures { lost_acked: Some(lost_acked), lost_for_good, ..GroupFigures::default() };
+        let mut outcome = outcome.clone();
+        outcome.groups.insert("cg".into(), group);
+        render(&outcome, false)
+    };
+    assert!(answer(3, 3).contains("what is missing is lost for good"));
+    for (lost, for_good) in [(3, 2), (0, 0)] {
+        assert!(answer(lost, for_good).contains("not drained at"), "{lost} {for_good}");
+    }
+}
+
+#[test]
+fn nobody_who_consumes_needs_no_list_of_what_was_not_consumed() {
+    let mut outcome = sample::nothing();
+    for name in ["delivered", "lost", "duplicates", "takeover", "backlog_end", "queue_moves", "stale_route"] {
+        outcome.counters.push(Counter { name: name.into(), value: None, unit: Unit::Count, causes: Vec::new() });
+    }
+    let answer = render(&outcome, false);
+    assert!(answer.contains("not measured: stale_route, anything about deliveries, for nobody consumes\n"), "{answer}");
 }
 
 #[test]

@@ -157,6 +157,7 @@ fn sends(s: &SendFigures) -> Json {
         ("longest_time_without_success_s", Json::maybe_seconds(s.longest_time_without_success_s)),
         ("longest_time_without_success_by_broker_s", map(&s.longest_time_without_success_by_broker_s, |t| Json::seconds(*t))),
         ("failed_by_broker", map(&s.failed_by_broker, |causes| map(causes, |n| Json::U(*n)))),
+        ("failed_attempts_by_broker", map(&s.failed_attempts_by_broker, |n| Json::U(*n))),
     ])
 }
 
@@ -197,8 +198,11 @@ fn group(g: &GroupFigures) -> Json {
     // What no live run can tell.
     fields.extend([
         ("orderly", Json::B(g.orderly)),
+        ("lost_for_good", Json::U(g.lost_for_good)),
         ("backlog_by_queue", map(&g.backlog_by_queue, |n| Json::U(*n))),
         ("oldest_by_queue_s", map(&g.oldest_by_queue_s, |t| Json::seconds(*t))),
+        ("undelivered_by_queue", map(&g.undelivered_by_queue, |n| Json::U(*n))),
+        ("oldest_undelivered_by_queue_s", map(&g.oldest_undelivered_by_queue_s, |t| Json::seconds(*t))),
         ("peak_backlog", Json::U(g.peak_backlog)),
     ]);
     Json::object(fields)

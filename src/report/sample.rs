@@ -142,6 +142,7 @@ pub(crate) fn broker_freeze() -> Outcome {
             ("broker-b".to_owned(), BTreeMap::from([("RemotingTimeoutException: wait response timeout".to_owned(), 210)])),
             ("broker-a".to_owned(), BTreeMap::from([("RemotingTooMuchRequestException: call timeout".to_owned(), 120)])),
         ]),
+        failed_attempts_by_broker: BTreeMap::from([("broker-a".to_owned(), 4), ("broker-b".to_owned(), 1_290)]),
         ..SendFigures::default()
     };
     let group = GroupFigures {
@@ -174,6 +175,8 @@ pub(crate) fn broker_freeze() -> Outcome {
         }],
         backlog_by_queue: BTreeMap::from([("broker-a:0".to_owned(), 0), ("broker-b:1".to_owned(), 1_203)]),
         oldest_by_queue_s: BTreeMap::from([("broker-b:1".to_owned(), 31.2)]),
+        undelivered_by_queue: BTreeMap::from([("broker-b:1".to_owned(), 1_200)]),
+        oldest_undelivered_by_queue_s: BTreeMap::from([("broker-b:1".to_owned(), 31.1)]),
         peak_backlog: 4_011,
         ..GroupFigures::default()
     };

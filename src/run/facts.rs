@@ -4,7 +4,7 @@ use crate::base::ids::{MessageQueue, NodeId};
 use crate::base::time::MS;
 use crate::check::facts::{ConsumerFacts, FaultFacts, NodeFacts, NodeKind as Kind, ProducerFacts, RunFacts, TagFilter};
 use crate::rocketmq::settings::MessageModel;
-use crate::world::spec::{MemberRole, NodeKind, Spec};
+use crate::world::spec::{FaultKind, FaultSpec, MemberRole, NodeKind, Spec};
 
 /// The facts of a run.
 pub fn of(spec: &Spec) -> RunFacts {
@@ -12,7 +12,7 @@ pub fn of(spec: &Spec) -> RunFacts {
         names: spec.names.clone(),
         zero: spec.warmup,
         load_end: spec.warmup + spec.duration,
-        faults: spec.faults.iter().map(|f| FaultFacts { label: f.label.clone(), at: f.at, ends: f.lasts.is_some() }).collect(),
+        faults: spec.faults.iter().map(fault).collect(),
         ..RunFacts::default()
     };
     for (i, node) in spec.nodes.iter().enumerate() {
@@ -61,6 +61,14 @@ pub fn of(spec: &Spec) -> RunFacts {
         }
     }
     facts
+}
+
+fn fault(fault: &FaultSpec) -> FaultFacts {
+    let restarts = match &fault.what {
+        FaultKind::Restart { nodes, .. } | FaultKind::RollingRestart { nodes, .. } => nodes.clone(),
+        _ => Vec::new(),
+    };
+    FaultFacts { label: fault.label.clone(), at: fault.at, ends: fault.lasts.is_some(), restarts }
 }
 
 fn filter(expression: &str) -> TagFilter {

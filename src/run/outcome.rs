@@ -150,8 +150,10 @@ pub struct SendFigures {
     pub slow_per_10s: Vec<u64>,
     pub longest_time_without_success_s: Option<f64>,
     pub longest_time_without_success_by_broker_s: BTreeMap<String, f64>,
-    /// Failures by broker of the last attempt and cause.
+    /// Failed calls by broker of the last attempt and cause. The broker that cost a call its time may be another one.
     pub failed_by_broker: BTreeMap<String, BTreeMap<String, u64>>,
+    /// Attempts that no broker acknowledged, by broker: those of calls that a later attempt saved, too.
+    pub failed_attempts_by_broker: BTreeMap<String, u64>,
 }
 
 /// `groups.<group>` of a live summary, and what only a simulator can know.
@@ -165,6 +167,8 @@ pub struct GroupFigures {
     pub duplicated_messages: u64,
     /// `None` for broadcasting groups, as in the live summaries.
     pub lost_acked: Option<u64>,
+    /// Part of it that no waiting would bring: the committed offset has passed it, or recovery discarded it.
+    pub lost_for_good: u64,
     pub delivered_but_not_acked: u64,
     pub unknown: u64,
     pub latency_ms: MsQuantiles,
@@ -183,6 +187,9 @@ pub struct GroupFigures {
     pub backlog_by_queue: BTreeMap<String, u64>,
     /// Age of the oldest uncommitted message at the end, s.
     pub oldest_by_queue_s: BTreeMap<String, f64>,
+    /// Part of the backlog that nobody has got, and the age of its oldest, s; the rest only waits for the next commit.
+    pub undelivered_by_queue: BTreeMap<String, u64>,
+    pub oldest_undelivered_by_queue_s: BTreeMap<String, f64>,
     pub peak_backlog: u64,
 }
 
@@ -221,6 +228,7 @@ pub struct Outage {
     /// "sends of pg-0 to broker-b", "delivery of orders broker-b:2 to cg".
     pub what: String,
     pub from_s: f64,
+    /// `None`: it lasted to the end of the run. Sends cannot fail after the load: theirs end with it at the latest.
     pub until_s: Option<f64>,
     /// The deadline or event that ended it: "route poll of pg-0 (pollNameServerInterval 30 s)".
     pub ended_by: String,

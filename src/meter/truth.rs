@@ -1,0 +1,131 @@
+//! The part of the watch that hears what truly happened to processes: who died, froze, came back, and when a fault struck and was over.
+//!
+//! Roles only believe; these notes are the world's. Everything that is measured against the truth (ownership, takeover, routes, convergence)
+//! is told from here, the roster first.
+
+use super::watch::{FaultLog, Watch};
+use crate::base::ids::NodeId;
+use crate::check::facts::NodeKind;
+use crate::check::ownership::Unowned;
+use crate::contract::note::{Note, Stamp};
+
+impl Watch {
+    #[cold]
+    pub(super) fn life(&mut self, stamp: Stamp, note: &Note) {
+        let changed = self.roster.note(stamp, note, &self.index);
+        let at = stamp.at;
+        for group in changed {
+            self.convergence.changed(group.0 as usize, at);
+        }
+        let dead = matches!(note, Note::Killed | Note::HostLost | Note::Exited);
+        let silent = dead || matches!(note, Note::Frozen);
+        let back = matches!(note, Note::Up | Note::Thawed);
+        if silent {
+            self.routes.silenced(stamp.node, dead, &self.roster, at);
+        }
+        if matches!(note, Note::Up) {
+            self.restarted(stamp.node);
+        }
+        match self.facts.nodes[stamp.node.0 as usize].kind {
+            NodeKind::Broker { .. } if silent || back => self.broker_life(stamp.node, dead, back, matches!(note, Note::Thawed)),
+            NodeKind::Client if silent || back => self.member_life(stamp.node, dead, silent, matches!(note, Note::Thawed)),
+            _ => {}
+        }
+    }
+
+    fn broker_life(&mut self, node: NodeId, dead: bool, back: bool, thawed: bool) {
+        let at = self.clock.now;
+        let NodeKind::Broker { broker, .. } = self.facts.nodes[node.0 as usize].kind else { return };
+        if dead || (back && !thawed) {
+            self.locks.life_changed(node);
+        }
+        if dead {
+            self.broker_down_at[broker.0 as usize] = at;
+        }
+        if back {
+            self.routes.back(node);
+            self.outages.enablers.back(broker, node, thawed, at);
+        }
+        let same_name = |kind: NodeKind| matches!(kind, NodeKind::Broker { broker: b, .. } if b == broker);
+        let facts = self.facts.clone();
+        let lives = || {
+            let of_name = facts.nodes.iter().enumerate().filter(|(_, f)| same_name(f.kind));
+            of_name.map(|(n, _)| self.roster.life(NodeId(n as u16)))
+        };
+        let awake = lives().any(|life| life.awake());
+        let silent = match awake {
+            true => None,
+            false if lives().any(|life| life.up) => Some(Unowned::BrokerFrozen),
+            false => Some(Unowned::BrokerDown),
+        };
+        self.broker_awake[broker.0 as usize] = awake;
+        for group in 0..self.index.groups.len() {
+            if self.index.groups[group].clustering() {
+                self.convergence.changed(group, at);
+            }
+        }
+        for feed in 0..self.index.feeds.len() as u32 {
+            if self.index.queue_of(feed).mq.broker == broker && self.index.feeds[feed as usize].counted {
+                self.ownership.broker(feed, silent, at);
+                self.recheck(feed);
+            }
+        }
+    }
+
+    fn member_life(&mut self, node: NodeId, dead: bool, silent: bool, thawed: bool) {
+        let at = self.clock.now;
+        for (group, member) in self.index.members_at(node) {
+            self.convergence.changed(group.0 as usize, at);
+            if dead {
+                self.listeners.died(member);
+                let slot = self.delivery.slot(member);
+                self.orders[slot].died(member);
+            }
+            if thawed {
+                self.takeover.thawed(member, at);
+            }
+            for i in 0..self.index.group(group).feeds.len() {
+                let feed = self.index.group(group).feeds[i];
+                let held =
+                    if dead { self.ownership.died(feed, member, at) } else { self.ownership.frozen(feed, member, silent, at) };
+                if held && dead {
+                    self.delivery.holder_died(feed);
+                }
+                if held && silent && self.index.feeds[feed as usize].counted {
+                    self.takeover.lost(feed, member, !dead, at);
+                }
+                if held {
+                    self.recheck(feed);
+                }
+            }
+        }
+    }
+
+    pub(super) fn fault(&mut self, index: u16, on: bool, touched: u64) {
+        let index = index as usize;
+        if index >= self.faults.len() {
+            self.faults.resize(index + 1, FaultLog::default());
+        }
+        let fault = &mut self.faults[index];
+        fault.touched = fault.touched.max(touched);
+        let facts = self.facts.faults.get(index);
+        if on {
+            fault.from.get_or_insert(self.clock.now);
+            fault.until = None;
+            fault.restarting = facts.map_or_else(Vec::new, |f| f.restarts.clone());
+        } else if facts.is_some_and(|f| f.ends) {
+            // The end of the run reports every fault once more; that ends only those that are still on.
+            fault.until.get_or_insert(self.clock.now);
+        }
+    }
+
+    /// A process came up. A restart has no end of its own: it is over when the last of its processes is back.
+    fn restarted(&mut self, node: NodeId) {
+        for fault in self.faults.iter_mut().filter(|fault| fault.restarting.contains(&node)) {
+            fault.restarting.retain(|n| *n != node);
+            if fault.restarting.is_empty() {
+                fault.until = Some(self.clock.now);
+            }
+        }
+    }
+}
