@@ -1,15 +1,21 @@
 //! Durations in an HDR histogram: three significant digits, whatever the range, in some tens of kilobytes.
 //!
 //! Microseconds are recorded; the extremes are kept exactly beside it, because a histogram rounds its largest value up. The table is made
-//! with the first value, so that thousands of quiet producers cost nothing.
+//! with the first value, so that thousands of quiet producers cost nothing. The first thousand values are also kept as they are: three digits of
+//! two minutes are a tenth of a second, which is as long as what a delay level is late by.
 
 use crate::base::time::{MS, SEC, US};
 use crate::run::outcome::{MsQuantiles, SecondsSpread};
 use hdrhistogram::Histogram;
 
+/// So many values are kept exactly.
+const FEW: usize = 1_024;
+
 #[derive(Clone, Debug)]
 pub struct Hist {
     inner: Option<Histogram<u32>>,
+    /// ns, all of them while there are no more than fit.
+    few: Vec<u64>,
     /// ns
     min: u64,
     max: u64,
@@ -17,7 +23,7 @@ pub struct Hist {
 
 impl Default for Hist {
     fn default() -> Self {
-        Hist { inner: None, min: u64::MAX, max: 0 }
+        Hist { inner: None, few: Vec::new(), min: u64::MAX, max: 0 }
     }
 }
 
@@ -26,6 +32,9 @@ impl Hist {
     pub fn record(&mut self, ns: u64) {
         // Recording grows the table as needed; it cannot fail for a histogram that resizes.
         let _ = self.inner.get_or_insert_with(Self::table).record(ns / US);
+        if self.few.len() < FEW {
+            self.few.push(ns);
+        }
         self.min = self.min.min(ns);
         self.max = self.max.max(ns);
     }
@@ -37,6 +46,7 @@ impl Hist {
         if let Some(theirs) = &other.inner {
             let _ = self.inner.get_or_insert_with(Self::table).add(theirs);
         }
+        self.few.extend(other.few.iter().take(FEW.saturating_sub(self.few.len())));
         self.min = self.min.min(other.min);
         self.max = self.max.max(other.max);
     }
@@ -59,6 +69,7 @@ impl Hist {
         if let Some(inner) = &mut self.inner {
             inner.reset();
         }
+        self.few.clear();
         (self.min, self.max) = (u64::MAX, 0);
     }
     /// The value at place ⌊n·percent/100⌋ of the sorted list, counted from 0: how the live summaries pick their quantiles. It matters where a
@@ -66,6 +77,11 @@ impl Hist {
     fn at_place(&self, percent: u64) -> Option<u64> {
         let n = self.len();
         let rank = (n * percent / 100 + 1).min(n);
+        if n > 0 && n == self.few.len() as u64 {
+            let mut sorted = self.few.clone();
+            sorted.sort_unstable();
+            return sorted.get(rank as usize - 1).copied();
+        }
         // Between two ranks, so that no rounding can reach the next one.
         self.quantile((rank as f64 - 0.5) / n as f64)
     }
@@ -133,6 +149,11 @@ mod tests {
             (0..100).for_each(|_| hist.record(level * SEC));
         }
         assert_eq!((hist.ms().p50, hist.ms().p90, hist.ms().p99), (4000, 6000, 6000));
+        let mut late = Hist::default();
+        (0..100).for_each(|n| late.record(120 * SEC + n * MS));
+        assert_eq!((late.ms().p50, late.spread().p90), (120_050, 120.09), "a few values are exact");
+        late.merge(&hist);
+        assert_eq!((late.len(), late.ms().p99), (700, 120_093));
         let mut hist = Hist::default();
         (1..=100).for_each(|n| hist.record(n * MS));
         assert_eq!(
