@@ -11,11 +11,13 @@
 //! 4. [`kernel`], [`world`]: events, and the world in which they happen.
 //! 5. [`check`], [`meter`]: what the notes amount to.
 //! 6. [`scenario`], [`run`], [`report`], [`cli`]: from a file to an answer.
+//! 7. [`explore`]: many runs, on all cores.
 
 pub mod base;
 pub mod check;
 pub mod cli;
 pub mod contract;
+pub mod explore;
 pub mod kernel;
 pub mod meter;
 pub mod report;

@@ -321,6 +321,175 @@ fn verify_agrees_in_turn_and_in_threads() {
     assert!(out(&output).starts_with("ok  ") && out(&output).contains("agree"), "{}", out(&output));
 }
 
+/// What is printed is a function of the seeds, not of the threads; and the command that repeats an extreme does repeat it.
+#[test]
+fn seeds_prints_the_same_with_any_number_of_jobs() {
+    let folder = Folder::new("seeds");
+    let file = folder.file("small.json", &changed(|_| ()));
+    let survey = |more: &[&str]| {
+        let mut words = vec!["seeds", &file, "--seeds", "3..10", "--set", "duration=4s"];
+        words.extend(more);
+        windtunnel(&words)
+    };
+    for format in ["text", "json"] {
+        let (one, two) = (survey(&["--format", format, "--jobs", "1"]), survey(&["--format", format, "--jobs", "2"]));
+        assert_eq!((exit(&one), exit(&two)), (0, 0), "{}{}", out(&one), err(&one));
+        assert_eq!(one.stdout, two.stdout, "{format}");
+    }
+    let text = out(&survey(&[]));
+    assert!(text.contains("PASS  of 8 seeds 8 passed, 0 failed, 0 unknown"), "{text}");
+    let answer: Value = serde_json::from_slice(&survey(&["--format", "json"]).stdout).expect("JSON");
+    let most = &answer["figures"]["groups.cg.latency_ms.max"]["most"];
+    let words: Vec<&str> = most["repeat"].as_str().expect("a command").split_whitespace().skip(1).collect();
+    assert_eq!(words[2..], ["--seed", &most["seed"].to_string(), "--set", "duration=4s"]);
+    let again: Value = serde_json::from_slice(&windtunnel(&[&words[..], &["--format", "json"]].concat()).stdout).expect("JSON");
+    assert_eq!(again["groups"]["cg"]["latency_ms"]["max"].as_f64(), most["value"].as_f64().map(|s| (s * 1e3).round()));
+}
+
+#[test]
+fn seeds_answers_for_the_worst_seed_and_refuses_ranges_that_hold_none() {
+    let folder = Folder::new("seeds-wrong");
+    let fails = folder.file("fails.json", &changed(|s| s["expect"] = json!({"acked": {"max": 1}})));
+    let output = windtunnel(&["seeds", &fails, "--seeds", "1..3"]);
+    assert_eq!(exit(&output), 1, "{}", out(&output));
+    assert!(out(&output).contains("failed: 1..3") && out(&output).contains("broken by 3 seeds: acked"), "{}", out(&output));
+    let unknown = folder.file("unknown.json", &changed(|s| s["expect"] = json!({"takeover": {"max": "1s"}})));
+    assert_eq!(exit(&windtunnel(&["seeds", &unknown, "--seeds", "1..2"])), 3);
+    for (range, remedy) in
+        [("5..1", "1..5"), ("1..99999999999", "split it"), ("1..99999999999999999999999", "such as"), ("7", "1..200")]
+    {
+        let output = windtunnel(&["seeds", &fails, "--seeds", range]);
+        refused(&output, range, "a range that holds no seeds to run");
+        let said = err(&output);
+        assert!(said.contains(remedy) || said.contains("as in 1..200"), "{range}: {said}");
+    }
+    refused(&windtunnel(&["seeds", &fails, "--jobs", "0"]), "--jobs", "no threads");
+    refused(&windtunnel(&["seeds", &folder.path("nobody.json")]), "nobody.json", "a missing file");
+}
+
+/// A folder with one scenario and one "live" run, which is a seed of its own simulator, `changed` as the test likes.
+fn compared(folder: &Folder, change: impl Fn(&mut Value)) -> [String; 2] {
+    let scenario = changed(|s| {
+        s["producers"] = json!([{"group": "pg", "name": "p1", "topic": "T", "rate": "20/s", "start": "-4s"}]);
+        s["consumers"] = json!([{"group": "cg", "name": "c1", "topic": "T", "start": "-20s"}]);
+        s["faults"] = json!([{"at": "2s", "freeze": "c1", "for": "1s"}]);
+        drop(s.as_object_mut().map(|o| o.remove("expect")));
+    });
+    for name in ["scenarios", "live"] {
+        std::fs::create_dir_all(folder.path(name)).expect("a folder can be made");
+    }
+    let file = folder.file("scenarios/small.json", &scenario);
+    let run = windtunnel(&[
+        "run",
+        &file,
+        "--seed",
+        "900",
+        "--format",
+        "json",
+        "--set",
+        "duration=8s",
+        "--set",
+        "producers.p1.until=5s",
+    ]);
+    let mut live: Value = serde_json::from_slice(&run.stdout).expect("a summary is JSON");
+    live["experiment"] = json!("small");
+    live["run"] = json!("1");
+    live["end_s"] = json!(8.0);
+    live["clients"] = json!([
+        {"node": "c1", "role": "consumer", "start_s": -20.0, "options": {}},
+        {"node": "p1", "role": "producer", "start_s": -4.0, "rate": 20, "seconds": 5, "options": {}},
+    ]);
+    live["faults"] = json!([{"t": 2.0, "what": "freeze", "node": "c1"}, {"t": 3.0, "what": "thaw", "node": "c1"}]);
+    change(&mut live);
+    folder.file("live/small.1.json", &live.to_string());
+    [folder.path("scenarios"), folder.path("live")]
+}
+
+fn fidelity(folders: &[String; 2], more: &[&str]) -> Output {
+    windtunnel(&[&["fidelity", "--scenarios", &folders[0], "--live", &folders[1], "--seeds", "30"], more].concat())
+}
+
+#[test]
+fn fidelity_finds_a_planted_mismatch_and_prints_the_same_with_any_number_of_jobs() {
+    let folder = Folder::new("fidelity");
+    let row = |output: &Output, figure: &str| -> Value {
+        let answer: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {}", err(output)));
+        let rows = answer["rows"].as_array().expect("rows").clone();
+        rows.into_iter().find(|r| r["figure"] == figure).unwrap_or_else(|| panic!("no row {figure}"))
+    };
+    let folders = compared(&folder, |_| ());
+    let own = fidelity(&folders, &["--format", "json", "--jobs", "1"]);
+    assert!(exit(&own) <= 1, "{}", err(&own));
+    assert_eq!(own.stdout, fidelity(&folders, &["--format", "json", "--jobs", "2"]).stdout);
+    for figure in ["groups.cg.distinct", "sends.p1.status.SEND_OK", "groups.cg.worst_store_to_listener_s_by_queue: worst"] {
+        assert_eq!(row(&own, figure)["beyond"], false, "{}", row(&own, figure));
+    }
+    folder.file("scenarios/lonely.json", &changed(|_| ()));
+    let folders = compared(&folder, |live| live["groups"]["cg"]["duplicates"] = json!(5_000));
+    let planted = fidelity(&folders, &["--format", "json"]);
+    assert_eq!(exit(&planted), 1);
+    let duplicates = row(&planted, "groups.cg.duplicates");
+    assert_eq!((&duplicates["inside"], &duplicates["beyond"], &duplicates["seeds"]), (&json!(false), &json!(true), &json!(150)));
+    assert_eq!(duplicates["percentile"], json!([100.0]));
+    // A listed difference is excused from the extremes, and the page says why.
+    let why = r#"[{"experiment": "small", "figure": "groups.cg.duplicates", "missing": "the rule"}, {"experiment": "x", "figure": "y", "missing": "z"}]"#;
+    folder.file("live/differences.json", why);
+    let page = folder.path("page.md");
+    let listed = fidelity(&folders, &["--out", &page]);
+    assert!(err(&listed).contains("differences.json: x y names no row"), "{}", err(&listed));
+    let page = std::fs::read_to_string(page).expect("the page is text");
+    for said in
+        ["# Held against a real cluster", "- the rule: small `groups.cg.duplicates`", "lonely | – | not compared", "## Every row"]
+    {
+        assert!(page.contains(said), "{said}\n{page}");
+    }
+    assert!(page.starts_with(&out(&listed)), "standard output has the opening");
+}
+
+#[test]
+fn fidelity_names_what_it_cannot_compare() {
+    let folder = Folder::new("fidelity-wrong");
+    let [scenarios, live] = compared(&folder, |_| ());
+    let empty = folder.path("empty");
+    std::fs::create_dir_all(&empty).expect("a folder can be made");
+    for (folders, name) in [
+        ([scenarios.clone(), folder.path("nowhere")], "nowhere"),
+        ([folder.path("nowhere"), live.clone()], "nowhere"),
+        ([scenarios.clone(), empty.clone()], "empty"),
+        ([empty, live.clone()], "empty"),
+    ] {
+        refused(&fidelity(&folders, &[]), name, "a folder without what is needed");
+        assert!(err(&fidelity(&folders, &[])).contains("--"), "the remedy");
+    }
+    let folders = [scenarios, live];
+    refused(&fidelity(&folders, &["--out", &folders[0]]), "scenarios", "--out names a folder");
+    refused(&windtunnel(&["fidelity", "--seeds", "0"]), "--seeds", "no seeds");
+    for (why, text) in [
+        ("truncated", "{\"experiment\": \"small\""),
+        ("not a live run", "[1, 2]"),
+        ("a number that is none", &compared_text(&folder, |l| l["sends"]["p1"]["status"]["SEND_OK"] = json!(-1))),
+        ("an unknown status", &compared_text(&folder, |l| l["sends"]["p1"]["status"] = json!({"FINE": 1}))),
+        ("an unknown role", &compared_text(&folder, |l| l["clients"][0]["role"] = json!("broker"))),
+        ("a client that the scenario lacks", &compared_text(&folder, |l| l["clients"][0]["node"] = json!("c9"))),
+        ("a start before the warm-up", &compared_text(&folder, |l| l["clients"][0]["start_s"] = json!(-1e300))),
+    ] {
+        folder.file("live/small.1.json", text);
+        refused(&fidelity(&folders, &[]), "small.1.json", why);
+    }
+    // Without a scenario it is said, and is no error; then nothing is compared, and that is no pass.
+    let text = compared_text(&folder, |l| l["experiment"] = json!("other"));
+    folder.file("live/small.1.json", &text);
+    let output = fidelity(&folders, &[]);
+    assert_eq!(exit(&output), 1, "{}", err(&output));
+    assert!(out(&output).contains("other | – | not compared: there is no scenario of this name"), "{}", out(&output));
+    assert!(out(&output).contains("nothing was compared"));
+}
+
+fn compared_text(folder: &Folder, change: impl Fn(&mut Value)) -> String {
+    compared(folder, change);
+    std::fs::read_to_string(folder.path("live/small.1.json")).expect("it was written")
+}
+
 #[test]
 fn allocate_shows_shares_and_moves() {
     let output = windtunnel(&["allocate", "--queues", "4", "--consumers", "3", "--strategy", "all"]);

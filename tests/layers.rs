@@ -23,8 +23,10 @@ const MAY: &[(&str, &[&str])] = &[
         &["base", "rocketmq/settings", "rocketmq/filter", "rocketmq/client/consumer/allocate", "world/spec", "meter/counters"],
     ),
     ("run", &["base", "contract", "rocketmq", "kernel", "world", "check", "meter", "scenario"]),
-    ("report", &["base", "run/outcome", "rocketmq/settings"]),
-    ("cli", &["base", "contract", "rocketmq", "kernel", "world", "check", "meter", "scenario", "run", "report"]),
+    ("explore", &["base", "scenario", "run"]),
+    // Outcomes to bytes: of one run, and of many.
+    ("report", &["base", "run/outcome", "rocketmq/settings", "explore"]),
+    ("cli", &["base", "contract", "rocketmq", "kernel", "world", "check", "meter", "scenario", "run", "explore", "report"]),
     // The crate's root declares the rooms; the command's entry starts one of them.
     ("lib", &[]),
     ("main", &[]),

@@ -2,15 +2,15 @@
 //!
 //! Data goes to standard output and nothing else does; progress and remarks go to standard error. This is the only room that may ask the
 //! environment or the clock of the machine, and only to decide how things look: neither reaches a run.
-//!
-//! A subcommand over many seeds (`seeds`) belongs here as one more file and one more line of [`Command`].
 
 mod allocate;
 mod check;
+mod fidelity;
 mod interrupt;
 mod list;
 mod progress;
 mod run;
+mod seeds;
 mod verify;
 
 use crate::run::outcome::Verdict;
@@ -58,6 +58,16 @@ enum CliError {
     List { path: String, source: std::io::Error },
     #[error("{0}")]
     Usage(String),
+    #[error("{path}: cannot take scenarios from this folder: {source}; give the one that holds them with --scenarios")]
+    Folder { path: String, source: std::io::Error },
+    #[error("{0}")]
+    Live(#[from] crate::explore::fidelity::live::LiveError),
+    #[error("{0}")]
+    SetUp(#[from] crate::explore::fidelity::SetUpError),
+    #[error("{path}: cannot be written: {source}; name another file with --out")]
+    Out { path: String, source: std::io::Error },
+    #[error("{0}")]
+    Threads(#[from] crate::explore::runs::ThreadsError),
     #[error("cannot listen for Ctrl-C: {0}; run again, the report of an interrupted run would otherwise be lost")]
     Interrupt(#[from] ctrlc::Error),
 }
@@ -66,8 +76,8 @@ const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (models RocketMQ 4.9.
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  every expectation and law holds (verify: every run agrees)
-  1  an expectation or a law is broken
+  0  every expectation and law holds (seeds: under every seed; verify: every run agrees)
+  1  an expectation or a law is broken (fidelity: a rule of the comparison)
   2  the scenario or the command is wrong, or a result could not be written
   3  unknown: a check had nothing to compare, the run did not drain, or it was stopped
   4  not deterministic (verify)";
@@ -76,6 +86,7 @@ const EXAMPLES: &str = "\
 Examples:
   windtunnel run scenarios/quickstart.json
   windtunnel run scenarios/quickstart.json --seed 0x2a --set duration=10m --out report
+  windtunnel seeds scenarios/quickstart.json --seeds 1..200
   windtunnel verify scenarios/*.json
   windtunnel allocate --queues 8 --consumers 3 --strategy all";
 
@@ -107,6 +118,10 @@ fn examples_and_codes() -> String {
 enum Command {
     /// Run a scenario and print the answer
     Run(run::Args),
+    /// Run a scenario under many seeds, on all cores, and print the distribution of every figure
+    Seeds(seeds::Args),
+    /// Hold simulated runs against runs of a real cluster, figure by figure
+    Fidelity(fidelity::Args),
     /// Run scenarios several times, in turn and in threads, and compare them byte for byte
     Verify(verify::Args),
     /// Decode and check scenario files without running them
@@ -133,6 +148,8 @@ pub fn main() -> ExitCode {
 fn dispatch(command: &Command) -> Exit {
     let done = match command {
         Command::Run(args) => run::run(args),
+        Command::Seeds(args) => seeds::run(args),
+        Command::Fidelity(args) => fidelity::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Check(args) => check::run(args),
         Command::List(args) => list::run(args),

@@ -61,30 +61,38 @@ impl Hist {
         }
         (self.min, self.max) = (u64::MAX, 0);
     }
+    /// The value at place ⌊n·percent/100⌋ of the sorted list, counted from 0: how the live summaries pick their quantiles. It matters where a
+    /// step of the distribution falls on the quantile, as when a tenth of the messages waits for a suspended queue.
+    fn at_place(&self, percent: u64) -> Option<u64> {
+        let n = self.len();
+        let rank = (n * percent / 100 + 1).min(n);
+        // Between two ranks, so that no rounding can reach the next one.
+        self.quantile((rank as f64 - 0.5) / n as f64)
+    }
     /// Whole milliseconds, as the live summaries have them.
     pub fn ms(&self) -> MsQuantiles {
-        let at = |share| self.quantile(share).unwrap_or(0) / MS;
+        let at = |percent| self.at_place(percent).unwrap_or(0) / MS;
         MsQuantiles {
             n: self.len(),
             min: if self.is_empty() { 0 } else { self.min / MS },
-            p50: at(0.5),
-            p90: at(0.9),
-            p99: at(0.99),
+            p50: at(50),
+            p90: at(90),
+            p99: at(99),
             max: self.max().unwrap_or(0) / MS,
         }
     }
     /// In seconds, to the millisecond.
     pub fn spread(&self) -> SecondsSpread {
         let seconds = |ns: u64| (ns / MS) as f64 / (SEC / MS) as f64;
-        match self.quantile(0.5) {
+        match self.at_place(50) {
             Some(p50) => {
-                let at = |share| seconds(self.quantile(share).unwrap_or(0));
+                let at = |percent| seconds(self.at_place(percent).unwrap_or(0));
                 SecondsSpread {
                     n: self.len(),
                     min: seconds(self.min),
                     p50: seconds(p50),
-                    p90: at(0.9),
-                    p99: at(0.99),
+                    p90: at(90),
+                    p99: at(99),
                     max: seconds(self.max),
                 }
             }
@@ -114,5 +122,23 @@ mod tests {
         assert_eq!((sum.len(), sum.spread().min, sum.spread().max), (1001, 0.0, 1.0));
         sum.clear();
         assert!(sum.is_empty());
+        assert_eq!(sum.spread().n, 0);
+    }
+
+    /// Six levels of a hundred messages: the live median of such a run is the least value of the fourth level.
+    #[test]
+    fn quantiles_fall_on_the_live_side_of_a_step() {
+        let mut hist = Hist::default();
+        for level in 1..=6 {
+            (0..100).for_each(|_| hist.record(level * SEC));
+        }
+        assert_eq!((hist.ms().p50, hist.ms().p90, hist.ms().p99), (4000, 6000, 6000));
+        let mut hist = Hist::default();
+        (1..=100).for_each(|n| hist.record(n * MS));
+        assert_eq!(
+            (hist.ms().p50, hist.ms().p90, hist.ms().p99),
+            (51, 91, 100),
+            "of a hundred, the 99th percentile is the largest"
+        );
     }
 }

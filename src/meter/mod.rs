@@ -1,6 +1,7 @@
 //! Meters: the same notes, counted. [`Watch`] hears every note, hands it to the checks and meters as dense numbers, and at the end
 //! turns what they hold into laws, counters, figures, outages and chart series: everything of an outcome but its header and its verdict.
 
+pub mod births;
 pub mod clock;
 pub mod counters;
 mod findings;

@@ -3,6 +3,7 @@
 //! The order in which they are told matters where one asks another: the roster knows of a death before ownership does, and a delivery is
 //! classified before its stall is closed. Notes of the data path (sends, stores, listener entries, commits) touch vectors only.
 
+use super::births::Births;
 use super::clock::Clock;
 use super::groups::{Change, Delivered, GroupMeter, Spread};
 use super::outages::{Outages, SendsEnd, Stall};
@@ -64,6 +65,7 @@ pub struct Watch {
     pub(super) clock: Clock,
     pub(super) index: Index,
     pub(super) ledger: Ledger,
+    births: Births,
     pub(super) roster: Roster,
     pub(super) delivery: Delivery,
     // Laws.
@@ -114,6 +116,7 @@ impl Watch {
         Watch {
             clock: Clock::new(facts.zero, facts.load_end),
             ledger: Ledger::new(&facts),
+            births: Births::default(),
             roster: Roster::new(&facts),
             phantom: Phantom::default(),
             conservation: Conservation::new(&facts),
@@ -301,7 +304,7 @@ impl Watch {
         let kind = self.delivery.entered(arrival, circumstances);
         let first = kind == Kind::First;
         let store_age_ms = at as i64 / MS as i64 - (store_ms - WALL_EPOCH_MS);
-        let delivered = self.latency(msg, store_ms, at, reconsume);
+        let delivered = self.latency(msg, rec, store_ms, at, reconsume);
         let meter = &mut self.groups[group.0 as usize];
         meter.delivered(delivered, kind, at);
         let slot = self.delivery.slot(member);
@@ -336,14 +339,17 @@ impl Watch {
     }
 
     #[inline]
-    fn latency(&self, msg: MessageId, store_ms: i64, at: u64, reconsume: u16) -> Delivered {
+    fn latency(&self, msg: MessageId, rec: RecordId, store_ms: i64, at: u64, reconsume: u16) -> Delivered {
         if msg.producer() >= PRELOADED {
             let age = (at as i64 - true_ns(store_ms)).max(0) as u64;
             return Delivered { from_due: age, from_birth: age, reconsume, delay_level: 0 };
         }
         let (due, began) = self.ledger.get(msg).map_or((at, at), |row| (row.due, row.began()));
         let delay_level = self.facts.producers[msg.producer() as usize].delay_level;
-        Delivered { from_due: at.saturating_sub(due), from_birth: at.saturating_sub(began), reconsume, delay_level }
+        // Whole milliseconds: an attempt within the one in which the record was stored counts.
+        let stored = (true_ns(store_ms).max(0) as u64).saturating_add(MS);
+        let born = self.births.of(msg, rec.queue, stored, began);
+        Delivered { from_due: at.saturating_sub(due), from_birth: at.saturating_sub(born), reconsume, delay_level }
     }
 
     #[inline]
@@ -490,10 +496,11 @@ impl Observer for Watch {
             Note::Committed { group, queue, offset, .. } => {
                 self.offset_set(*group, *queue, *offset, false);
             }
-            Note::Attempted { msg, queue, .. } => {
+            Note::Attempted { msg, attempt, queue } => {
                 if let Some(sends) = self.sends.get_mut(msg.producer() as usize) {
                     sends.attempted(queue.broker);
                 }
+                self.births.attempted(*msg, *attempt, *queue, at);
             }
             // Pulls, flushes and requests that failed are told by their consequences.
             Note::Pulled { .. } | Note::Flushed { .. } | Note::RpcFailed { .. } | Note::NameserverChosen { .. } => {}

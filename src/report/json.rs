@@ -64,7 +64,7 @@ pub fn summary(outcome: &Outcome) -> String {
     out
 }
 
-fn verdict(v: Verdict) -> Json {
+pub(super) fn verdict(v: Verdict) -> Json {
     Json::S(text::verdict(v).to_ascii_lowercase())
 }
 
@@ -99,7 +99,7 @@ fn counter(c: &Counter) -> Json {
     Json::object(fields)
 }
 
-fn unit(u: Unit) -> &'static str {
+pub(super) fn unit(u: Unit) -> &'static str {
     match u {
         Unit::Count => "count",
         Unit::Duration => "s",
@@ -109,7 +109,7 @@ fn unit(u: Unit) -> &'static str {
 }
 
 /// A counter's number in the unit that stands beside it. Times keep microseconds: a delivery takes a few hundred of them.
-fn in_unit(value: Option<i64>, u: Unit) -> Json {
+pub(super) fn in_unit(value: Option<i64>, u: Unit) -> Json {
     match (value, u) {
         (None, _) => Json::Null,
         (Some(v), Unit::Count) => Json::I(v),
@@ -264,7 +264,7 @@ fn map<K: ToString, V>(of: &BTreeMap<K, V>, one: impl Fn(&V) -> Json) -> Json {
 }
 
 /// A JSON value whose objects keep the order in which they were written.
-enum Json {
+pub(super) enum Json {
     Null,
     B(bool),
     I(i64),
@@ -277,11 +277,11 @@ enum Json {
 }
 
 impl Json {
-    fn s(text: &str) -> Json {
+    pub(super) fn s(text: &str) -> Json {
         Json::S(text.to_owned())
     }
 
-    fn object(fields: impl IntoIterator<Item = (&'static str, Json)>) -> Json {
+    pub(super) fn object(fields: impl IntoIterator<Item = (&'static str, Json)>) -> Json {
         Json::O(fields.into_iter().map(|(k, v)| (k.to_owned(), v)).collect())
     }
 
@@ -295,7 +295,7 @@ impl Json {
     }
 
     /// At most so many decimals, at least one, and never a NaN: that is `null`.
-    fn rounded(x: f64, digits: usize) -> Json {
+    pub(super) fn rounded(x: f64, digits: usize) -> Json {
         if !x.is_finite() {
             return Json::Null;
         }
@@ -305,7 +305,7 @@ impl Json {
     }
 
     /// Writes the value; an array or object goes on one line when it fits there, and the outermost one never does.
-    fn write(&self, out: &mut String, indent: usize, outermost: bool) {
+    pub(super) fn write(&self, out: &mut String, indent: usize, outermost: bool) {
         let (open, close, n) = match self {
             Json::A(items) => ('[', ']', items.len()),
             Json::O(fields) => ('{', '}', fields.len()),

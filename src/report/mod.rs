@@ -6,8 +6,10 @@
 pub mod charts;
 pub mod console;
 mod counters;
+pub mod fidelity;
 pub mod json;
 mod page;
+pub mod seeds;
 pub(crate) mod text;
 
 #[cfg(test)]

@@ -47,6 +47,7 @@ impl<O: Observer> World<O> {
         let held = std::mem::take(&mut process.held);
         process.backlog = 0;
         self.calls[n].clear();
+        self.disks[n].broker.process_died();
         self.nobody_heard(node, role);
         self.refuse_untaken(&held, true);
         let conns: Vec<ConnId> = self.processes[n]
@@ -118,6 +119,9 @@ impl<O: Observer> World<O> {
             let held = std::mem::take(&mut process.held);
             process.backlog = 0;
             self.calls[n].clear();
+            let (entity, incarnation) = (self.processes[n].entity, self.hosts[host as usize].incarnation);
+            let luck = self.draws.word(entity, Purpose::Crash, incarnation as u64);
+            self.disks[n].broker.power_lost(luck);
             self.nobody_heard(node, role);
             self.refuse_untaken(&held, false);
             let process = &mut self.processes[n];

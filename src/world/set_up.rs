@@ -52,12 +52,12 @@ impl<O: Observer> World<O> {
             for n in 0..preload.messages {
                 let (node, queue) = homes[(n % homes.len() as u64) as usize];
                 let store_ms = oldest + (n * step / MS) as i64;
-                let message = crate::rocketmq::message::Message {
+                let mut message = crate::rocketmq::message::Message {
                     id: MessageId::new(producer, n),
                     born_ms: store_ms,
                     store_ms,
                     queue_offset: n / homes.len() as u64,
-                    phys: self.disks[node].broker.log.end,
+                    phys: 0,
                     body_len: preload.body_len,
                     tag_code: 0,
                     key: u32::MAX,
@@ -74,9 +74,14 @@ impl<O: Observer> World<O> {
                 };
                 let size = message.record_size(spec.names.topic_name(preload.topic).len());
                 let disk = &mut self.disks[node].broker;
-                disk.log.append(message, size);
-                disk.dispatch_next();
                 let NodeKind::Broker(b) = &spec.nodes[node].kind else { continue };
+                disk.log.ends.file_size = b.settings.mapped_file_size_commit_log.max(1);
+                message.phys = disk.log.ends.place(size);
+                disk.log.append(message, size);
+                // It has lain there for long.
+                disk.log.ends.committed = disk.log.ends.written;
+                disk.log.ends.durable = disk.log.ends.written;
+                disk.dispatch_next();
                 let queue = crate::base::ids::MessageQueue { topic: preload.topic, broker: b.broker, queue_id: queue as i32 };
                 let rec = crate::base::ids::RecordId { queue, log: 0, offset: message.queue_offset };
                 let note = Note::Stored {

@@ -3,7 +3,7 @@
 //! Nothing runs silently as something else: a setting whose mechanism is missing is refused by name. A mechanism that gets built loses its line here.
 
 use super::spec::{MemberRole, NodeKind, Spec};
-use crate::rocketmq::settings::{BrokerRole, FlushDiskType};
+use crate::rocketmq::settings::BrokerRole;
 use std::collections::BTreeSet;
 
 /// Every missing mechanism, one sentence each; empty: the specification can run.
@@ -19,13 +19,6 @@ pub fn missing(spec: &Spec) -> Vec<String> {
                     found.insert(format!(
                         "{name}: replication (SYNC_MASTER, SLAVE, brokerId above 0) is not built yet; masters run alone"
                     ));
-                }
-                if s.flush_disk_type == FlushDiskType::SyncFlush {
-                    found
-                        .insert(format!("{name}: flushDiskType SYNC_FLUSH is not built yet; the page cache is taken to survive"));
-                }
-                if s.transient_store_pool_enable {
-                    found.insert(format!("{name}: transientStorePoolEnable is not built yet"));
                 }
                 if s.slave_read_enable {
                     found.insert(format!("{name}: slaveReadEnable needs slaves, which are not built yet"));

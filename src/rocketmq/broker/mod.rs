@@ -6,6 +6,7 @@
 
 mod consumers;
 pub mod delay_level;
+mod flush;
 mod pull;
 pub mod rebalance_lock;
 mod registration;
@@ -89,6 +90,9 @@ enum Tick {
     Housekeeping,
     HoldCheck,
     Reput,
+    Flush,
+    FlushWatch,
+    Commit,
     FastFailure,
     Delay,
     PersistDelay,
@@ -117,6 +121,7 @@ pub struct Broker {
     holds: Holds,
     levels: DelayLevels,
     schedule: schedule::ScheduleService,
+    flusher: flush::Flusher,
     /// Next queue offset by consume queue (`CommitLog.topicQueueTable`).
     next_offsets: Vec<u64>,
     /// Jobs that wait for the put lock, the first one holding it, and since when (wall ms) it is held.
@@ -187,6 +192,7 @@ impl Broker {
             offsets_dirty: false,
             holds: Holds::default(),
             schedule: schedule::ScheduleService::default(),
+            flusher: flush::Flusher::default(),
             levels,
             next_offsets: Vec::new(),
             put_lock: VecDeque::new(),
@@ -228,6 +234,7 @@ impl Broker {
         self.outer = RemotingClient::new(0, remoting, self.config.nameservers.clone(), 0, cx.now);
         self.phase = cx.now.mono;
         self.load(cx);
+        self.flush_start(cx);
         let first = |after_ms: u64| cx.now.mono + after_ms * MS;
         self.timers.set(first(10_000), Tick::Register);
         self.timers.set(first(10_000), Tick::Housekeeping);
@@ -238,6 +245,10 @@ impl Broker {
 
     /// Builds the state of this life from the disk (`DefaultMessageStore#load`, `ConfigManager#load`).
     fn load(&mut self, cx: &mut Cx<'_, '_>) {
+        for (topic, queue_id, from) in std::mem::take(&mut cx.env.disk.broker.discarded) {
+            let (queue, log) = (self.queue_of(topic, queue_id), cx.env.disk.broker.log.identity);
+            cx.out.note(Note::Truncated { queue, log, from });
+        }
         let disk = &mut cx.env.disk.broker;
         self.ensure_system_topics(disk, cx.now);
         while disk.dispatch_next().is_some() {}
@@ -338,8 +349,10 @@ impl Broker {
     }
 
     fn worked(&mut self, cx: &mut Cx<'_, '_>, ticket: u32) {
-        if ticket == EVENT_TICKET {
-            return self.channel_event_done(cx);
+        match ticket {
+            EVENT_TICKET => return self.channel_event_done(cx),
+            flush::FSYNC_TICKET => return self.flushed(cx),
+            _ => {}
         }
         let Some(Some(job)) = self.jobs.get(ticket as usize) else { return };
         if job.pool == PoolKind::Send {
@@ -374,10 +387,20 @@ impl Broker {
         let answer = match request {
             Request::Send(send) => {
                 let answer = self.send_message(cx, &send, None);
+                let waits = self.waits_for_flush(&send.message);
                 cx.env.pool.unbox(send);
+                if waits && matches!(answer, Answer::Sent { .. }) {
+                    return self.answer_when_flushed(cx, job, answer);
+                }
                 answer
             }
-            Request::SendBatch(send, rest) => self.send_message(cx, &send, Some(&rest)),
+            Request::SendBatch(send, rest) => {
+                let answer = self.send_message(cx, &send, Some(&rest));
+                if self.waits_for_flush(&send.message) && matches!(answer, Answer::Sent { .. }) {
+                    return self.answer_when_flushed(cx, job, answer);
+                }
+                answer
+            }
             Request::SendBack { group, phys, delay_level, max_reconsume_times, origin } => {
                 self.consumer_send_msg_back(cx, group, phys, delay_level, max_reconsume_times, &origin)
             }
@@ -526,6 +549,9 @@ impl Broker {
                 self.hold_check_set = false;
                 self.check_holds(cx);
             }
+            Tick::Flush => self.flush_tick(cx),
+            Tick::FlushWatch => self.flush_watch(cx),
+            Tick::Commit => self.commit_tick(cx),
             Tick::Reput => {
                 self.reput_set = false;
                 self.reput(cx);
@@ -568,8 +594,9 @@ impl Broker {
         }
     }
 
-    /// The end of `BrokerController#shutdown`: offsets are written, then the process is gone.
+    /// The end of `BrokerController#shutdown`: the log is flushed, offsets are written, then the process is gone.
     fn exit(&mut self, cx: &mut Cx<'_, '_>) {
+        self.flush_all(cx);
         cx.env.disk.broker.consumer_offsets.clone_from(&self.offsets);
         cx.env.disk.broker.delay_offsets.clone_from(self.schedule.offsets());
         cx.out.ops.push(Op::Exit);
@@ -639,6 +666,7 @@ impl Role for Broker {
         if !self.put_lock.is_empty() {
             self.drain_put_lock(cx);
         }
+        self.go_on_flushing(cx);
         if self.outer.is_due(now) {
             self.outer.wake(&mut Net { now, out: cx.out, conns: &mut self.conns });
             self.drain_outer(cx);

@@ -136,7 +136,7 @@ impl Broker {
         let s = &self.config.settings;
         let visit = (16_000.max(max_msg_nums as u64 * ENTRY)) / ENTRY;
         let memory = s.physical_memory / 100 * s.access_message_in_memory_max_ratio;
-        let log_end = disk.log.end;
+        let log_end = disk.log.ends.committed;
         let mut bytes = 0u64;
         let mut next = offset;
         while next < max && next - offset < visit {
@@ -272,8 +272,9 @@ impl Broker {
         }
         let s = &self.config.settings;
         let memory = s.physical_memory / 100 * s.access_message_in_memory_max_ratio;
-        let young = number
-            .is_none_or(|n| disk.queue(n).min == 0 && disk.record(n, 0).is_none_or(|first| disk.log.end - first.phys <= memory));
+        let young = number.is_none_or(|n| {
+            disk.queue(n).min == 0 && disk.record(n, 0).is_none_or(|first| disk.log.ends.committed - first.phys <= memory)
+        });
         if young { Answer::Offset(0) } else { Answer::Code(answer_code::QUERY_NOT_FOUND) }
     }
 

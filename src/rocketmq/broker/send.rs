@@ -147,9 +147,9 @@ impl Broker {
         let queue_offset = self.next_offsets[number];
         self.next_offsets[number] += 1;
         message.queue_offset = queue_offset;
-        message.phys = disk.log.end;
         message.store_ms = cx.now.wall_ms;
         let size = message.record_size(self.config.names.topic_name(message.topic).len());
+        message.phys = disk.log.ends.place(size);
         let (phys, log) = (message.phys, disk.log.identity);
         disk.log.append(message, size);
         let queue = self.queue_of(message.topic, message.queue_id);
@@ -161,11 +161,17 @@ impl Broker {
             bytes: size,
             stored_as,
         });
+        self.appended(cx);
+        self.plan_reput(cx);
+        Put::Ok { queue_offset, phys }
+    }
+
+    /// The next millisecond's `ReputMessageService#doReput`, if it could find something.
+    pub(super) fn plan_reput(&mut self, cx: &mut Cx<'_, '_>) {
         if !self.reput_set {
             self.reput_set = true;
             self.timers.set(grid(cx.now.mono + 1, self.phase, MS), Tick::Reput);
         }
-        Put::Ok { queue_offset, phys }
     }
 
     /// `DefaultMessageStore#checkMessage` and the encoder's limits.

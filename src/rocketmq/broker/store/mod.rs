@@ -4,6 +4,9 @@
 //! (`CommitLog`, `ConsumeQueue`, `DefaultMessageStore`, 4.9.8). The value lives on the host's disk, which outlives the process: the next life of
 //! a broker is built from it alone.
 
+pub mod positions;
+
+use self::positions::Positions;
 use crate::base::ids::TopicId;
 use crate::rocketmq::message::Message;
 use crate::rocketmq::route::{DataVersion, TopicConfig};
@@ -18,8 +21,8 @@ const STRETCH: usize = 4096;
 pub struct CommitLog {
     sealed: Vec<Arc<[Message]>>,
     tail: Vec<Message>,
-    /// Physical offset behind the last record.
-    pub end: u64,
+    /// How far it is written, committed, durable.
+    pub ends: Positions,
     /// Tells a wiped or replaced log from the one before.
     pub identity: u16,
 }
@@ -37,15 +40,31 @@ impl CommitLog {
             None => self.tail.get(index - self.sealed.len() * STRETCH),
         }
     }
-    /// Appends a record of `size` bytes; returns its index.
+    /// Appends a record of `size` bytes at its [`Positions::place`]; returns its index.
     pub fn append(&mut self, message: Message, size: u32) -> usize {
         if self.tail.len() == STRETCH {
             self.sealed.push(std::mem::take(&mut self.tail).into());
             self.tail.reserve(STRETCH);
         }
         self.tail.push(message);
-        self.end += size as u64;
+        self.ends.written = message.phys + size as u64;
         self.len() - 1
+    }
+    /// Where the record at an index ends: where the next one, or a blank before it, begins.
+    fn end_of(&self, index: usize) -> u64 {
+        self.get(index + 1).map_or(self.ends.written, |next| next.phys)
+    }
+    /// Drops every record that does not end by `upto`.
+    fn truncate(&mut self, upto: u64) {
+        let keep = (0..self.len()).rev().find(|i| self.end_of(*i) <= upto).map_or(0, |i| i + 1);
+        let end = if keep == 0 { 0 } else { self.end_of(keep - 1).min(upto) };
+        let stretches = keep / STRETCH;
+        if stretches < self.sealed.len() {
+            self.tail = self.sealed[stretches].to_vec();
+            self.sealed.truncate(stretches);
+        }
+        self.tail.truncate(keep - stretches * STRETCH);
+        self.ends = Positions { written: end, committed: end, durable: end.min(self.ends.durable), ..self.ends };
     }
     /// The record that begins at a physical offset.
     pub fn at_phys(&self, phys: u64) -> Option<&Message> {
@@ -92,6 +111,8 @@ pub struct BrokerDisk {
     pub consumer_offsets: Vec<Vec<i64>>,
     /// delayOffset.json: next queue offset by level.
     pub delay_offsets: Vec<u64>,
+    /// What the last crash has cost: topic, queue id, first queue offset that is gone. The next life says so.
+    pub discarded: Vec<(TopicId, u16, u64)>,
     /// Appends stand still (a fault): whoever holds the put lock waits.
     pub stalled: bool,
 }
@@ -129,10 +150,47 @@ impl BrokerDisk {
     /// Puts the next record of the log into its consume queue (`ReputMessageService#doReput`); returns the queue's number and the record.
     pub fn dispatch_next(&mut self) -> Option<(usize, Message)> {
         let message = *self.log.get(self.dispatched)?;
+        if self.log.end_of(self.dispatched) > self.log.ends.committed {
+            return None;
+        }
         let number = self.queue_number(message.topic, message.queue_id);
         self.queues[number].entries.push(self.dispatched as u32);
         self.dispatched += 1;
         Some((number, message))
+    }
+    /// The process is gone: what was only in its own buffer is gone with it (server spec 4.9).
+    pub fn process_died(&mut self) {
+        self.cut_back(self.log.ends.committed);
+    }
+    /// The host is gone: the page cache is gone, but for pages that the kernel had happened to write. After recovery what is left is on the disk.
+    pub fn power_lost(&mut self, luck: u32) {
+        self.cut_back(self.log.ends.spared_by_power_loss(luck));
+        self.log.ends.durable = self.log.ends.written;
+    }
+    /// What `recoverAbnormally` makes of a log of which only this much is left: it stops at the first record that is not whole, and the
+    /// consume queues lose what lies beyond.
+    fn cut_back(&mut self, upto: u64) {
+        if upto >= self.log.ends.written {
+            return;
+        }
+        let before = self.log.len();
+        let lost: Vec<(TopicId, u16, u64)> = {
+            let first = (0..before).rev().find(|i| self.log.end_of(*i) <= upto).map_or(0, |i| i + 1);
+            let mut lost: BTreeMap<(TopicId, u16), u64> = BTreeMap::new();
+            for message in (first..before).filter_map(|i| self.log.get(i)) {
+                let from = lost.entry((message.topic, message.queue_id)).or_insert(message.queue_offset);
+                *from = (*from).min(message.queue_offset);
+            }
+            lost.into_iter().map(|((topic, queue), from)| (topic, queue, from)).collect()
+        };
+        for &(topic, queue_id, from) in &lost {
+            if let Some(number) = self.find_queue(topic, queue_id) {
+                self.queues[number].entries.truncate(from as usize);
+            }
+        }
+        self.discarded.extend(lost);
+        self.log.truncate(upto);
+        self.dispatched = self.dispatched.min(self.log.len());
     }
     /// The record at a queue offset that consumers can see.
     pub fn record(&self, number: usize, offset: u64) -> Option<&Message> {

@@ -1,0 +1,216 @@
+//! Which timers of RocketMQ may spread a figure from run to run.
+//!
+//! A simulated interval that is wide only because the model is vague proves nothing. So every kind of figure names, for every kind of event
+//! that strikes a cluster, the timers whose phase it depends on; the interval may be as wide as their periods together, and no wider than
+//! that unless the live repetitions themselves differ as much. Counts may spread by what the load offers in that time. Periods are read from the
+//! settings of the scenario; the few that RocketMQ has as constants are named with their class.
+
+use super::live::{Client, Fault};
+use super::measures::Kind;
+use std::collections::BTreeSet;
+
+/// What happened to a cluster in a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Event {
+    BrokerGone,
+    BrokerFrozen,
+    MemberGone,
+    MemberFrozen,
+    /// A member started or was shut down in order.
+    MemberMoved,
+    NameserverGone,
+}
+
+/// A period that has a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Timer {
+    /// A key of the scenario, spelled as RocketMQ spells it.
+    Setting(&'static str),
+    /// A constant of RocketMQ's, ms.
+    Constant(&'static str, i64),
+    /// The turn of the queues: each sending thread has its own index into the publish list, begun at random, and is with one broker for as
+    /// many sends as that has queues. Threads x queues / rate.
+    PublishTurn,
+    /// Not RocketMQ's: how long a process takes from its start until it has its first allocation. As much as live start-ups before time 0 differ.
+    StartUp,
+}
+
+use Timer::{Constant, PublishTurn, Setting, StartUp};
+
+const POLL: Timer = Setting("pollNameServerInterval");
+const REGISTER: Timer = Setting("registerNameServerPeriod");
+const BROKER_SCAN: Timer = Setting("scanNotActiveBrokerInterval");
+const HEARTBEAT: Timer = Setting("heartbeatBrokerInterval");
+const REBALANCE: Timer = Setting("rocketmq.client.rebalance.waitInterval");
+const LOCK: Timer = Setting("rocketmq.client.rebalance.lockInterval");
+const PERSIST: Timer = Setting("persistConsumerOffsetInterval");
+const FLUSH_OFFSETS: Timer = Setting("flushConsumerOffsetInterval");
+const SEND_TIMEOUT: Timer = Setting("sendMsgTimeout");
+const CALL_TIMEOUT: Timer = Setting("mqClientApiTimeout");
+const CHECK: Timer = Setting("transactionCheckInterval");
+const SUSPEND: Timer = Setting("suspendCurrentQueueTimeMillis");
+const CHANNEL_SCAN: Timer = Constant("ClientHousekeepingService 10 s", 10_000);
+const RESPONSE_SCAN: Timer = Constant("NettyRemotingClient.scanResponseTable 1 s", 1_000);
+const DELAY_SCAN: Timer = Constant("ScheduleMessageService.DELAY_FOR_A_WHILE 100 ms", 100);
+const SHUTDOWN_WAIT: Timer = Constant("PullMessageService.shutdown 1 s", 1_000);
+
+/// Timers of a kind of figure under a kind of event.
+type Rule = (&'static [Kind], &'static [Event], &'static [Timer]);
+
+const SENDS: &[Kind] = &[Kind::Sends, Kind::SendSeries, Kind::SendWindow, Kind::WithoutSuccessAtBroker];
+const RECEIPTS: &[Kind] = &[
+    Kind::Delivered,
+    Kind::Duplicates,
+    Kind::DuplicateWindow,
+    Kind::Late,
+    Kind::DeliveryLatency,
+    Kind::DeliverySeries,
+    Kind::Attempts,
+    Kind::AllocationTime,
+    Kind::AllocationChanges,
+];
+
+/// The table. An event that a kind is not listed under leaves it to the repetitions' own spread.
+const RULES: &[Rule] = &[
+    // A route is believed until the next poll; a standing broker is first expired by the nameserver.
+    (SENDS, &[Event::BrokerGone], &[POLL]),
+    (SENDS, &[Event::BrokerFrozen], &[POLL, REGISTER, BROKER_SCAN, SEND_TIMEOUT, RESPONSE_SCAN]),
+    (&[Kind::WithoutSuccess, Kind::RoundTrip, Kind::FailedRoundTrip], &[Event::BrokerFrozen], &[SEND_TIMEOUT, RESPONSE_SCAN]),
+    // Queues follow the route, then a rebalance; a member also needs a living broker to ask for its group.
+    (RECEIPTS, &[Event::BrokerGone], &[POLL, REBALANCE, PERSIST, FLUSH_OFFSETS]),
+    (RECEIPTS, &[Event::BrokerFrozen], &[POLL, REGISTER, BROKER_SCAN, HEARTBEAT, CHANNEL_SCAN, REBALANCE, CALL_TIMEOUT, PERSIST]),
+    // A dead member's sockets close and the others are told; what it had not committed comes again; ordered locks must lapse.
+    (RECEIPTS, &[Event::MemberGone], &[PERSIST, LOCK]),
+    (RECEIPTS, &[Event::MemberFrozen], &[HEARTBEAT, CHANNEL_SCAN, REBALANCE, PERSIST]),
+    // A lock that its holder has not given back yet is asked for again with the next rebalance.
+    (RECEIPTS, &[Event::MemberMoved], &[SHUTDOWN_WAIT, REBALANCE]),
+    (&[Kind::AllocationTime], &[Event::MemberMoved], &[StartUp]),
+    (&[Kind::ShutdownTime], &[Event::MemberMoved], &[SHUTDOWN_WAIT]),
+];
+
+/// Timers that run without any event.
+const ALWAYS: &[(&[Kind], &[Timer])] = &[
+    (&[Kind::BetweenAttempts, Kind::DelayLevel], &[DELAY_SCAN]),
+    (&[Kind::Attempts], &[SUSPEND]),
+    (&[Kind::CheckTime, Kind::CheckCount], &[CHECK]),
+    (&[Kind::SendSeries, Kind::DeliverySeries, Kind::WithoutSuccessAtBroker], &[PublishTurn]),
+];
+
+/// What struck, by whom it struck: clients are known by name, nameservers by being named so in the scenario, the rest are brokers.
+pub fn events(faults: &[Fault], clients: &[Client], nameservers: &[String]) -> BTreeSet<Event> {
+    let late = clients.iter().filter(|c| c.start > 0 && !c.producer).map(|_| Event::MemberMoved);
+    let of = |f: &Fault| {
+        let client = clients.iter().any(|c| c.node == f.node);
+        match f.what.as_str() {
+            "freeze" | "thaw" if client => Event::MemberFrozen,
+            "freeze" | "thaw" => Event::BrokerFrozen,
+            "shutdown" if client => Event::MemberMoved,
+            _ if client => Event::MemberGone,
+            _ if nameservers.contains(&f.node) => Event::NameserverGone,
+            _ => Event::BrokerGone,
+        }
+    };
+    faults.iter().map(of).chain(late).collect()
+}
+
+/// The timers that may spread this kind of figure when these events struck, each once.
+pub fn of(kind: Kind, events: &BTreeSet<Event>) -> Vec<Timer> {
+    let always = ALWAYS.iter().filter(|(kinds, _)| kinds.contains(&kind)).flat_map(|(_, timers)| *timers);
+    let struck = RULES
+        .iter()
+        .filter(|(kinds, when, _)| kinds.contains(&kind) && when.iter().any(|e| events.contains(e)))
+        .flat_map(|(_, _, timers)| *timers);
+    let mut found: Vec<Timer> = Vec::new();
+    always.chain(struck).for_each(|t| {
+        if !found.contains(t) {
+            found.push(*t);
+        }
+    });
+    found
+}
+
+impl Timer {
+    pub fn name(self) -> &'static str {
+        match self {
+            Setting(name) | Constant(name, _) => name,
+            PublishTurn => "ThreadLocalIndex: threads x queues / rate",
+            StartUp => "start-up of a process",
+        }
+    }
+
+    /// The period in a scenario whose every default is written out, ns: the longest where nodes differ, 0 where no node has it. `producers`
+    /// are those whose sends the figure counts.
+    pub fn period<'a>(self, resolved: &serde_json::Value, producers: impl Iterator<Item = &'a Client>) -> i64 {
+        match self {
+            PublishTurn => {
+                let topics = resolved["topics"].as_array().into_iter().flatten();
+                let queues = topics.filter_map(|t| t["queues"].as_i64().or(t["writeQueueNums"].as_i64())).max().unwrap_or(0);
+                let turn = |c: &Client| c.threads.saturating_mul(queues).saturating_mul(1_000_000_000) / c.rate.max(1);
+                producers.map(turn).max().unwrap_or(0)
+            }
+            // Known to whoever has the live runs.
+            StartUp => 0,
+            Constant(_, ms) => ms * 1_000_000,
+            Setting(name) => longest(resolved, name).unwrap_or(0),
+        }
+    }
+}
+
+/// The longest duration under a key, anywhere.
+fn longest(value: &serde_json::Value, key: &str) -> Option<i64> {
+    match value {
+        serde_json::Value::Object(fields) => fields
+            .iter()
+            .filter_map(|(name, value)| {
+                let here = if name == key { duration(value) } else { None };
+                here.max(longest(value, key))
+            })
+            .max(),
+        serde_json::Value::Array(items) => items.iter().filter_map(|item| longest(item, key)).max(),
+        _ => None,
+    }
+}
+
+/// "30s", or whole milliseconds where the setting is a plain number.
+fn duration(value: &serde_json::Value) -> Option<i64> {
+    match value {
+        serde_json::Value::String(text) => crate::base::time::parse_duration(text).ok().and_then(|ns| i64::try_from(ns).ok()),
+        number => number.as_i64().map(|ms| ms.saturating_mul(1_000_000)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(node: &str, start: i64) -> Client {
+        Client { node: node.into(), producer: false, start, rate: 10, lasts: 0, threads: 8, transactional: false }
+    }
+
+    #[test]
+    fn events_are_told_from_faults_and_starts() {
+        let fault = |what: &str, node: &str| Fault { at: 0, what: what.into(), node: node.into() };
+        let clients = [client("c1", -5), client("c2", -5), client("c3", 7)];
+        let faults = [fault("kill", "broker-b"), fault("freeze", "c1"), fault("thaw", "c1"), fault("kill", "ns0")];
+        let found: Vec<Event> = events(&faults, &clients, &["ns0".to_owned()]).into_iter().collect();
+        assert_eq!(found, [Event::BrokerGone, Event::MemberFrozen, Event::MemberMoved, Event::NameserverGone]);
+        assert!(of(Kind::WithoutSuccess, &[Event::BrokerGone].into()).is_empty(), "a refused send is retried at once");
+        assert_eq!(of(Kind::SendWindow, &[Event::BrokerGone].into()), [POLL]);
+        assert_eq!(of(Kind::DelayLevel, &BTreeSet::new()), [DELAY_SCAN]);
+    }
+
+    #[test]
+    fn periods_are_those_of_the_scenario() {
+        let resolved = serde_json::json!({
+            "topics": [{"name": "T", "queues": 4}],
+            "producers": [{"pollNameServerInterval": "30s"}, {"pollNameServerInterval": "5s"}],
+            "consumers": [{"suspendCurrentQueueTimeMillis": 1000, "deeper": {"pollNameServerInterval": "90s"}}],
+        });
+        let period = |timer: Timer| timer.period(&resolved, [client("p1", -5)].iter());
+        assert_eq!(period(POLL), 90_000_000_000);
+        assert_eq!(period(SUSPEND), 1_000_000_000);
+        assert_eq!(period(CHECK), 0, "no node has it");
+        assert_eq!(period(DELAY_SCAN), 100_000_000);
+        assert_eq!(period(PublishTurn), 3_200_000_000, "8 threads, each 4 sends with a broker, 10 a second");
+    }
+}
