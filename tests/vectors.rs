@@ -13,10 +13,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use windtunnel::base::ids::{Addr, BrokerName, MessageQueue, TopicId};
+use windtunnel::base::ids::{Addr, BrokerName, MessageId, MessageQueue, TopicId};
 use windtunnel::base::names::{Names, NamesBuilder};
 use windtunnel::rocketmq::broker::delay_level::DelayLevels;
 use windtunnel::rocketmq::broker::rebalance_lock::RebalanceLockManager;
+use windtunnel::rocketmq::broker::store::BrokerDisk;
+use windtunnel::rocketmq::broker::store::access::{GetMessageStatus, Query};
 use windtunnel::rocketmq::client::consumer::allocate::{
     AllocateMessageQueueStrategy, MachineRoom, MachineRoomNearby, RoomResolver, Strategy,
 };
@@ -27,8 +29,10 @@ use windtunnel::rocketmq::client::producer::publish_info::{
 };
 use windtunnel::rocketmq::client::producer::validators::check_message;
 use windtunnel::rocketmq::filter::string_hash;
+use windtunnel::rocketmq::message::Message as Record;
 use windtunnel::rocketmq::nameserver::route_info::{Channel, Registration, RouteInfoManager};
 use windtunnel::rocketmq::route::{BrokerData, DataVersion, QueueData, TopicConfig, TopicConfigs, TopicRouteData};
+use windtunnel::rocketmq::settings::BrokerSettings;
 
 /// Compares one line; the error says at which step what was expected and what came.
 type Compare = fn(Value) -> Result<(), String>;
@@ -39,6 +43,7 @@ const KINDS: &[(&str, Compare)] = &[
     ("delay_levels", delay_levels),
     ("fault_strategy", |line| fault_strategy(line, false)),
     ("fault_strategy_4.9.7", |line| fault_strategy(line, true)),
+    ("message_store", message_store),
     ("process_queue", process_queue),
     ("publish_select", publish_select),
     ("rebalance_lock", rebalance_lock),
@@ -503,6 +508,138 @@ fn process_queue(line: Value) -> Result<(), String> {
         same(format!("{at}: count, bytes, span, waiting"), got, (*count, *bytes, *max_span, *has_temp))?;
     }
     Ok(())
+}
+
+// ---- store -------------------------------------------------------------------------------------------------------------
+
+#[derive(Deserialize)]
+struct MessageStore {
+    commit_log_file_size: u64,
+    consume_queue_file_entries: u64,
+    max_message_size: u64,
+    steps: Vec<StoreStep>,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "op", rename_all = "lowercase")]
+enum StoreStep {
+    Put { topic: String, queue: u16, tag: Option<String>, body_len: u32, properties_len: u16, expect: PutExpect },
+    Get { topic: String, queue: u16, offset: i64, max: usize, tags: Option<Vec<String>>, expect: GetExpect },
+}
+
+#[derive(Debug, PartialEq, Deserialize)]
+struct PutExpect {
+    status: String,
+    append: Option<String>,
+    physical_offset: Option<u64>,
+    size: Option<u32>,
+    queue_offset: Option<u64>,
+    log_max_offset: u64,
+}
+
+#[derive(Debug, PartialEq, Deserialize)]
+struct GetExpect {
+    status: String,
+    next_begin_offset: u64,
+    min_offset: u64,
+    max_offset: u64,
+    count: usize,
+    bytes: u64,
+}
+
+fn message_store(line: Value) -> Result<(), String> {
+    let line: MessageStore = read(line)?;
+    let settings = BrokerSettings {
+        mapped_file_size_commit_log: line.commit_log_file_size,
+        mapped_file_size_consume_queue: line.consume_queue_file_entries * 20,
+        max_message_size: line.max_message_size,
+        ..BrokerSettings::default()
+    };
+    let mut disk = BrokerDisk::default();
+    disk.log.ends.file_size = line.commit_log_file_size;
+    let (mut topics, mut next_offsets): (Vec<String>, Vec<u64>) = Default::default();
+    let mut id = |topic: &str| {
+        let known = topics.iter().position(|t| t == topic);
+        TopicId(known.unwrap_or_else(|| {
+            topics.push(topic.to_owned());
+            topics.len() - 1
+        }) as u16)
+    };
+    for (number, s) in line.steps.iter().enumerate() {
+        match s {
+            StoreStep::Put { topic, queue, tag, body_len, properties_len, expect } => {
+                let tag_code = tag.as_deref().map_or(0, string_hash);
+                let mut message = stored(id(topic), *queue, *body_len, *properties_len, tag_code);
+                let size = disk.put(&mut message, topic.len(), &settings, &mut next_offsets);
+                disk.log.ends.committed = disk.log.ends.written;
+                while disk.dispatch_next().is_some() {}
+                let ok = size.is_some();
+                let got = PutExpect {
+                    status: if ok { "PUT_OK" } else { "MESSAGE_ILLEGAL" }.to_owned(),
+                    append: ok.then(|| "PUT_OK".to_owned()),
+                    physical_offset: ok.then_some(message.phys),
+                    size,
+                    queue_offset: ok.then_some(message.queue_offset),
+                    log_max_offset: disk.log.ends.written,
+                };
+                same(format!("step {number}, put"), &got, expect)?;
+            }
+            StoreStep::Get { topic, queue, offset, max, tags, expect } => {
+                let codes: Option<Vec<i32>> = tags.as_ref().map(|tags| tags.iter().map(|t| string_hash(t)).collect());
+                let query = Query {
+                    queue: disk.queue_number(id(topic), *queue),
+                    offset: *offset,
+                    max_msg_nums: *max,
+                    codes: codes.as_deref(),
+                    overflow_badly_restarts_at_zero: false,
+                };
+                let mut messages = Vec::new();
+                let got = disk.get(query, &settings, |m| m.record_size(topic.len()), &mut messages);
+                let status = match got.status {
+                    GetMessageStatus::Found => "FOUND",
+                    GetMessageStatus::NoMatchedMessage => "NO_MATCHED_MESSAGE",
+                    GetMessageStatus::NoMessageInQueue => "NO_MESSAGE_IN_QUEUE",
+                    GetMessageStatus::OffsetTooSmall => "OFFSET_TOO_SMALL",
+                    GetMessageStatus::OffsetOverflowOne => "OFFSET_OVERFLOW_ONE",
+                    GetMessageStatus::OffsetOverflowBadly => "OFFSET_OVERFLOW_BADLY",
+                };
+                let got = GetExpect {
+                    status: status.to_owned(),
+                    next_begin_offset: got.next_begin_offset,
+                    min_offset: got.min_offset,
+                    max_offset: got.max_offset,
+                    count: messages.len(),
+                    bytes: got.bytes,
+                };
+                same(format!("step {number}, get"), &got, expect)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A message as a vector describes it.
+fn stored(topic: TopicId, queue_id: u16, body_len: u32, properties_len: u16, tag_code: i32) -> Record {
+    Record {
+        id: MessageId::new(0, 0),
+        born_ms: 0,
+        store_ms: 0,
+        queue_offset: 0,
+        phys: 0,
+        body_len,
+        tag_code,
+        key: u32::MAX,
+        topic,
+        real_topic: topic,
+        origin_topic: topic,
+        queue_id,
+        real_queue_id: 0,
+        properties_len,
+        reconsume_times: 0,
+        tag: 0,
+        delay_level: 0,
+        flags: 0,
+    }
 }
 
 // ---- broker -----------------------------------------------------------------------------------------------------------

@@ -5,9 +5,11 @@
 //! dispatched, or when a check every 5 s finds its 15 s over.
 
 use super::consumers::Refusal;
+use super::store::access::{GetMessageResult, GetMessageStatus, Query};
 use super::{Broker, Cx, Job, Tick};
 use crate::base::ids::{GroupId, MessageQueue};
 use crate::contract::note::{CommitBy, Note};
+use crate::rocketmq::message::Message;
 use crate::rocketmq::protocol::{Answer, PullRequest, answer_code};
 use std::sync::Arc;
 
@@ -30,20 +32,6 @@ pub(super) struct Holds {
     held_up: Vec<Option<(usize, Held)>>,
 }
 
-/// `GetMessageStatus` (4.9.8).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum GetStatus {
-    Found,
-    NoMatchedMessage,
-    NoMessageInQueue,
-    OffsetTooSmall,
-    OffsetOverflowOne,
-    OffsetOverflowBadly,
-}
-
-/// Bytes of a consume-queue entry.
-const ENTRY: u64 = 20;
-
 impl Broker {
     /// PULL_MESSAGE, first run or after being woken.
     pub(super) fn pull_message(&mut self, cx: &mut Cx<'_, '_>, job: Job, pull: PullRequest) {
@@ -53,8 +41,17 @@ impl Broker {
         };
         let number = cx.env.disk.broker.queue_number(pull.topic, pull.queue_id as u16);
         let mut messages = cx.env.pool.take();
-        let (status, next_begin, min, max) =
-            self.get_message(cx, number, pull.offset, pull.max_msg_nums as usize, codes.as_deref(), &mut messages);
+        let query = Query {
+            queue: number,
+            offset: pull.offset,
+            max_msg_nums: pull.max_msg_nums as usize,
+            codes: codes.as_deref(),
+            overflow_badly_restarts_at_zero: self.config.rules.overflow_badly_restarts_at_zero,
+        };
+        let names = &self.config.names;
+        let size_of = |m: &Message| m.record_size(names.topic_name(m.topic).len());
+        let got = cx.env.disk.broker.get(query, &self.config.settings, size_of, &mut messages);
+        let GetMessageResult { status, next_begin_offset: next_begin, min_offset: min, max_offset: max, .. } = got;
         if job.may_suspend
             && let Some(offset) = pull.commit_offset
         {
@@ -62,11 +59,11 @@ impl Broker {
             self.commit_offset(cx, pull.group, queue, offset, CommitBy::Pull);
         }
         let code = match status {
-            GetStatus::Found => answer_code::SUCCESS,
-            GetStatus::NoMatchedMessage => answer_code::PULL_RETRY_IMMEDIATELY,
-            GetStatus::NoMessageInQueue if pull.offset != 0 => answer_code::PULL_OFFSET_MOVED,
-            GetStatus::NoMessageInQueue | GetStatus::OffsetOverflowOne => answer_code::PULL_NOT_FOUND,
-            GetStatus::OffsetOverflowBadly | GetStatus::OffsetTooSmall => answer_code::PULL_OFFSET_MOVED,
+            GetMessageStatus::Found => answer_code::SUCCESS,
+            GetMessageStatus::NoMatchedMessage => answer_code::PULL_RETRY_IMMEDIATELY,
+            GetMessageStatus::NoMessageInQueue if pull.offset != 0 => answer_code::PULL_OFFSET_MOVED,
+            GetMessageStatus::NoMessageInQueue | GetMessageStatus::OffsetOverflowOne => answer_code::PULL_NOT_FOUND,
+            GetMessageStatus::OffsetOverflowBadly | GetMessageStatus::OffsetTooSmall => answer_code::PULL_OFFSET_MOVED,
         };
         if code == answer_code::PULL_NOT_FOUND && job.may_suspend && pull.suspend_timeout_ms > 0 {
             cx.env.pool.give(messages);
@@ -104,67 +101,6 @@ impl Broker {
             Refusal::GroupUnknown | Refusal::NotSubscribed => answer_code::SUBSCRIPTION_NOT_EXIST,
             Refusal::NotLatest => answer_code::SUBSCRIPTION_NOT_LATEST,
         })
-    }
-
-    /// `DefaultMessageStore#getMessage` (server spec 6.2 and 6.3): status, next offset, minimum, maximum; messages are appended.
-    fn get_message(
-        &self,
-        cx: &mut Cx<'_, '_>,
-        number: usize,
-        offset: i64,
-        max_msg_nums: usize,
-        codes: Option<&[i32]>,
-        messages: &mut Vec<crate::rocketmq::message::Message>,
-    ) -> (GetStatus, u64, u64, u64) {
-        let disk = &cx.env.disk.broker;
-        let queue = disk.queue(number);
-        let (min, max) = (queue.min, queue.max());
-        if max == 0 {
-            return (GetStatus::NoMessageInQueue, 0, min, max);
-        }
-        if offset < min as i64 {
-            return (GetStatus::OffsetTooSmall, min, min, max);
-        }
-        let offset = offset as u64;
-        if offset == max {
-            return (GetStatus::OffsetOverflowOne, offset, min, max);
-        }
-        if offset > max {
-            let next = if min == 0 && self.config.rules.overflow_badly_restarts_at_zero { 0 } else { max };
-            return (GetStatus::OffsetOverflowBadly, next, min, max);
-        }
-        let s = &self.config.settings;
-        let visit = (16_000.max(max_msg_nums as u64 * ENTRY)) / ENTRY;
-        let memory = s.physical_memory / 100 * s.access_message_in_memory_max_ratio;
-        let log_end = disk.log.ends.committed;
-        let mut bytes = 0u64;
-        let mut next = offset;
-        while next < max && next - offset < visit {
-            let Some(record) = disk.record(number, next) else { break };
-            let size = record.record_size(self.config.names.topic_name(record.topic).len()) as u64;
-            if !messages.is_empty() {
-                let in_disk = log_end - record.phys > memory;
-                let (max_bytes, max_count) = if in_disk {
-                    (s.max_transfer_bytes_on_message_in_disk, s.max_transfer_count_on_message_in_disk)
-                } else {
-                    (s.max_transfer_bytes_on_message_in_memory, s.max_transfer_count_on_message_in_memory)
-                };
-                if messages.len() >= max_msg_nums
-                    || bytes + size > max_bytes
-                    || messages.len() as u64 > max_count.saturating_sub(1)
-                {
-                    break;
-                }
-            }
-            next += 1;
-            if codes.is_some_and(|codes| !codes.contains(&record.tag_code)) {
-                continue;
-            }
-            bytes += size;
-            messages.push(*record);
-        }
-        let status = if messages.is_empty() { GetStatus::NoMatchedMessage } else { GetStatus::Found };
-        (status, next, min, max)
     }
 
     // ---- holding

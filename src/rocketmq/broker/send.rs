@@ -3,6 +3,7 @@
 //! `SendMessageProcessor`, `AbstractSendMessageProcessor#msgCheck`, `CommitLog#asyncPutMessage`, `ReputMessageService` (4.9.8; server spec 3 and 5.2). The
 //! answer to a send is given when the record is in the log; consumers see it when the next millisecond's dispatch has put it into its queue.
 
+use super::store::access::illegal;
 use super::{Broker, Cx, Tick};
 use crate::base::draw::Purpose;
 use crate::base::ids::{GroupId, RecordId};
@@ -44,7 +45,7 @@ impl Broker {
         let put = match batch {
             None => self.put_message(cx, message),
             // All or nothing: the size of each was checked before the lock (`MessageExtBatchEncoder#encode`), and nobody appends in between.
-            Some(members) if members.iter().any(|m| self.illegal(m) || m.delay_level > 0) => Put::Illegal,
+            Some(members) if members.iter().any(|m| illegal(m, &self.config.settings) || m.delay_level > 0) => Put::Illegal,
             Some(members) => {
                 let mut first = None;
                 for member in members {
@@ -124,9 +125,6 @@ impl Broker {
 
     /// `DefaultMessageStore#putMessage` down to the append. Delayed messages change topic on the way in (`CommitLog#asyncPutMessage`).
     pub(super) fn put_message(&mut self, cx: &mut Cx<'_, '_>, mut message: Message) -> Put {
-        if self.illegal(&message) {
-            return Put::Illegal;
-        }
         let mut stored_as = self.stored_as(&message);
         if message.delay_level > 0
             && let Some(schedule) = self.topics.schedule
@@ -139,19 +137,13 @@ impl Broker {
             message.queue_id = level as u16 - 1;
             stored_as = StoredAs::Delayed;
         }
-        let disk = &mut cx.env.disk.broker;
-        let number = disk.queue_number(message.topic, message.queue_id);
-        if self.next_offsets.len() <= number {
-            self.next_offsets.resize(number + 1, 0);
-        }
-        let queue_offset = self.next_offsets[number];
-        self.next_offsets[number] += 1;
-        message.queue_offset = queue_offset;
         message.store_ms = cx.now.wall_ms;
-        let size = message.record_size(self.config.names.topic_name(message.topic).len());
-        message.phys = disk.log.ends.place(size);
-        let (phys, log) = (message.phys, disk.log.identity);
-        disk.log.append(message, size);
+        let topic_len = self.config.names.topic_name(message.topic).len();
+        let disk = &mut cx.env.disk.broker;
+        let Some(size) = disk.put(&mut message, topic_len, &self.config.settings, &mut self.next_offsets) else {
+            return Put::Illegal;
+        };
+        let (queue_offset, phys, log) = (message.queue_offset, message.phys, disk.log.identity);
         let queue = self.queue_of(message.topic, message.queue_id);
         cx.out.note(Note::Stored {
             rec: RecordId { queue, log, offset: queue_offset },
@@ -172,11 +164,6 @@ impl Broker {
             self.reput_set = true;
             self.timers.set(grid(cx.now.mono + 1, self.phase, MS), Tick::Reput);
         }
-    }
-
-    /// `DefaultMessageStore#checkMessage` and the encoder's limits.
-    fn illegal(&self, message: &Message) -> bool {
-        message.body_len as u64 > self.config.settings.max_message_size || message.properties_len > 32_767
     }
 
     fn stored_as(&self, message: &Message) -> StoredAs {

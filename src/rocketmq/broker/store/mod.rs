@@ -4,6 +4,7 @@
 //! (`CommitLog`, `ConsumeQueue`, `DefaultMessageStore`, 4.9.8). The value lives on the host's disk, which outlives the process: the next life of
 //! a broker is built from it alone.
 
+pub mod access;
 pub mod positions;
 
 use self::positions::Positions;
