@@ -106,6 +106,10 @@ impl<O: Observer> World<O> {
         let mut touched = 0;
         for node in nodes {
             let n = node.0 as usize;
+            // The page cache is the host's: it goes even where the process had gone before.
+            let (entity, incarnation) = (self.processes[n].entity, self.hosts[host as usize].incarnation);
+            let luck = self.draws.word(entity, Purpose::Crash, incarnation as u64);
+            self.disks[n].broker.power_lost(luck);
             if self.processes[n].state == State::Down {
                 continue;
             }
@@ -119,9 +123,6 @@ impl<O: Observer> World<O> {
             let held = std::mem::take(&mut process.held);
             process.backlog = 0;
             self.calls[n].clear();
-            let (entity, incarnation) = (self.processes[n].entity, self.hosts[host as usize].incarnation);
-            let luck = self.draws.word(entity, Purpose::Crash, incarnation as u64);
-            self.disks[n].broker.power_lost(luck);
             self.nobody_heard(node, role);
             self.refuse_untaken(&held, false);
             let process = &mut self.processes[n];

@@ -398,6 +398,19 @@ fn a_full_receive_buffer_stalls_the_sender() {
     assert_eq!(world.observer().0.len(), 60_000, "every message was stored, once");
 }
 
+/// A pool's idle thread that has waited longest takes the next job, so two threads alternate, each with its own place in the publish list.
+#[test]
+fn threads_of_a_pool_take_turns() {
+    let mut spec = cluster(1, 1, 10, false);
+    producer(&mut spec).threads = 2;
+    let end = spec.warmup + 20 * SEC;
+    let mut world = World::new(Arc::new(spec), Records::default());
+    world.run_until(end, u64::MAX);
+    let queues: Vec<i32> = world.observer().0.iter().map(|(_, queue, _)| queue.queue_id).collect();
+    assert!(queues.len() >= 199);
+    assert!(queues.windows(3).all(|w| w[2] == (w[0] + 1) % 4), "{queues:?}");
+}
+
 /// A slow disk makes each append of its node take longer while it lasts, and of no other; stalls that overlap end with the last.
 #[test]
 fn a_slow_disk_is_slow_until_it_ends() {
