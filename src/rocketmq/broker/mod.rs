@@ -558,7 +558,7 @@ impl Broker {
             }
             Tick::FastFailure => self.fast_failure(cx),
             Tick::Park(number) => self.park_held_up(cx, number),
-            Tick::Delay => self.deliver_delayed(cx),
+            Tick::Delay => self.deliver_delayed(cx, nominal),
             Tick::PersistDelay => {
                 self.timers.set(nominal + s.flush_delay_offset_interval * MS, Tick::PersistDelay);
                 cx.env.disk.broker.delay_offsets.clone_from(self.schedule.offsets());

@@ -6,15 +6,16 @@
 
 use super::send::Put;
 use super::{Broker, Cx, Tick};
+use crate::base::draw::Purpose;
 use crate::base::time::MS;
 use crate::rocketmq::message::Message;
 use crate::rocketmq::remoting::timers::grid;
 
 /// `DELAY_FOR_A_WHILE`, ms.
 const LOOK_EVERY_MS: u64 = 100;
-/// Each look begins [`LOOK_EVERY_MS`] after the end of the one before, whose timed wait ended about so much late, ms: looks drift, so that messages
-/// stored in step with them do not all wait equally long.
-const LATE_MS: u64 = 1;
+/// Each look begins [`LOOK_EVERY_MS`] after the end of the one before; the wait of an idle thread and the look together take about so much longer, ns. So
+/// looks drift against messages that are stored in step with them: by some tens of ms in ten seconds, as they do in life. Drawn once a life.
+const LATE: std::ops::Range<u64> = 100_000..300_000;
 /// `FIRST_DELAY_TIME`, ms.
 const FIRST_DELAY_MS: u64 = 1_000;
 
@@ -28,8 +29,10 @@ pub(super) struct ScheduleService {
     /// Earliest of the heads.
     next_ms: Option<i64>,
     tick_set: bool,
-    /// When it last looked, mono ns.
+    /// When it last meant to look, mono ns.
     looked_at: u64,
+    /// By how much its looks lie further apart than they are meant to, ns.
+    late: u64,
 }
 
 impl ScheduleService {
@@ -47,6 +50,8 @@ impl Broker {
     pub(super) fn schedule_start(&mut self, cx: &mut Cx<'_, '_>) {
         let levels = self.levels.max_level() as usize;
         self.schedule.looked_at = self.phase + FIRST_DELAY_MS * MS;
+        let spread = cx.env.draws.below(cx.env.entity, Purpose::Phase, cx.env.life as u64, LATE.end - LATE.start);
+        self.schedule.late = LATE.start + spread;
         self.schedule.offsets = vec![0; levels];
         self.schedule.heads = vec![None; levels];
         let Some(topic) = self.topics.schedule else { return };
@@ -83,14 +88,14 @@ impl Broker {
             return;
         }
         self.schedule.tick_set = true;
-        let at = grid(cx.now.mono + 1, self.schedule.looked_at, (LOOK_EVERY_MS + LATE_MS) * MS);
+        let at = grid(cx.now.mono + 1, self.schedule.looked_at, LOOK_EVERY_MS * MS + self.schedule.late);
         self.timers.set(at, Tick::Delay);
     }
 
     /// One look of every level that is due.
-    pub(super) fn deliver_delayed(&mut self, cx: &mut Cx<'_, '_>) {
+    pub(super) fn deliver_delayed(&mut self, cx: &mut Cx<'_, '_>, nominal: u64) {
         self.schedule.tick_set = false;
-        self.schedule.looked_at = cx.now.mono;
+        self.schedule.looked_at = nominal;
         let Some(topic) = self.topics.schedule else { return };
         let now_ms = cx.now.wall_ms;
         for level in 1..=self.schedule.heads.len() {
