@@ -195,8 +195,7 @@ impl<O: Observer> World<O> {
                 let factor = (!stall).then_some(*factor);
                 self.faults.slow_disks.extend(nodes.iter().map(|node| (f, *node, factor)));
                 nodes.iter().for_each(|node| self.stall_disk(*node));
-                let up = |node: &&NodeId| self.processes[node.0 as usize].state == State::Up;
-                if *stall { nodes.iter().filter(up).count() as u64 } else { 0 }
+                if *stall { self.running(nodes) } else { 0 }
             }
             FaultKind::ClockStep { nodes, by_ms } => {
                 for node in nodes {
@@ -205,7 +204,7 @@ impl<O: Observer> World<O> {
                     self.processes[node.0 as usize].disarm();
                     self.arm(*node);
                 }
-                nodes.len() as u64
+                self.running(nodes)
             }
             FaultKind::ClockDrift { nodes, ppm } => {
                 let now = self.now;
@@ -214,7 +213,7 @@ impl<O: Observer> World<O> {
                     self.processes[node.0 as usize].disarm();
                     self.arm(*node);
                 }
-                nodes.len() as u64
+                self.running(nodes)
             }
             FaultKind::Reset { a, b } => self.reset(a, b),
             FaultKind::Intercept { from, to, code, first, percent, action } => {
@@ -234,7 +233,7 @@ impl<O: Observer> World<O> {
                 for node in nodes {
                     self.dispatch(*node, Input::Admin(Admin::HoldPullSuspend { pause: *pause }));
                 }
-                nodes.len() as u64
+                self.running(nodes)
             }
             FaultKind::UpdateTopic { brokers, topic, read, write, perm } => {
                 let mut met = 0;
@@ -257,9 +256,14 @@ impl<O: Observer> World<O> {
                 for node in &nameservers {
                     self.dispatch(*node, Input::Admin(Admin::WipeWritePerm { broker: *broker }));
                 }
-                nameservers.len() as u64
+                self.running(&nameservers)
             }
         }
+    }
+
+    /// How many of these processes are there to meet a fault.
+    fn running(&self, nodes: &[NodeId]) -> u64 {
+        nodes.iter().filter(|node| matches!(self.processes[node.0 as usize].state, State::Up | State::Frozen)).count() as u64
     }
 
     fn relent(&mut self, f: u16, what: &FaultKind) -> u64 {

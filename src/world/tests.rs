@@ -452,3 +452,35 @@ impl Observer for Took {
         }
     }
 }
+
+/// What each fault had met when it struck.
+#[derive(Clone, Debug, Default)]
+struct Strikes(Vec<(u16, u64)>);
+
+impl Observer for Strikes {
+    fn note(&mut self, _: Stamp, note: &Note) {
+        if let Note::Fault { index, on: true, touched } = note {
+            self.0.push((*index, *touched));
+        }
+    }
+}
+
+#[test]
+fn a_fault_on_a_process_that_is_gone_meets_nothing() {
+    let nodes = || vec![NodeId(1)];
+    let mut spec = cluster(1, 1, 10, false);
+    for (at, what) in [
+        (10, FaultKind::ClockStep { nodes: nodes(), by_ms: 5 }),
+        (20, FaultKind::Kill { nodes: nodes() }),
+        (30, FaultKind::ClockStep { nodes: nodes(), by_ms: 5 }),
+        (31, FaultKind::SlowDisk { nodes: nodes(), factor: 1, stall: true }),
+        (32, FaultKind::Kill { nodes: nodes() }),
+        (33, FaultKind::Freeze { nodes: nodes() }),
+    ] {
+        spec.faults.push(fault(at, None, what));
+    }
+    let end = spec.warmup + 40 * SEC;
+    let mut world = World::new(Arc::new(spec), Strikes::default());
+    world.run_until(end, u64::MAX);
+    assert_eq!(world.observer().0, [(0, 1), (1, 1), (2, 0), (3, 0), (4, 0), (5, 0)]);
+}

@@ -1,0 +1,258 @@
+//! The threads of a client instance: pools, who runs what, and how a thread that was woken goes on.
+//!
+//! A thread is a stack of routines that wait for one thing at a time; an executor is a FIFO and k threads, of which the one that has waited longest takes the
+//! next job, as `ThreadPoolExecutor` has it (4.9.8 runs on it throughout). With `threads_resume_late` a woken thread first asks for the processor.
+
+use super::*;
+
+/// A thread of an instance.
+pub(in crate::rocketmq::client) type ThreadId = u32;
+
+/// Stands for the pull thread, whose work is not a routine: `PullMessageService`.
+pub(in crate::rocketmq::client) const PULL_THREAD: ThreadId = 0xf_ffff;
+
+/// Which executor a thread belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::rocketmq::client) enum Exec {
+    /// The scheduled thread of the instance: route polls, heartbeats, offset persistence.
+    Scheduler,
+    /// `RebalanceService`.
+    Rebalance,
+    /// `PullMessageService`.
+    Pull,
+    /// The application's thread that starts and stops members.
+    Main,
+    /// The application's sending threads of a producer.
+    App(u16),
+    /// The async-send pool of a producer.
+    AsyncSend(u16),
+    /// The listener threads of a consumer.
+    Consume(u16),
+    /// The consume service's scheduled thread of a consumer.
+    ConsumeSchedule(u16),
+}
+
+impl Exec {
+    /// Its place among the executors of the instance: four of the instance, then two a producer and two a consumer in turn.
+    pub(in crate::rocketmq::client) fn place(self) -> usize {
+        match self {
+            Exec::Scheduler => 0,
+            Exec::Rebalance => 1,
+            Exec::Pull => 2,
+            Exec::Main => 3,
+            Exec::App(p) => 4 + 4 * p as usize,
+            Exec::AsyncSend(p) => 5 + 4 * p as usize,
+            Exec::Consume(c) => 6 + 4 * c as usize,
+            Exec::ConsumeSchedule(c) => 7 + 4 * c as usize,
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(in crate::rocketmq::client) struct Thread {
+    pub(in crate::rocketmq::client) exec: Exec,
+    /// Position among the threads of its executor: what thread-local draws hang on.
+    pub(in crate::rocketmq::client) ordinal: u32,
+    pub(in crate::rocketmq::client) stack: Vec<Op>,
+    /// What it was woken for, until it runs.
+    pub(in crate::rocketmq::client) woken: Option<Ret>,
+    /// Counts the waits of this thread, so that a stale timer is recognised.
+    pub(in crate::rocketmq::client) waits: u32,
+}
+
+impl Thread {
+    /// The routine that waits on this thread.
+    pub(in crate::rocketmq::client) fn top(&self) -> Option<&Op> {
+        self.stack.last()
+    }
+}
+
+#[derive(Clone, Debug, Default)]
+pub(in crate::rocketmq::client) struct Executor {
+    pub(in crate::rocketmq::client) queue: VecDeque<Op>,
+    pub(in crate::rocketmq::client) idle: VecDeque<ThreadId>,
+    pub(in crate::rocketmq::client) created: u32,
+}
+
+impl Instance {
+    pub(in crate::rocketmq::client) fn size(&self, exec: Exec) -> u32 {
+        match exec {
+            Exec::App(p) => self.producers[p as usize].app_threads(),
+            Exec::AsyncSend(_) => self.config.cpus.max(1),
+            Exec::Consume(c) => self.consumers[c as usize].config.settings.consume_thread_min.max(1) as u32,
+            _ => 1,
+        }
+    }
+
+    /// Hands a job to an executor.
+    pub(in crate::rocketmq::client) fn submit(&mut self, exec: Exec, op: Op) {
+        let place = exec.place();
+        if self.executors.len() <= place {
+            self.executors.resize_with(place + 1, Executor::default);
+        }
+        let size = self.size(exec);
+        let executor = &mut self.executors[place];
+        // `ThreadPoolExecutor#execute`: a new thread for each job up to the core size; after that the one that has waited longest.
+        let late = self.config.threads_resume_late && matches!(exec, Exec::Consume(_));
+        let thread = if executor.created < size {
+            let ordinal = executor.created;
+            executor.created += 1;
+            self.threads.push(Thread { exec, ordinal, stack: Vec::new(), woken: None, waits: 0 });
+            self.threads.len() as ThreadId - 1
+        } else if let Some(thread) = executor.idle.pop_front() {
+            thread
+        } else {
+            return executor.queue.push_back(op);
+        };
+        self.threads[thread as usize].stack.push(op);
+        if late {
+            self.waking.push_back(thread);
+        } else {
+            self.ready.push_back((thread, Ret::Go));
+        }
+    }
+
+    /// Jobs that wait in an executor's queue.
+    pub(in crate::rocketmq::client) fn queued(&self, exec: Exec) -> usize {
+        self.executors.get(exec.place()).map_or(0, |e| e.queue.len())
+    }
+
+    /// Messages whose call is under way: nobody will hear how it ends if the process dies now.
+    pub(in crate::rocketmq::client) fn open_sends(&self) -> Vec<MessageId> {
+        let under_way = self.threads.iter().flat_map(|thread| &thread.stack).filter_map(|op| match op {
+            Op::Send(send) => send.open(),
+            Op::StartAsync(start) => Some(start.parcel()),
+            _ => None,
+        });
+        let queued = self.executors.iter().flat_map(|executor| &executor.queue).filter_map(|op| match op {
+            Op::StartAsync(start) => Some(start.parcel()),
+            _ => None,
+        });
+        let written = self.async_sends.iter().flatten().map(|send| send.parcel());
+        let mut open: Vec<MessageId> = written.chain(under_way).chain(queued).flat_map(|parcel| parcel.ids()).collect();
+        open.sort_unstable();
+        open.dedup();
+        open
+    }
+
+    /// Drops what waits in an executor's queue (`shutdownNow`).
+    pub(in crate::rocketmq::client) fn drop_queued(&mut self, exec: Exec) {
+        if let Some(executor) = self.executors.get_mut(exec.place()) {
+            executor.queue.clear();
+        }
+    }
+
+    pub(in crate::rocketmq::client) fn thread(&self, t: ThreadId) -> &Thread {
+        &self.threads[t as usize]
+    }
+
+    /// Threads of an executor that run a job now.
+    pub(in crate::rocketmq::client) fn running(&self, exec: Exec) -> Vec<ThreadId> {
+        self.threads
+            .iter()
+            .enumerate()
+            .filter(|(_, t)| t.exec == exec && !t.stack.is_empty())
+            .map(|(i, _)| i as ThreadId)
+            .collect()
+    }
+
+    /// Wakes a thread with what it waited for.
+    pub(in crate::rocketmq::client) fn resume(&mut self, t: ThreadId, ret: Ret) {
+        self.ready.push_back((t, ret));
+    }
+
+    pub(in crate::rocketmq::client) fn run(&mut self, cx: &mut Cx<'_, '_>, t: ThreadId, mut ret: Ret) {
+        // The stack is lent out while its routines run, so that none of them is moved.
+        let mut stack = std::mem::take(&mut self.threads[t as usize].stack);
+        while let Some(op) = stack.last_mut() {
+            match op.step(self, cx, t, ret) {
+                Step::Block => break,
+                Step::Call(child) => {
+                    stack.push(child);
+                    ret = Ret::Go;
+                }
+                Step::Done(value) => {
+                    stack.pop();
+                    ret = value;
+                }
+            }
+        }
+        let done = stack.is_empty();
+        self.threads[t as usize].stack = stack;
+        if done {
+            self.thread_free(t);
+        }
+    }
+
+    pub(in crate::rocketmq::client) fn thread_free(&mut self, t: ThreadId) {
+        let exec = self.threads[t as usize].exec;
+        let Some(executor) = self.executors.get_mut(exec.place()) else { return };
+        match executor.queue.pop_front() {
+            Some(next) => {
+                self.threads[t as usize].stack.push(next);
+                self.ready.push_back((t, Ret::Go));
+            }
+            None => executor.idle.push_back(t),
+        }
+    }
+
+    /// Runs until nothing can go on at this instant.
+    pub(in crate::rocketmq::client) fn pump(&mut self, cx: &mut Cx<'_, '_>) {
+        loop {
+            if let Some(Done { token, result, woken }) = self.remoting.done.pop_front() {
+                match (token, woken) {
+                    (Token::Thread(t), Some(word)) if self.config.threads_resume_late => {
+                        self.wake_thread(cx, t, Ret::Rpc(result), word);
+                    }
+                    _ => self.answered(cx, token, result),
+                }
+            } else if let Some((t, ret)) = self.ready.pop_front() {
+                self.run(cx, t, ret);
+            } else if let Some(t) = self.waking.pop_front() {
+                let word = self.wake_word(cx);
+                self.wake_thread(cx, t, Ret::Go, word);
+            } else if !self.pull_blocked && !self.pull_queue.is_empty() {
+                if self.config.threads_resume_late && !self.pull_awake {
+                    // `PullMessageService#run` waits in its queue like everybody else.
+                    self.pull_blocked = true;
+                    let word = self.wake_word(cx);
+                    cx.out.work((self.number as u32) << 20 | PULL_THREAD, WorkClass::Resume, word);
+                } else {
+                    self.serve_pulls(cx);
+                    self.pull_awake = false;
+                }
+            } else {
+                return;
+            }
+        }
+    }
+
+    /// A thread that was woken has the processor.
+    pub(in crate::rocketmq::client) fn resumed(&mut self, t: ThreadId) {
+        if t == PULL_THREAD {
+            (self.pull_blocked, self.pull_awake) = (false, true);
+        } else if let Some(ret) = self.threads.get_mut(t as usize).and_then(|thread| thread.woken.take()) {
+            self.resume(t, ret);
+        }
+    }
+
+    /// It goes on when it gets the processor.
+    pub(in crate::rocketmq::client) fn wake_thread(&mut self, cx: &mut Cx<'_, '_>, t: ThreadId, ret: Ret, word: u32) {
+        self.threads[t as usize].woken = Some(ret);
+        cx.out.work((self.number as u32) << 20 | t, WorkClass::Resume, word);
+    }
+
+    /// How late the next thread goes on that finds work in its queue.
+    pub(in crate::rocketmq::client) fn wake_word(&mut self, cx: &Cx<'_, '_>) -> u32 {
+        self.wakes += 1;
+        cx.env.draws.word(self.entity, Purpose::Work, (self.life as u64) << 40 | self.wakes)
+    }
+
+    pub(in crate::rocketmq::client) fn answered(&mut self, cx: &mut Cx<'_, '_>, token: Token, result: Result<Answer, RpcError>) {
+        match token {
+            Token::Thread(t) => self.resume(t, Ret::Rpc(result)),
+            Token::Pull(c, p) => self.pull_answered(cx, c, p, result),
+            Token::AsyncSend(id) => self.async_send_answered(cx, id, result),
+        }
+    }
+}
