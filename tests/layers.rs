@@ -182,6 +182,33 @@ fn rooms_import_only_what_the_plan_allows() {
 }
 
 /// The logic of RocketMQ must be usable by a real client: no simulator, clock, socket, thread or file.
+/// Rooms, and the parts of rooms that others may know, import each other without a cycle, whatever the list above allows.
+#[test]
+fn there_is_no_cycle_of_imports() {
+    let parts: BTreeSet<&str> = MAY.iter().flat_map(|(room, may)| std::iter::once(room).chain(*may)).copied().collect();
+    // The part that a path belongs to: the longest that the plan names.
+    let part_of = |path: &str| {
+        let holds = |part: &&&str| path == **part || path.strip_prefix(**part).is_some_and(|rest| rest.starts_with('/'));
+        parts.iter().filter(holds).max_by_key(|part| part.len()).copied()
+    };
+    let sources = sources();
+    let only = test_only(&sources);
+    let mut graph = petgraph::graphmap::DiGraphMap::<&str, ()>::new();
+    for (file, text) in sources.iter().filter(|(file, _)| !only.contains(file)) {
+        let place = file.trim_start_matches("src/").trim_end_matches(".rs").trim_end_matches("/mod");
+        let Some(from) = part_of(place) else { continue };
+        for to in imports(file, &code(text)).iter().filter_map(|path| part_of(path)) {
+            // A room and its own parts are one house's business.
+            if from.split('/').next() != to.split('/').next() {
+                graph.add_edge(from, to, ());
+            }
+        }
+    }
+    assert!(graph.edge_count() > 20, "the imports were not read");
+    let order = petgraph::algo::toposort(&graph, None);
+    assert!(order.is_ok(), "a cycle goes through {}", order.map_err(|cycle| cycle.node_id()).unwrap_err());
+}
+
 #[test]
 fn the_logic_knows_no_simulator_and_no_machine() {
     const BANNED: [&str; 10] = [
