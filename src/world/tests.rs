@@ -484,3 +484,83 @@ fn a_fault_on_a_process_that_is_gone_meets_nothing() {
     world.run_until(end, u64::MAX);
     assert_eq!(world.observer().0, [(0, 1), (1, 1), (2, 0), (3, 0), (4, 0), (5, 0)]);
 }
+
+/// Notes of one node, with the moment of each, ns of the run.
+#[derive(Clone, Debug)]
+struct OfNode(NodeId, Vec<(u64, Note)>);
+
+impl Observer for OfNode {
+    fn note(&mut self, stamp: Stamp, note: &Note) {
+        if stamp.node == self.0 {
+            self.1.push((stamp.at, note.clone()));
+        }
+    }
+}
+
+fn notes_of(spec: Spec, node: u16, until: u64) -> Vec<(u64, Note)> {
+    let mut world = World::new(Arc::new(spec), OfNode(NodeId(node), Vec::new()));
+    world.run_until(until, u64::MAX);
+    world.into_observer().1
+}
+
+/// `PullMessageService#shutdown` gives its delay executor a second, and real shutdowns last it out.
+#[test]
+fn a_consumers_end_lasts_a_second() {
+    let mut spec = cluster(1, 2, 10, false);
+    spec.faults.push(fault(30, None, FaultKind::Shutdown { nodes: vec![NodeId(3)], members: Vec::new() }));
+    let until = spec.warmup + 40 * SEC;
+    let notes = notes_of(spec, 3, until);
+    let at = |wanted: fn(&Note) -> bool| notes.iter().find(|(_, n)| wanted(n)).unwrap().0;
+    let lasted = at(|n| matches!(n, Note::ShutdownEnded { .. })) - at(|n| matches!(n, Note::ShutdownBegan { .. }));
+    assert!((SEC..SEC + 200 * MS).contains(&lasted), "{lasted}");
+}
+
+/// After a thaw a request that was written to a channel whose end lay unread fails at once: the member is back at work in less than the 3 s that an
+/// answer is waited for.
+#[test]
+fn a_thawed_consumer_does_not_wait_for_dead_channels() {
+    for seed in 1..=10 {
+        let mut spec = cluster(2, 2, 20, false);
+        spec.seed = seed;
+        spec.faults.push(fault(10, Some(170 * SEC), FaultKind::Freeze { nodes: vec![NodeId(4)] }));
+        let (thaw, until) = (spec.warmup + 180 * SEC, spec.warmup + 200 * SEC);
+        let notes = notes_of(spec, 4, until);
+        let back = notes.iter().find(|(at, n)| *at > thaw && matches!(n, Note::Assigned { .. })).map(|(at, _)| at - thaw);
+        assert!(back.is_some_and(|after| after < 2 * SEC), "seed {seed}: {back:?}");
+    }
+}
+
+/// Looks for delayed messages drift, so that messages stored in step with them do not all wait equally long.
+#[test]
+fn delayed_messages_wait_between_nothing_and_a_look() {
+    let mut spec = cluster(1, 1, 10, false);
+    producer(&mut spec).load.delay_level = 1;
+    let until = spec.warmup + 130 * SEC;
+    let mut parked = std::collections::BTreeMap::new();
+    let mut late = Vec::new();
+    for (at, note) in notes_of(spec, 1, until) {
+        if let Note::Stored { msg, stored_as, .. } = note {
+            match stored_as {
+                crate::contract::note::StoredAs::Delayed => _ = parked.insert(msg, at),
+                _ => late.extend(parked.remove(&msg).map(|stored| ((at - stored) / MS).saturating_sub(1_000))),
+            }
+        }
+    }
+    let (least, most) = (late.iter().min().unwrap(), late.iter().max().unwrap());
+    assert!(late.len() > 1_000 && *least < 15 && (85..150).contains(most), "{least} to {most} ms");
+}
+
+/// Every answer wakes a thread, and the thread is late.
+#[test]
+fn a_woken_thread_goes_on_late() {
+    let quickest = |resume: u64| {
+        let mut spec = cluster(1, 1, 10, false);
+        spec.nodes.iter_mut().for_each(|n| n.services.resume = Quantiles::constant(resume));
+        let zero = spec.warmup;
+        let mut world = World::new(Arc::new(spec), Took::default());
+        world.run_until(zero + 60 * SEC, u64::MAX);
+        world.observer().1.iter().map(|(_, took)| *took).min().unwrap()
+    };
+    let (at_once, late) = (quickest(0), quickest(50 * MS));
+    assert_eq!(late - at_once, 50 * MS, "the same luck but for that");
+}
