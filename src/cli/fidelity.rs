@@ -3,12 +3,12 @@
 //! An experiment is compared when there are live runs `EXPERIMENT.REPETITION.json` and a scenario `EXPERIMENT.json`; what has only one of them
 //! is named with the reason, so that nothing is left out silently.
 
+use super::Format;
 use super::{Changes, CliError, Exit};
 use crate::explore::fidelity::judge::{Comparison, Difference};
 use crate::explore::fidelity::live::{self, Live};
 use crate::explore::fidelity::{self, EXTREMES, Experiment};
 use crate::explore::runs::{Crew, MOST_SEEDS};
-use clap::ValueEnum;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -45,12 +45,6 @@ pub(super) struct Args {
     /// No progress and no remarks on standard error
     #[arg(short, long)]
     quiet: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
-    Text,
-    Json,
 }
 
 pub(super) fn run(args: &Args) -> Result<Exit, CliError> {

@@ -180,6 +180,13 @@ fn complain(text: &str) {
     remark(&format!("error: {text}"));
 }
 
+/// What standard output gets: an answer for people, or JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
 /// When to colour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 enum Colour {

@@ -1,9 +1,9 @@
 //! `windtunnel run`: one scenario, one answer, and a report under `--out`.
 
+use super::Format;
 use super::{Changes, CliError, Colour, Exit};
 use crate::run::Control;
 use crate::run::outcome::{Outcome, Verdict};
-use clap::ValueEnum;
 use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]
@@ -42,12 +42,6 @@ Examples:
 
 Ctrl-C ends the run early and still reports what was found, as unknown.";
     format!("{examples}\n\n{}", super::EXIT_CODES)
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
-    Text,
-    Json,
 }
 
 pub(super) fn run(args: &Args) -> Result<Exit, CliError> {

@@ -2,10 +2,10 @@
 //!
 //! Timer phases, start moments and latencies vary with the seed, as they do in life; what the scenario pins stays pinned.
 
+use super::Format;
 use super::{Changes, CliError, Exit};
 use crate::explore::runs::{Crew, MOST_JOBS, Seeds};
 use crate::explore::survey;
-use clap::ValueEnum;
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
@@ -42,12 +42,6 @@ pub(super) struct Args {
     /// No progress and no remarks on standard error
     #[arg(short, long)]
     quiet: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
-    Text,
-    Json,
 }
 
 pub(super) fn run(args: &Args) -> Result<Exit, CliError> {
