@@ -267,6 +267,10 @@ pub enum Note {
     Flushed {
         upto: u64,
     },
+    /// A slave appended what its master sent: its copy of the log ends here.
+    Replicated {
+        upto: u64,
+    },
     /// The group's offset at the broker was set.
     Committed {
         group: GroupId,

@@ -1,7 +1,8 @@
 //! What producers met: answers, failures, round trips, and times without success.
 //!
 //! Figures have the meaning of the live summaries: times of failures and slow calls are those of the call's beginning, bins too; a round
-//! trip runs from the beginning of the call to its answer. A time without success is measured between answers.
+//! trip runs from the beginning of the call to its answer. A time without success is
+//! measured between answers; in the figures that live runs have too, between the beginnings of calls, as theirs are.
 
 use super::clock::{Clock, count, padded};
 use super::hist::Hist;
@@ -10,7 +11,7 @@ use crate::base::names::Names;
 use crate::base::time::SEC;
 use crate::contract::note::{SendError, SendStatus};
 use crate::run::outcome::SendFigures;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 /// A call this long is slow, ns.
 const SLOW: u64 = SEC;
@@ -39,13 +40,43 @@ impl Range {
     }
 }
 
+/// Beginnings of the calls that succeeded, put in order as their answers come: what is older than so many later ones is taken to be complete.
+#[derive(Clone, Debug, Default)]
+struct Begun {
+    recent: VecDeque<u64>,
+    longest: u64,
+}
+
+impl Begun {
+    const KEPT: usize = 1024;
+
+    #[inline]
+    fn add(&mut self, began: u64) {
+        let mut place = self.recent.len();
+        while place > 0 && self.recent[place - 1] > began {
+            place -= 1;
+        }
+        self.recent.insert(place, began);
+        if self.recent.len() > Self::KEPT
+            && let Some(oldest) = self.recent.pop_front()
+        {
+            self.longest = self.longest.max(self.recent[0] - oldest);
+        }
+    }
+    /// The longest time between two of them, ns.
+    fn longest(&self) -> u64 {
+        let pairs = self.recent.iter().zip(self.recent.iter().skip(1));
+        pairs.map(|(a, b)| b - a).max().unwrap_or(0).max(self.longest)
+    }
+}
+
 #[derive(Clone, Debug, Default)]
 struct ToBroker {
     acked: Vec<u64>,
     attempts: u64,
     answers: u64,
     last: Option<u64>,
-    longest: u64,
+    successes: Begun,
     /// Calls of the producer that had ended by the last success.
     ended: u64,
 }
@@ -81,6 +112,7 @@ pub struct Sends {
     slow_bins: Vec<u64>,
     first_began: Option<u64>,
     last_success: Option<u64>,
+    successes: Begun,
     last_ended: u64,
     between: u64,
     head: u64,
@@ -112,6 +144,7 @@ impl Sends {
             slow_bins: Vec::new(),
             first_began: None,
             last_success: None,
+            successes: Begun::default(),
             last_ended: 0,
             between: 0,
             head: 0,
@@ -164,6 +197,7 @@ impl Sends {
             None => self.head = at - self.first_began.unwrap_or(at),
         }
         self.last_success = Some(at);
+        self.successes.add(began);
         self.close_call(at);
         let wanted = self.wanting.filter(|from| at - from > OUTAGE).map(|from| Gap { broker: None, from, until: at });
         self.wanting = (self.pending > 0).then_some(at);
@@ -171,10 +205,10 @@ impl Sends {
         let to = &mut self.brokers[broker.0 as usize];
         count(&mut to.acked, bin);
         to.answers += 1;
+        to.successes.add(began);
         let mut starved = None;
         if let Some(last) = to.last {
             let gap = at - last;
-            to.longest = to.longest.max(gap);
             if gap > BROKER_OUTAGE && ended - to.ended >= BROKER_OUTAGE_CALLS {
                 starved = Some(Gap { broker: Some(broker), from: last, until: at });
             }
@@ -271,7 +305,7 @@ impl Sends {
             not_send_ok: self.not_ok.n,
             failed_per_10s: padded(&self.failed_bins, bins),
             slow_per_10s: padded(&self.slow_bins, bins),
-            longest_time_without_success_s: self.last_success.map(|_| self.between as f64 / SEC as f64),
+            longest_time_without_success_s: self.last_success.map(|_| self.successes.longest() as f64 / SEC as f64),
             ..SendFigures::default()
         };
         (figures.failed_first_s, figures.failed_last_s) = self.failed.seconds(clock);
@@ -296,7 +330,7 @@ impl Sends {
         }
         for (broker, to) in self.brokers.iter().enumerate().filter(|(_, to)| to.last.is_some()) {
             let name = names.broker_name(BrokerName(broker as u16)).to_string();
-            figures.longest_time_without_success_by_broker_s.insert(name.clone(), to.longest as f64 / SEC as f64);
+            figures.longest_time_without_success_by_broker_s.insert(name.clone(), to.successes.longest() as f64 / SEC as f64);
             figures.acked_by_broker_per_10s.insert(name, padded(&to.acked, bins));
         }
         figures
@@ -324,8 +358,8 @@ mod tests {
         assert_eq!(f.failed_per_10s[..3], [0, 2, 0]);
         assert_eq!(f.acked_by_broker_per_10s["broker-a"][..3], [1, 1, 0]);
         assert_eq!((f.acked_by_broker_per_10s["broker-a"].len(), f.failed_per_10s.len()), (20, 20));
-        assert_eq!(f.longest_time_without_success_s, Some(12.5));
-        assert_eq!(f.longest_time_without_success_by_broker_s["broker-a"], 11.5);
+        assert_eq!(f.longest_time_without_success_s, Some(14.0));
+        assert_eq!(f.longest_time_without_success_by_broker_s["broker-a"], 10.0);
         assert_eq!((f.failed_round_trip_ms.n, f.failed_round_trip_ms.max, f.round_trip_ms.max), (2, 3000, 1500));
         assert_eq!(f.failed_by_broker["broker-b"].values().sum::<u64>(), 2);
         assert_eq!(

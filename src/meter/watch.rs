@@ -503,7 +503,11 @@ impl Observer for Watch {
                 self.births.attempted(*msg, *attempt, *queue, at);
             }
             // Pulls, flushes and requests that failed are told by their consequences.
-            Note::Pulled { .. } | Note::Flushed { .. } | Note::RpcFailed { .. } | Note::NameserverChosen { .. } => {}
+            Note::Pulled { .. }
+            | Note::Flushed { .. }
+            | Note::Replicated { .. }
+            | Note::RpcFailed { .. }
+            | Note::NameserverChosen { .. } => {}
             // An assignment names the offset it begins at; a correction shows as skipped or repeated messages.
             Note::OffsetCorrected { .. } | Note::OffsetInitialised { .. } => {}
 

@@ -29,6 +29,10 @@ pub mod code {
     pub const NOTIFY_CONSUMER_IDS_CHANGED: u16 = 40;
     pub const LOCK_BATCH_MQ: u16 = 41;
     pub const UNLOCK_BATCH_MQ: u16 = 42;
+    pub const GET_ALL_TOPIC_CONFIG: u16 = 21;
+    pub const GET_ALL_CONSUMER_OFFSET: u16 = 43;
+    pub const GET_ALL_DELAY_OFFSET: u16 = 45;
+    pub const GET_ALL_SUBSCRIPTIONGROUP_CONFIG: u16 = 201;
     pub const REGISTER_BROKER: u16 = 103;
     pub const UNREGISTER_BROKER: u16 = 104;
     pub const GET_ROUTEINFO_BY_TOPIC: u16 = 105;
@@ -52,6 +56,10 @@ pub mod code {
         ("NOTIFY_CONSUMER_IDS_CHANGED", NOTIFY_CONSUMER_IDS_CHANGED),
         ("LOCK_BATCH_MQ", LOCK_BATCH_MQ),
         ("UNLOCK_BATCH_MQ", UNLOCK_BATCH_MQ),
+        ("GET_ALL_TOPIC_CONFIG", GET_ALL_TOPIC_CONFIG),
+        ("GET_ALL_CONSUMER_OFFSET", GET_ALL_CONSUMER_OFFSET),
+        ("GET_ALL_DELAY_OFFSET", GET_ALL_DELAY_OFFSET),
+        ("GET_ALL_SUBSCRIPTIONGROUP_CONFIG", GET_ALL_SUBSCRIPTIONGROUP_CONFIG),
         ("REGISTER_BROKER", REGISTER_BROKER),
         ("UNREGISTER_BROKER", UNREGISTER_BROKER),
         ("GET_ROUTEINFO_BY_TOPIC", GET_ROUTEINFO_BY_TOPIC),
@@ -108,8 +116,8 @@ pub enum Body {
 pub enum HaFrame {
     /// Slave to master: its largest physical offset.
     Report(u64),
-    /// Master to slave: log records from a physical offset on; no records is a heartbeat.
-    Transfer { from: u64, records: Vec<Message> },
+    /// Master to slave: so many bytes of the log from a physical offset on, and the records that end within them; no bytes is a heartbeat.
+    Transfer { from: u64, bytes: u32, records: Vec<Message> },
 }
 
 /// `SendMessageRequestHeaderV2`.
@@ -180,20 +188,80 @@ pub enum Request {
     Send(Box<SendRequest>),
     SendBatch(Box<SendRequest>, Arc<[Message]>),
     Pull(PullRequest),
-    SendBack { group: GroupId, phys: u64, delay_level: i8, max_reconsume_times: u16, origin: Box<Message> },
-    QueryOffset { group: GroupId, queue: MessageQueue },
-    UpdateOffset { group: GroupId, queue: MessageQueue, offset: u64 },
-    MaxOffset { queue: MessageQueue },
-    SearchOffset { queue: MessageQueue, timestamp_ms: i64 },
+    SendBack {
+        group: GroupId,
+        phys: u64,
+        delay_level: i8,
+        max_reconsume_times: u16,
+        origin: Box<Message>,
+    },
+    QueryOffset {
+        group: GroupId,
+        queue: MessageQueue,
+    },
+    UpdateOffset {
+        group: GroupId,
+        queue: MessageQueue,
+        offset: u64,
+    },
+    MaxOffset {
+        queue: MessageQueue,
+    },
+    SearchOffset {
+        queue: MessageQueue,
+        timestamp_ms: i64,
+    },
     Heartbeat(Arc<HeartbeatData>),
-    UnregisterClient { client_id: Arc<str>, producer: Option<GroupId>, consumer: Option<GroupId> },
-    ConsumerList { group: GroupId },
-    NotifyConsumerIdsChanged { group: GroupId },
-    LockBatch { group: GroupId, client_id: Arc<str>, queues: Arc<[MessageQueue]> },
-    UnlockBatch { group: GroupId, client_id: Arc<str>, queues: Arc<[MessageQueue]> },
+    UnregisterClient {
+        client_id: Arc<str>,
+        producer: Option<GroupId>,
+        consumer: Option<GroupId>,
+    },
+    ConsumerList {
+        group: GroupId,
+    },
+    NotifyConsumerIdsChanged {
+        group: GroupId,
+    },
+    LockBatch {
+        group: GroupId,
+        client_id: Arc<str>,
+        queues: Arc<[MessageQueue]>,
+    },
+    UnlockBatch {
+        group: GroupId,
+        client_id: Arc<str>,
+        queues: Arc<[MessageQueue]>,
+    },
+    /// A slave asks its master for everything of a kind.
+    All(Metadata),
     Register(Arc<Registration>),
-    Unregister { broker: BrokerName, broker_id: u64, addr: Addr },
-    Route { topic: TopicId },
+    Unregister {
+        broker: BrokerName,
+        broker_id: u64,
+        addr: Addr,
+    },
+    Route {
+        topic: TopicId,
+    },
+}
+
+/// What a slave copies from its master (`SlaveSynchronize`), in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Metadata {
+    TopicConfigs,
+    ConsumerOffsets,
+    DelayOffsets,
+    SubscriptionGroups,
+}
+
+/// One row of consumerOffset.json.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OffsetRow {
+    pub group: GroupId,
+    pub topic: TopicId,
+    pub queue_id: u16,
+    pub offset: u64,
 }
 
 impl Request {
@@ -214,6 +282,10 @@ impl Request {
             Request::NotifyConsumerIdsChanged { .. } => code::NOTIFY_CONSUMER_IDS_CHANGED,
             Request::LockBatch { .. } => code::LOCK_BATCH_MQ,
             Request::UnlockBatch { .. } => code::UNLOCK_BATCH_MQ,
+            Request::All(Metadata::TopicConfigs) => code::GET_ALL_TOPIC_CONFIG,
+            Request::All(Metadata::ConsumerOffsets) => code::GET_ALL_CONSUMER_OFFSET,
+            Request::All(Metadata::DelayOffsets) => code::GET_ALL_DELAY_OFFSET,
+            Request::All(Metadata::SubscriptionGroups) => code::GET_ALL_SUBSCRIPTIONGROUP_CONFIG,
             Request::Register(_) => code::REGISTER_BROKER,
             Request::Unregister { .. } => code::UNREGISTER_BROKER,
             Request::Route { .. } => code::GET_ROUTEINFO_BY_TOPIC,
@@ -261,6 +333,11 @@ pub enum Answer {
         ha_addr: Option<Addr>,
     },
     Route(Arc<TopicRouteData>),
+    TopicConfigs(DataVersion, Arc<BTreeMap<TopicId, TopicConfig>>),
+    ConsumerOffsets(Arc<[OffsetRow]>),
+    /// By level.
+    DelayOffsets(Arc<[u64]>),
+    SubscriptionGroups(Arc<[GroupId]>),
 }
 
 impl Answer {
@@ -277,6 +354,8 @@ impl Answer {
             }
             Answer::Members(list) => 100 + 40 * list.len() as u32,
             Answer::Route(route) => 200 + 150 * route.queue_datas.len() as u32,
+            Answer::TopicConfigs(_, topics) => 200 + 120 * topics.len() as u32,
+            Answer::ConsumerOffsets(rows) => 100 + 30 * rows.len() as u32,
             _ => 150,
         }
     }
@@ -289,9 +368,7 @@ impl Frame {
             Body::Request { request, .. } => request.bytes(),
             Body::Answer(answer) => answer.bytes(),
             Body::Ha(HaFrame::Report(_)) => 8,
-            Body::Ha(HaFrame::Transfer { records, .. }) => {
-                12 + records.iter().map(|m| 91 + m.body_len + m.properties_len as u32).sum::<u32>()
-            }
+            Body::Ha(HaFrame::Transfer { bytes, .. }) => 12 + bytes,
         }
     }
 }

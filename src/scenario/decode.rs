@@ -122,7 +122,8 @@ fn head(fields: &mut Fields<'_>) -> (Draft, Head) {
             thaw: constant.clone(),
             thaw_frame: constant.clone(),
             wakeup: constant.clone(),
-            resume: constant,
+            resume: constant.clone(),
+            exit: constant,
         };
         super::nodes::AllServices { nameserver: services.clone(), broker: services.clone(), client: services }
     });

@@ -208,6 +208,7 @@ section! {
         THAW_FRAME "thaw_frame", Takes::Delay, Optional, "What each frame costs that was buffered during a freeze.";
         WAKEUP "wakeup", Takes::Delay, Optional, "How late a timed wait ends: timer slack, scheduling, pauses.";
         RESUME "resume", Takes::Delay, Optional, "How late a thread goes on whose answer has come, or whose channel has ended.";
+        EXIT "exit", Takes::Delay, Optional, "From the kill of a process until its kernel has closed its sockets.";
     }
 }
 
@@ -225,6 +226,7 @@ section! {
         THAW_FRAME "thaw_frame", Takes::Delay, Default(r#"{"p50": "20us", "p99": "200us"}"#), "What each frame costs that was buffered during a freeze.";
         WAKEUP "wakeup", Takes::Delay, Default(r#"{"p50": "1.8ms", "p99": "8ms"}"#), "How late a timed wait ends and its thread has gone on: timer slack, scheduling, pauses. Live runs: a send that timed out after 3000 ms returns at 3001 in the median, and about one in 15 still counts as within its budget.";
         RESUME "resume", Takes::Delay, Default(r#""0s""#), "How late a thread goes on whose answer has come, or whose channel has ended: what a busy client machine adds to each round trip. Each thread draws for itself.";
+        EXIT "exit", Takes::Delay, Default(r#"{"p50": "25ms", "p99": "60ms"}"#), "From the kill of a process until its kernel has closed its sockets: the memory is freed first. Live runs: a killed broker's connection still counted for 30 to 60 ms.";
         NAMESERVER "nameserver", Takes::Section(&services::SECTION), Optional, "On nameservers.";
         BROKER "broker", Takes::Section(&services::SECTION), Optional, "On brokers.";
         CLIENT "client", Takes::Section(&services::SECTION), Optional, "On producers and consumers.";

@@ -360,14 +360,14 @@ impl<O: Observer> World<O> {
                 self.end_life(node, true);
                 true
             }
-            State::Down => false,
+            State::Dying | State::Down => false,
         }
     }
 
     /// SIGTERM, and a start `down` after the process has ended, however long its end takes; or a start, if it does not run.
     fn restart(&mut self, node: NodeId, down: u64) {
         self.processes[node.0 as usize].again = Some(down);
-        if !self.stop(node) {
+        if !self.stop(node) && self.processes[node.0 as usize].state != State::Dying {
             self.start_again(node);
         }
     }

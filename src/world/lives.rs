@@ -9,6 +9,10 @@ impl<O: Observer> World<O> {
     pub(super) fn boot(&mut self, node: NodeId) {
         let host = self.processes[node.0 as usize].host as usize;
         let process = &mut self.processes[node.0 as usize];
+        if process.state == State::Dying {
+            // Whoever starts it waits for its end.
+            process.again = Some(0);
+        }
         if process.state != State::Down || self.hosts[host].lost {
             return;
         }
@@ -34,21 +38,39 @@ impl<O: Observer> World<O> {
         self.dispatch(node, Input::Start);
     }
 
-    /// The process is gone: sockets close as the kernel closes them.
+    /// The process is gone, and its sockets with it.
     pub(super) fn end_life(&mut self, node: NodeId, orderly: bool) {
+        if self.stop_threads(node) {
+            self.close_sockets(node, orderly);
+        }
+    }
+
+    /// Nothing runs in the process any more.
+    fn stop_threads(&mut self, node: NodeId) -> bool {
         let n = node.0 as usize;
         let process = &mut self.processes[n];
-        if process.state == State::Down {
-            return;
+        if matches!(process.state, State::Down | State::Dying) {
+            return false;
         }
-        process.state = State::Down;
+        process.state = State::Dying;
         let role = process.role.take();
         process.disarm();
-        let held = std::mem::take(&mut process.held);
-        process.backlog = 0;
         self.calls[n].clear();
         self.disks[n].broker.process_died();
         self.nobody_heard(node, role);
+        true
+    }
+
+    /// The kernel closes what the process had open.
+    pub(super) fn close_sockets(&mut self, node: NodeId, orderly: bool) {
+        let n = node.0 as usize;
+        let process = &mut self.processes[n];
+        if process.state != State::Dying {
+            return;
+        }
+        process.state = State::Down;
+        let held = std::mem::take(&mut process.held);
+        process.backlog = 0;
         self.refuse_untaken(&held, true);
         let conns: Vec<ConnId> = self.processes[n]
             .outgoing
@@ -81,12 +103,22 @@ impl<O: Observer> World<O> {
         }
     }
 
+    /// SIGKILL: the kernel frees the memory of the process before it closes its sockets (`do_exit`: `exit_mm`, then `exit_files`), which
+    /// takes it tens of ms for a large one; until then its peers see a process that stands still.
     pub(super) fn kill(&mut self, node: NodeId) -> bool {
-        if self.processes[node.0 as usize].state == State::Down {
+        let n = node.0 as usize;
+        if matches!(self.processes[n].state, State::Down | State::Dying) {
             return false;
         }
         self.truth(node, Note::Killed);
-        self.end_life(node, false);
+        let word = self.draws.word(self.processes[n].entity, Purpose::Crash, (self.processes[n].life as u64) << 32);
+        let lasts = self.spec.nodes[n].services.exit.at(word);
+        self.stop_threads(node);
+        if lasts == 0 {
+            self.close_sockets(node, false);
+        } else {
+            self.schedule_at(self.now + lasts, Class::Work, node, Kind::Gone, 0, 0);
+        }
         true
     }
 

@@ -43,7 +43,7 @@ use crate::rocketmq::client::config::ClientConfig;
 use crate::rocketmq::disk::NodeDisk;
 use crate::rocketmq::message::BatchPool;
 use crate::rocketmq::nameserver::role::{NameServer, NameserverConfig};
-use crate::rocketmq::protocol::{Body, Frame};
+use crate::rocketmq::protocol::{Body, Frame, HaFrame};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -73,11 +73,13 @@ pub enum Kind {
     Due,
     /// A role's deadline.
     Wake,
+    /// A killed process has been taken apart.
+    Gone,
 }
 
 impl Kind {
     /// In the order of their numbers.
-    const ALL: [Kind; 11] = [
+    const ALL: [Kind; 12] = [
         Kind::Fault,
         Kind::Boot,
         Kind::Begin,
@@ -89,6 +91,7 @@ impl Kind {
         Kind::Listened,
         Kind::Due,
         Kind::Wake,
+        Kind::Gone,
     ];
 }
 
@@ -383,6 +386,7 @@ impl<O: Observer> World<O> {
             // What was owed to a past life is dropped.
             _ if event.life != life => {}
             Kind::Begin => self.begin(node),
+            Kind::Gone => self.close_sockets(node, false),
             Kind::Work => match state {
                 State::Frozen => self.processes[node.0 as usize].held.push(Held::Worked(event.b)),
                 _ => self.dispatch(node, Input::Worked { ticket: event.b }),

@@ -51,6 +51,15 @@ pub(super) enum State {
     Booting,
     Up,
     Frozen,
+    /// Killed; its kernel takes its memory apart before it closes its sockets.
+    Dying,
+}
+
+impl State {
+    /// The kernel still answers for the process: it completes handshakes and buffers.
+    pub(super) fn stands_still(self) -> bool {
+        matches!(self, State::Frozen | State::Dying)
+    }
 }
 
 /// One process slot.

@@ -80,7 +80,7 @@ impl<O: Observer> World<O> {
         if established {
             match state {
                 State::Up => self.accept(id),
-                State::Frozen => self.processes[server.0 as usize].held.push(Held::Accepted(id)),
+                s if s.stands_still() => self.processes[server.0 as usize].held.push(Held::Accepted(id)),
                 _ => {}
             }
             return;
@@ -96,10 +96,10 @@ impl<O: Observer> World<O> {
         let (back, _) = self.links.delay(to, from, word, 40);
         let refuse = match state {
             State::Up => false,
-            State::Frozen => self.processes[server.0 as usize].backlog >= self.links.spec().backlog,
+            s if s.stands_still() => self.processes[server.0 as usize].backlog >= self.links.spec().backlog,
             _ => true,
         };
-        if refuse && state == State::Frozen {
+        if refuse && state.stands_still() {
             // A full backlog drops the SYN.
             self.schedule_at(self.now + SEC, Class::Network, caller.node, Kind::Retransmit, id, 2);
             return;
@@ -107,7 +107,7 @@ impl<O: Observer> World<O> {
         if !refuse {
             self.connections[id as usize].established = true;
             self.connections[id as usize].ends[1].life = self.processes[server.0 as usize].life as u32;
-            if state == State::Frozen {
+            if state.stands_still() {
                 self.processes[server.0 as usize].backlog += 1;
                 self.processes[server.0 as usize].held.push(Held::Accepted(id));
                 self.connections[id as usize].ends[1].open = true;
@@ -161,7 +161,7 @@ impl<O: Observer> World<O> {
         if !caller.open || process.life as u32 != caller.life {
             return;
         }
-        if process.state == State::Frozen {
+        if process.state.stands_still() {
             process.held.push(Held::Connected(id, ok));
             return;
         }
@@ -319,7 +319,7 @@ impl<O: Observer> World<O> {
         let receiver = connection.ends[1 - direction];
         connection.directions[direction].bounced > 0
             && receiver.open
-            && self.processes[receiver.node.0 as usize].state == State::Frozen
+            && self.processes[receiver.node.0 as usize].state.stands_still()
     }
 
     /// What waited for a retransmission never goes out.
@@ -353,7 +353,7 @@ impl<O: Observer> World<O> {
         }
         let alive = receiver.open && self.processes[n].life as u32 == receiver.life;
         // It stands still, or has not taken the connection up yet.
-        if alive && (self.processes[n].state == State::Frozen || !receiver.conn.is_accepted() && 1 - direction == 1) {
+        if alive && (self.processes[n].state.stands_still() || !receiver.conn.is_accepted() && 1 - direction == 1) {
             let room = self.links.spec().receive_buffer;
             let d = &mut self.connections[id as usize].directions[direction];
             let first = d.stalled.is_empty();
@@ -381,8 +381,12 @@ impl<O: Observer> World<O> {
     }
 
     pub(super) fn recycle(&mut self, item: Item) {
-        if let Item::Frame(Frame { body: Body::Answer(crate::rocketmq::protocol::Answer::Pulled { messages, .. }), .. }) = item {
-            self.pool.give(messages);
+        match item {
+            Item::Frame(Frame { body: Body::Answer(crate::rocketmq::protocol::Answer::Pulled { messages, .. }), .. }) => {
+                self.pool.give(messages);
+            }
+            Item::Frame(Frame { body: Body::Ha(HaFrame::Transfer { records, .. }), .. }) => self.pool.give(records),
+            _ => {}
         }
     }
 

@@ -110,6 +110,8 @@ pub struct Services {
     pub wakeup: Quantiles,
     /// How late a thread goes on that was woken: the answer it waits for has come, or its channel has ended.
     pub resume: Quantiles,
+    /// From the kill of a process until its kernel has closed its sockets.
+    pub exit: Quantiles,
 }
 
 impl Services {

@@ -59,6 +59,7 @@ fn node(name: &str, index: u16, names: &mut Vec<String>, kind: NodeKind) -> Node
             thaw_frame: us(20, 200),
             wakeup: us(1800, 8000),
             resume: Quantiles::constant(0),
+            exit: Quantiles::constant(0),
         },
         kind,
     }

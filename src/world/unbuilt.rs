@@ -3,7 +3,6 @@
 //! Nothing runs silently as something else: a setting whose mechanism is missing is refused by name. A mechanism that gets built loses its line here.
 
 use super::spec::{MemberRole, NodeKind, Spec};
-use crate::rocketmq::settings::BrokerRole;
 use std::collections::BTreeSet;
 
 /// Every missing mechanism, one sentence each; empty: the specification can run.
@@ -14,15 +13,6 @@ pub fn missing(spec: &Spec) -> Vec<String> {
         match &node.kind {
             NodeKind::Nameserver(_) => {}
             NodeKind::Broker(b) => {
-                let s = &b.settings;
-                if s.broker_role != BrokerRole::AsyncMaster || b.broker_id != 0 {
-                    found.insert(format!(
-                        "{name}: replication (SYNC_MASTER, SLAVE, brokerId above 0) is not built yet; masters run alone"
-                    ));
-                }
-                if s.slave_read_enable {
-                    found.insert(format!("{name}: slaveReadEnable needs slaves, which are not built yet"));
-                }
                 if b.dledger.is_some() {
                     found.insert(format!("{name}: DLedger groups are not built yet"));
                 }

@@ -64,6 +64,16 @@ impl ConsumerManager {
         !std::mem::replace(&mut self.known[i], true)
     }
 
+    /// A subscription group that the master knows.
+    pub(super) fn learn(&mut self, group: GroupId) {
+        self.know(group);
+    }
+
+    /// The subscription groups that exist at this broker.
+    pub(super) fn known(&self) -> impl Iterator<Item = GroupId> + '_ {
+        self.known.iter().enumerate().filter(|(_, known)| **known).map(|(i, _)| GroupId(i as u16))
+    }
+
     /// Whether the subscription group exists at this broker.
     pub(super) fn is_known(&self, group: GroupId) -> bool {
         self.known.get(group.0 as usize).copied().unwrap_or(false)

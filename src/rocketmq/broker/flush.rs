@@ -5,13 +5,13 @@
 //! `CommitRealTimeService` first moves what was appended into the page cache. One fsync is under way at a time; what is appended meanwhile is the
 //! next one's (4.9.8; server spec 4.4). Cycles in which nothing can be dirty are computed, not run.
 
-use super::{Broker, Cx, Job, Tick};
+use super::puts::Part;
+use super::{Broker, Cx, Tick};
 use crate::base::draw::Purpose;
 use crate::base::time::MS;
 use crate::contract::WorkClass;
 use crate::contract::note::Note;
-use crate::rocketmq::message::Message;
-use crate::rocketmq::protocol::{Answer, answer_code};
+use crate::rocketmq::protocol::answer_code;
 use crate::rocketmq::remoting::timers::grid;
 use crate::rocketmq::settings::{BrokerRole, BrokerSettings, FlushDiskType};
 use std::collections::VecDeque;
@@ -30,8 +30,8 @@ struct Waiting {
     next: u64,
     /// mono ns.
     deadline: u64,
-    job: Job,
-    answer: Answer,
+    /// Its number among the puts that are not answered.
+    put: u32,
 }
 
 /// The flush services of a life.
@@ -180,7 +180,7 @@ impl Broker {
         cx.out.note(Note::Flushed { upto: target });
         while self.flusher.waiting.front().is_some_and(|w| w.next <= target) {
             if let Some(waiting) = self.flusher.waiting.pop_front() {
-                self.respond(cx, &waiting.job, waiting.answer);
+                self.settle(cx, waiting.put, Part::Flush, answer_code::SUCCESS);
             }
         }
         match self.config.settings.flush_disk_type {
@@ -201,16 +201,11 @@ impl Broker {
         }
     }
 
-    /// Whether the answer to this put waits for the disk (`CommitLog#submitFlushRequest`).
-    pub(super) fn waits_for_flush(&self, message: &Message) -> bool {
-        self.config.settings.flush_disk_type == FlushDiskType::SyncFlush && message.flags & Message::NO_WAIT == 0
-    }
-
-    /// The answer is given when the log is flushed up to its present end.
-    pub(super) fn answer_when_flushed(&mut self, cx: &mut Cx<'_, '_>, job: Job, answer: Answer) {
+    /// The put waits until the log is flushed up to its present end (`CommitLog#submitFlushRequest`).
+    pub(super) fn await_flush(&mut self, cx: &mut Cx<'_, '_>, put: u32) {
         let next = cx.env.disk.broker.log.ends.written;
         let deadline = cx.now.mono + self.config.settings.sync_flush_timeout * MS;
-        self.flusher.waiting.push_back(Waiting { next, deadline, job, answer });
+        self.flusher.waiting.push_back(Waiting { next, deadline, put });
         self.begin_flush(cx, 0);
         self.watch(deadline);
     }
@@ -226,11 +221,8 @@ impl Broker {
     pub(super) fn flush_watch(&mut self, cx: &mut Cx<'_, '_>) {
         self.flusher.watch_set = false;
         while self.flusher.waiting.front().is_some_and(|w| w.deadline <= cx.now.mono) {
-            let Some(mut late) = self.flusher.waiting.pop_front() else { break };
-            if let Answer::Sent { code, .. } = &mut late.answer {
-                *code = answer_code::FLUSH_DISK_TIMEOUT;
-            }
-            self.respond(cx, &late.job, late.answer);
+            let Some(late) = self.flusher.waiting.pop_front() else { break };
+            self.settle(cx, late.put, Part::Flush, answer_code::FLUSH_DISK_TIMEOUT);
         }
         if let Some(deadline) = self.flusher.waiting.front().map(|w| w.deadline) {
             self.watch(deadline);

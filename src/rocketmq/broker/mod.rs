@@ -6,12 +6,16 @@
 
 mod consumers;
 pub mod delay_level;
+mod fast_failure;
 mod flush;
+mod ha;
 mod pull;
+mod puts;
 pub mod rebalance_lock;
 mod registration;
 mod schedule;
 mod send;
+mod slave_sync;
 pub mod store;
 
 use self::consumers::ConsumerManager;
@@ -24,7 +28,7 @@ use crate::base::ids::{Addr, BrokerName, MessageQueue, TopicId};
 use crate::base::names::Names;
 use crate::base::time::{MS, SEC};
 use crate::contract::note::{ForgetWhy, Note};
-use crate::contract::{Admin, Conn, Deadline, Env, Input, Now, Op, Out, Role, WorkClass};
+use crate::contract::{Admin, Conn, Deadline, Env, Input, Now, Op, Out, Port, Role, WorkClass};
 use crate::rocketmq::disk::NodeDisk;
 use crate::rocketmq::message::BatchPool;
 use crate::rocketmq::protocol::{Answer, Body, Frame, Request, answer_code};
@@ -96,6 +100,11 @@ enum Tick {
     FastFailure,
     Delay,
     PersistDelay,
+    /// The writer of a slave's connection looks at the log.
+    HaLook(Conn),
+    GroupTransfer,
+    HaClient,
+    SlaveSync,
     /// A pull that was held up on its way to the park is parked: its number among those.
     Park(u32),
 }
@@ -122,6 +131,9 @@ pub struct Broker {
     levels: DelayLevels,
     schedule: schedule::ScheduleService,
     flusher: flush::Flusher,
+    puts: puts::Puts,
+    ha: ha::MasterSlave,
+    sync: slave_sync::SlaveSynchronize,
     /// Next queue offset by consume queue (`CommitLog.topicQueueTable`).
     next_offsets: Vec<u64>,
     /// Jobs that wait for the put lock, the first one holding it, and since when (wall ms) it is held.
@@ -193,6 +205,9 @@ impl Broker {
             holds: Holds::default(),
             schedule: schedule::ScheduleService::default(),
             flusher: flush::Flusher::default(),
+            puts: puts::Puts::default(),
+            ha: ha::MasterSlave::default(),
+            sync: slave_sync::SlaveSynchronize::default(),
             levels,
             next_offsets: Vec::new(),
             put_lock: VecDeque::new(),
@@ -235,11 +250,17 @@ impl Broker {
         self.phase = cx.now.mono;
         self.load(cx);
         self.flush_start(cx);
-        let first = |after_ms: u64| cx.now.mono + after_ms * MS;
+        let now = cx.now.mono;
+        let first = |after_ms: u64| now + after_ms * MS;
         self.timers.set(first(10_000), Tick::Register);
         self.timers.set(first(10_000), Tick::Housekeeping);
         self.timers.set(first(self.config.settings.flush_delay_offset_interval), Tick::PersistDelay);
-        self.schedule_start(cx);
+        if self.writable() {
+            self.schedule_start(cx);
+        } else {
+            self.ha_client_start(cx);
+            self.timers.set(first(slave_sync::FIRST), Tick::SlaveSync);
+        }
         self.register_all(cx);
     }
 
@@ -247,7 +268,10 @@ impl Broker {
     fn load(&mut self, cx: &mut Cx<'_, '_>) {
         for (topic, queue_id, from) in std::mem::take(&mut cx.env.disk.broker.discarded) {
             let (queue, log) = (self.queue_of(topic, queue_id), cx.env.disk.broker.log.identity);
-            cx.out.note(Note::Truncated { queue, log, from });
+            // The queue's records are the master's; a slave that loses some has lost copies.
+            if self.writable() {
+                cx.out.note(Note::Truncated { queue, log, from });
+            }
         }
         let disk = &mut cx.env.disk.broker;
         self.ensure_system_topics(disk, cx.now);
@@ -387,19 +411,13 @@ impl Broker {
         let answer = match request {
             Request::Send(send) => {
                 let answer = self.send_message(cx, &send, None);
-                let waits = self.waits_for_flush(&send.message);
+                let message = send.message;
                 cx.env.pool.unbox(send);
-                if waits && matches!(answer, Answer::Sent { .. }) {
-                    return self.answer_when_flushed(cx, job, answer);
-                }
-                answer
+                return self.answer_put(cx, job, answer, &message);
             }
             Request::SendBatch(send, rest) => {
                 let answer = self.send_message(cx, &send, Some(&rest));
-                if self.waits_for_flush(&send.message) && matches!(answer, Answer::Sent { .. }) {
-                    return self.answer_when_flushed(cx, job, answer);
-                }
-                answer
+                return self.answer_put(cx, job, answer, &send.message);
             }
             Request::SendBack { group, phys, delay_level, max_reconsume_times, origin } => {
                 self.consumer_send_msg_back(cx, group, phys, delay_level, max_reconsume_times, &origin)
@@ -439,6 +457,7 @@ impl Broker {
                 }
                 Answer::Code(answer_code::SUCCESS)
             }
+            Request::All(kind) => self.all(cx, kind),
             Request::NotifyConsumerIdsChanged { .. }
             | Request::Register(_)
             | Request::Unregister { .. }
@@ -467,39 +486,6 @@ impl Broker {
     fn refuse_busy(&mut self, cx: &mut Cx<'_, '_>, job: &Job) {
         cx.out.note(Note::Busy { code: answer_code::SYSTEM_BUSY });
         self.respond(cx, job, Answer::Code(answer_code::SYSTEM_BUSY));
-    }
-
-    // ---- fast failure: BrokerFastFailure, every 10 ms from 1 s after start
-
-    /// `DefaultMessageStore#isOSPageCacheBusy`: the put lock has been held for more than a second.
-    fn page_cache_busy(&self, now: Now) -> bool {
-        !self.put_lock.is_empty()
-            && now.wall_ms - self.put_lock_since_ms > self.config.settings.os_page_cache_busy_time_out_mills as i64
-    }
-
-    fn watch_queues(&mut self, now: Now) {
-        if self.fast_failure_set || !self.config.settings.broker_fast_failure_enable {
-            return;
-        }
-        if self.pools[..3].iter().all(|p| p.queued() == 0) && self.put_lock.is_empty() {
-            return;
-        }
-        self.fast_failure_set = true;
-        self.timers.set(self.grid(now, 10), Tick::FastFailure);
-    }
-
-    fn fast_failure(&mut self, cx: &mut Cx<'_, '_>) {
-        self.fast_failure_set = false;
-        let s = &self.config.settings;
-        let limits = [s.wait_time_mills_in_send_queue, s.wait_time_mills_in_pull_queue, s.wait_time_mills_in_heartbeat_queue];
-        let busy = self.page_cache_busy(cx.now);
-        for (i, limit) in limits.into_iter().enumerate() {
-            let limit = if i == PoolKind::Send as usize && busy { 0 } else { limit * MS };
-            while let Some(job) = self.pools[i].expire(cx.now.mono, limit) {
-                self.refuse_busy(cx, &job);
-            }
-        }
-        self.watch_queues(cx.now);
     }
 
     // ---- channel events: NettyEventExecutor, one thread
@@ -557,6 +543,10 @@ impl Broker {
                 self.reput(cx);
             }
             Tick::FastFailure => self.fast_failure(cx),
+            Tick::HaLook(conn) => self.ha_look(cx, conn),
+            Tick::GroupTransfer => self.group_transfer_tick(cx),
+            Tick::HaClient => self.ha_client_tick(cx),
+            Tick::SlaveSync => self.slave_sync_tick(cx, nominal),
             Tick::Park(number) => self.park_held_up(cx, number),
             Tick::Delay => self.deliver_delayed(cx, nominal),
             Tick::PersistDelay => {
@@ -622,6 +612,20 @@ impl Role for Broker {
     fn handle(&mut self, now: Now, input: Input<Frame>, env: &mut Env<'_, NodeDisk, BatchPool>, out: &mut Out<Frame>) {
         let mut cx = Cx { now, env, out };
         let cx = &mut cx;
+        let input = match input {
+            Input::Frame { conn, frame: Frame { body: Body::Ha(frame), .. } } => {
+                self.on_ha_frame(cx, conn, frame);
+                Input::Wake
+            }
+            Input::Accepted { conn, port: Port::Ha } => {
+                self.slave_connected(cx, conn);
+                Input::Wake
+            }
+            input @ (Input::Closed { .. } | Input::Connected { .. } | Input::ConnectFailed { .. }) => {
+                self.on_ha_input(cx, input).unwrap_or(Input::Wake)
+            }
+            other => other,
+        };
         match input {
             Input::Start => self.start(cx),
             Input::Frame { conn, frame } => match self.conns.owner(conn) {
@@ -667,6 +671,12 @@ impl Role for Broker {
             self.drain_put_lock(cx);
         }
         self.go_on_flushing(cx);
+        if self.ha.client.is_held_up() {
+            self.go_on_appending(cx);
+        }
+        if self.ha_due().is_some_and(|due| due <= now.wall_ms) {
+            self.ha_housekeeping(cx);
+        }
         if self.outer.is_due(now) {
             self.outer.wake(&mut Net { now, out: cx.out, conns: &mut self.conns });
             self.drain_outer(cx);
@@ -679,6 +689,10 @@ impl Role for Broker {
 
     fn next_deadline(&mut self, now: Now) -> Option<Deadline> {
         let mono = self.timers.next().unwrap_or(u64::MAX).min(self.channels.next_idle_check().unwrap_or(u64::MAX));
-        Deadline::sooner(Deadline::earliest(mono, self.schedule.next_due(), now), self.outer.next_deadline(now), now)
+        let wall = match (self.schedule.next_due(), self.ha_due()) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        Deadline::sooner(Deadline::earliest(mono, wall, now), self.outer.next_deadline(now), now)
     }
 }

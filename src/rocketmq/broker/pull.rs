@@ -51,8 +51,16 @@ impl Broker {
         let names = &self.config.names;
         let size_of = |m: &Message| m.record_size(names.topic_name(m.topic).len());
         let got = cx.env.disk.broker.get(query, &self.config.settings, size_of, &mut messages);
-        let GetMessageResult { status, next_begin_offset: next_begin, min_offset: min, max_offset: max, .. } = got;
+        let GetMessageResult { status, next_begin_offset, min_offset: min, max_offset: max, suggest_slave, .. } = got;
+        let config = self.config.clone();
+        let s = &config.settings;
+        let slave = !self.writable();
+        // `nextOffsetCorrection`: a slave lets an offset stand that it cannot serve.
+        let corrects = !slave || s.offset_check_in_slave;
+        let read_on = matches!(status, GetMessageStatus::Found | GetMessageStatus::NoMatchedMessage);
+        let next_begin = if corrects || read_on { next_begin_offset } else { pull.offset.max(0) as u64 };
         if job.may_suspend
+            && !slave
             && let Some(offset) = pull.commit_offset
         {
             let queue = self.queue_of(pull.topic, pull.queue_id as u16);
@@ -65,9 +73,14 @@ impl Broker {
             GetMessageStatus::NoMessageInQueue | GetMessageStatus::OffsetOverflowOne => answer_code::PULL_NOT_FOUND,
             GetMessageStatus::OffsetOverflowBadly | GetMessageStatus::OffsetTooSmall => answer_code::PULL_OFFSET_MOVED,
         };
+        let code = match code {
+            answer_code::PULL_OFFSET_MOVED if !corrects => answer_code::PULL_RETRY_IMMEDIATELY,
+            code => code,
+        };
+        // `SubscriptionGroupConfig.whichBrokerWhenConsumeSlowly` is 1 unless an operator changed it, `brokerId` 0.
+        let suggest_broker_id = (s.slave_read_enable && suggest_slave) as u64;
         if code == answer_code::PULL_NOT_FOUND && job.may_suspend && pull.suspend_timeout_ms > 0 {
             cx.env.pool.give(messages);
-            let s = &self.config.settings;
             let timeout_ms =
                 if s.long_polling_enable { pull.suspend_timeout_ms as i64 } else { s.short_polling_time_mills as i64 };
             let held = Held { job, since_ms: cx.now.wall_ms, timeout_ms, offset: pull.offset, codes };
@@ -78,7 +91,7 @@ impl Broker {
             }
             return self.park(cx, number, held);
         }
-        self.respond(cx, &job, Answer::Pulled { code, next_begin, min, max, suggest_broker_id: 0, messages });
+        self.respond(cx, &job, Answer::Pulled { code, next_begin, min, max, suggest_broker_id, messages });
     }
 
     /// The checks of server spec 6.1, in order.
@@ -177,9 +190,7 @@ impl Broker {
 
     // ---- offsets
 
-    /// `ConsumerOffsetManager#commitOffset`: overwrites, whoever asks and whatever was there.
-    pub(super) fn commit_offset(&mut self, cx: &mut Cx<'_, '_>, group: GroupId, queue: MessageQueue, offset: u64, by: CommitBy) {
-        let number = cx.env.disk.broker.queue_number(queue.topic, queue.queue_id as u16);
+    fn offset_row(&mut self, group: GroupId, number: usize) -> &mut Vec<i64> {
         let g = group.0 as usize;
         if self.offsets.len() <= g {
             self.offsets.resize(g + 1, Vec::new());
@@ -188,7 +199,20 @@ impl Broker {
         if row.len() <= number {
             row.resize(number + 1, -1);
         }
-        if row[number] > offset as i64 && !self.config.rules.commit_is_unfenced {
+        row
+    }
+
+    /// A row of the offset table as the master has it.
+    pub(super) fn set_offset(&mut self, group: GroupId, number: usize, offset: u64) {
+        self.offset_row(group, number)[number] = offset as i64;
+    }
+
+    /// `ConsumerOffsetManager#commitOffset`: overwrites, whoever asks and whatever was there.
+    pub(super) fn commit_offset(&mut self, cx: &mut Cx<'_, '_>, group: GroupId, queue: MessageQueue, offset: u64, by: CommitBy) {
+        let number = cx.env.disk.broker.queue_number(queue.topic, queue.queue_id as u16);
+        let fenced = !self.config.rules.commit_is_unfenced;
+        let row = self.offset_row(group, number);
+        if fenced && row[number] > offset as i64 {
             return;
         }
         if row[number] != offset as i64 {

@@ -5,7 +5,7 @@
 
 use super::{Broker, Cx};
 use crate::base::ids::Addr;
-use crate::rocketmq::protocol::{Registration, Request};
+use crate::rocketmq::protocol::{Answer, Registration, Request};
 use crate::rocketmq::remoting::client::{Done, Invoke, Net, Target};
 use std::sync::Arc;
 
@@ -14,12 +14,16 @@ use std::sync::Arc;
 pub(super) enum Outer {
     Register(Addr),
     Unregister(Addr),
+    /// A slave asks its master.
+    Sync,
 }
 
 /// Calls under way.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Registrations {
     unregistering: usize,
+    /// No nameserver has answered the present round yet.
+    unread: bool,
 }
 
 impl Broker {
@@ -47,6 +51,7 @@ impl Broker {
         }
         let registration = self.registration(cx);
         let timeout = self.config.settings.register_broker_timeout_mills;
+        self.registration.unread = true;
         for addr in self.config.clone().nameservers.iter().copied() {
             let luck = self.luck(cx.env);
             let mut net = Net { now: cx.now, out: cx.out, conns: &mut self.conns };
@@ -71,10 +76,17 @@ impl Broker {
     }
 
     pub(super) fn drain_outer(&mut self, cx: &mut Cx<'_, '_>) {
-        while let Some(Done { token: what, .. }) = self.outer.done.pop_front() {
+        while let Some(Done { token: what, result, .. }) = self.outer.done.pop_front() {
             match what {
-                // A failed registration is only logged; the next period tries again.
-                Outer::Register(_) => {}
+                // A failed registration is only logged; the next period tries again. Of the answers only the first of each round is looked at.
+                Outer::Register(_) => {
+                    if let Ok(Answer::Registered { master_addr, ha_addr }) = result
+                        && std::mem::take(&mut self.registration.unread)
+                    {
+                        self.registered(master_addr, ha_addr);
+                    }
+                }
+                Outer::Sync => self.synced(cx, result.ok()),
                 Outer::Unregister(_) => {
                     self.registration.unregistering -= 1;
                     if self.registration.unregistering == 0 && self.stopping {

@@ -3,8 +3,9 @@
 //! `SendMessageProcessor`, `AbstractSendMessageProcessor#msgCheck`, `CommitLog#asyncPutMessage`, `ReputMessageService` (4.9.8; server spec 3 and 5.2). The
 //! answer to a send is given when the record is in the log; consumers see it when the next millisecond's dispatch has put it into its queue.
 
+use super::ha::Ackable;
 use super::store::access::illegal;
-use super::{Broker, Cx, Tick};
+use super::{Broker, Cx, Job, Tick};
 use crate::base::draw::Purpose;
 use crate::base::ids::{GroupId, RecordId};
 use crate::base::time::MS;
@@ -13,12 +14,18 @@ use crate::rocketmq::message::Message;
 use crate::rocketmq::protocol::{Answer, SendRequest, answer_code};
 use crate::rocketmq::remoting::timers::grid;
 use crate::rocketmq::route::TopicConfig;
+use crate::rocketmq::settings::BrokerRole;
 
 /// `PutMessageStatus` as far as callers tell them apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Put {
-    Ok { queue_offset: u64, phys: u64 },
+    Ok {
+        queue_offset: u64,
+        phys: u64,
+    },
     Illegal,
+    /// SERVICE_NOT_AVAILABLE: nothing may be stored here.
+    NotAvailable,
 }
 
 impl Broker {
@@ -60,6 +67,24 @@ impl Broker {
                 Answer::Sent { code: answer_code::SUCCESS, queue_id: message.queue_id as i32, queue_offset, phys }
             }
             Put::Illegal => Answer::Code(answer_code::MESSAGE_ILLEGAL),
+            Put::NotAvailable => Answer::Code(answer_code::SERVICE_NOT_AVAILABLE),
+        }
+    }
+
+    /// Answers a put at once, or when the disk and a slave have it.
+    pub(super) fn answer_put(&mut self, cx: &mut Cx<'_, '_>, job: Job, mut answer: Answer, message: &Message) {
+        let Answer::Sent { code, .. } = &mut answer else { return self.respond(cx, &job, answer) };
+        let Ackable { flush, replica, status } = self.ackable(cx, message);
+        if !flush && !replica {
+            *code = status;
+            return self.respond(cx, &job, answer);
+        }
+        let put = self.keep_put(job, answer, flush as u8 + replica as u8, status);
+        if flush {
+            self.await_flush(cx, put);
+        }
+        if replica {
+            self.await_slave(cx, put);
         }
     }
 
@@ -125,6 +150,9 @@ impl Broker {
 
     /// `DefaultMessageStore#putMessage` down to the append. Delayed messages change topic on the way in (`CommitLog#asyncPutMessage`).
     pub(super) fn put_message(&mut self, cx: &mut Cx<'_, '_>, mut message: Message) -> Put {
+        if !self.writable() {
+            return Put::NotAvailable;
+        }
         let mut stored_as = self.stored_as(&message);
         if message.delay_level > 0
             && let Some(schedule) = self.topics.schedule
@@ -155,6 +183,8 @@ impl Broker {
         });
         self.appended(cx);
         self.plan_reput(cx);
+        let wake = message.flags & Message::NO_WAIT == 0 && self.config.settings.broker_role == BrokerRole::SyncMaster;
+        self.log_grew(cx, wake);
         Put::Ok { queue_offset, phys }
     }
 
@@ -181,6 +211,10 @@ impl Broker {
     pub(super) fn reput(&mut self, cx: &mut Cx<'_, '_>) {
         let schedule = self.topics.schedule;
         while let Some((number, message)) = cx.env.disk.broker.dispatch_next() {
+            if !self.writable() {
+                // `longPollingEnable` or not: on a slave only the holds' own check finds messages.
+                continue;
+            }
             if Some(message.topic) == schedule {
                 self.schedule_arrived(cx, number, message.queue_id as usize + 1);
             } else {

@@ -23,7 +23,8 @@ pub struct ConnNumbers {
 }
 
 impl ConnNumbers {
-    fn open(&mut self, owner: u16, to: Addr) -> Conn {
+    /// A connection that this remoting instance, or another part of the process, is about to open.
+    pub fn open(&mut self, owner: u16, to: Addr) -> Conn {
         self.owners.push((owner, to));
         Conn::outgoing(self.owners.len() as u32 - 1)
     }

@@ -34,6 +34,8 @@ pub struct GetMessageResult {
     pub max_offset: u64,
     /// Of the records got, as they lie in the log.
     pub bytes: u64,
+    /// What was read lies so far back that it is taken for out of memory (`suggestPullingFromSlave`).
+    pub suggest_slave: bool,
 }
 
 /// What a get asks for.
@@ -84,7 +86,14 @@ impl BrokerDisk {
     ) -> GetMessageResult {
         let queue = self.queue(query.queue);
         let (min_offset, max_offset) = (queue.min, queue.max());
-        let of = |status, next_begin_offset, bytes| GetMessageResult { status, next_begin_offset, min_offset, max_offset, bytes };
+        let of = |status, next_begin_offset, bytes| GetMessageResult {
+            status,
+            next_begin_offset,
+            min_offset,
+            max_offset,
+            bytes,
+            suggest_slave: false,
+        };
         if max_offset == 0 {
             return of(GetMessageStatus::NoMessageInQueue, 0, 0);
         }
@@ -105,6 +114,7 @@ impl BrokerDisk {
         let visit = LEAST_SCAN.max(query.max_msg_nums as u64 * ENTRY) / ENTRY;
         let memory = s.physical_memory / 100 * s.access_message_in_memory_max_ratio;
         let mut bytes = 0;
+        let mut last_phys = None;
         let mut next = offset;
         while next < max_offset.min(file_end) && next - offset < visit {
             let Some(record) = self.record(query.queue, next) else { break };
@@ -124,6 +134,7 @@ impl BrokerDisk {
                 }
             }
             next += 1;
+            last_phys = Some(record.phys);
             if query.codes.is_some_and(|codes| !codes.contains(&record.tag_code)) {
                 continue;
             }
@@ -131,7 +142,8 @@ impl BrokerDisk {
             messages.push(*record);
         }
         let status = if messages.is_empty() { GetMessageStatus::NoMatchedMessage } else { GetMessageStatus::Found };
-        of(status, next, bytes)
+        let suggest_slave = last_phys.is_some_and(|phys| self.log.ends.committed - phys > memory);
+        GetMessageResult { suggest_slave, ..of(status, next, bytes) }
     }
 }
 

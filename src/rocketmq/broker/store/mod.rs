@@ -26,6 +26,12 @@ pub struct CommitLog {
     pub ends: Positions,
     /// Tells a wiped or replaced log from the one before.
     pub identity: u16,
+    /// Where the oldest file begins.
+    base: u64,
+    /// Behind the last whole record: behind it lies at most a piece of one that a master is still sending.
+    whole: u64,
+    /// Bytes that are no record begin here: another log's bytes were appended in the middle of one (server spec 10.5).
+    garbage: Option<u64>,
 }
 
 impl CommitLog {
@@ -48,23 +54,64 @@ impl CommitLog {
             self.tail.reserve(STRETCH);
         }
         self.tail.push(message);
-        self.ends.written = message.phys + size as u64;
+        self.whole = message.phys + size as u64;
+        self.ends.written = self.whole;
         self.len() - 1
     }
     /// Where the record at an index ends: where the next one, or a blank before it, begins.
-    fn end_of(&self, index: usize) -> u64 {
-        self.get(index + 1).map_or(self.ends.written, |next| next.phys)
+    pub fn end_of(&self, index: usize) -> u64 {
+        self.get(index + 1).map_or(self.whole, |next| next.phys)
     }
-    /// Drops every record that does not end by `upto`.
+    /// `getMinPhyOffset`.
+    pub fn min_phys(&self) -> u64 {
+        self.base
+    }
+    /// Where bytes begin that no record explains.
+    pub fn garbage(&self) -> Option<u64> {
+        self.garbage
+    }
+    /// Index of the first record that ends behind a physical offset.
+    pub fn first_behind(&self, phys: u64) -> usize {
+        let stretch = self.sealed.partition_point(|s| s.last().is_some_and(|m| m.phys < phys));
+        let records: &[Message] = self.sealed.get(stretch).map_or(&self.tail, |s| s);
+        let next = stretch * STRETCH + records.partition_point(|m| m.phys < phys);
+        // The one before it begins earlier and may reach across.
+        next - (next > 0 && self.end_of(next - 1) > phys) as usize
+    }
+    /// Appends bytes that a master has sent, and the records that they complete (`CommitLog#appendData`; server spec 10.3). Where the
+    /// bytes do not go on where a record of ours ends or breaks off, nothing behind can ever be read.
+    pub fn append_shipped(&mut self, from: u64, bytes: u64, records: &[Message], size_of: impl Fn(&Message) -> u32) {
+        if self.is_empty() && self.ends.written == 0 {
+            self.base = from - from % self.ends.file_size;
+            (self.ends.written, self.whole) = (from, from);
+            (self.ends.committed, self.ends.durable) = (from, from);
+        }
+        for &message in records {
+            let known =
+                self.tail.last().or_else(|| self.sealed.last().and_then(|s| s.last())).is_some_and(|m| message.phys <= m.phys);
+            if known || self.garbage.is_some() {
+                continue;
+            }
+            if message.phys < self.whole {
+                self.garbage = Some(self.whole);
+                continue;
+            }
+            self.append(message, size_of(&message));
+        }
+        self.ends.written = from + bytes;
+    }
+    /// Drops every record that does not end by `upto`, and pieces of records.
     fn truncate(&mut self, upto: u64) {
         let keep = (0..self.len()).rev().find(|i| self.end_of(*i) <= upto).map_or(0, |i| i + 1);
-        let end = if keep == 0 { 0 } else { self.end_of(keep - 1).min(upto) };
+        let end = if keep == 0 { self.base } else { self.end_of(keep - 1).min(upto) };
         let stretches = keep / STRETCH;
         if stretches < self.sealed.len() {
             self.tail = self.sealed[stretches].to_vec();
             self.sealed.truncate(stretches);
         }
         self.tail.truncate(keep - stretches * STRETCH);
+        self.whole = end;
+        self.garbage = None;
         self.ends = Positions { written: end, committed: end, durable: end.min(self.ends.durable), ..self.ends };
     }
     /// The record that begins at a physical offset.
@@ -81,6 +128,8 @@ pub struct ConsumeQueue {
     pub topic: TopicId,
     pub queue_id: u16,
     entries: Vec<u32>,
+    /// Queue offset of the first entry: a slave without history begins late.
+    origin: u64,
     /// First queue offset that is still there.
     pub min: u64,
 }
@@ -88,11 +137,22 @@ pub struct ConsumeQueue {
 impl ConsumeQueue {
     /// One past the last queue offset that consumers can see.
     pub fn max(&self) -> u64 {
-        self.entries.len() as u64
+        self.origin + self.entries.len() as u64
     }
     /// The log index of a queue offset.
+    #[inline]
     pub fn entry(&self, offset: u64) -> Option<usize> {
-        self.entries.get(offset as usize).map(|&i| i as usize)
+        self.entries.get(offset.checked_sub(self.origin)? as usize).map(|&i| i as usize)
+    }
+    /// Appends the entry of a record (`ConsumeQueue#putMessagePositionInfo`; server spec 5.3): a queue may begin late, an offset that is taken is
+    /// a duplicate, one that leaves a gap is appended all the same.
+    fn append(&mut self, queue_offset: u64, index: u32) {
+        if queue_offset != 0 && self.entries.is_empty() {
+            (self.origin, self.min) = (queue_offset, queue_offset);
+        } else if queue_offset != 0 && queue_offset < self.max() {
+            return;
+        }
+        self.entries.push(index);
     }
 }
 
@@ -132,7 +192,7 @@ impl BrokerDisk {
         if row.len() <= queue_id as usize {
             row.resize(queue_id as usize + 1, 0);
         }
-        self.queues.push(ConsumeQueue { topic, queue_id, entries: Vec::new(), min: 0 });
+        self.queues.push(ConsumeQueue { topic, queue_id, entries: Vec::new(), origin: 0, min: 0 });
         row[queue_id as usize] = self.queues.len() as u32;
         self.queues.len() - 1
     }
@@ -155,7 +215,7 @@ impl BrokerDisk {
             return None;
         }
         let number = self.queue_number(message.topic, message.queue_id);
-        self.queues[number].entries.push(self.dispatched as u32);
+        self.queues[number].append(message.queue_offset, self.dispatched as u32);
         self.dispatched += 1;
         Some((number, message))
     }
@@ -171,7 +231,7 @@ impl BrokerDisk {
     /// What `recoverAbnormally` makes of a log of which only this much is left: it stops at the first record that is not whole, and the
     /// consume queues lose what lies beyond.
     fn cut_back(&mut self, upto: u64) {
-        if upto >= self.log.ends.written {
+        if upto >= self.log.ends.written && self.log.whole == self.log.ends.written {
             return;
         }
         let before = self.log.len();
@@ -186,7 +246,8 @@ impl BrokerDisk {
         };
         for &(topic, queue_id, from) in &lost {
             if let Some(number) = self.find_queue(topic, queue_id) {
-                self.queues[number].entries.truncate(from as usize);
+                let queue = &mut self.queues[number];
+                queue.entries.truncate(from.saturating_sub(queue.origin) as usize);
             }
         }
         self.discarded.extend(lost);
