@@ -75,7 +75,12 @@ impl Losses {
 }
 
 /// Truncations of one recovery, applied to the ledger together. Returns how many discarded messages somebody had been given.
-pub fn discard(ledger: &mut Ledger, delivery: &Delivery, cuts: &[(u32, u64)]) -> u64 {
+pub fn discard(
+    ledger: &mut Ledger,
+    delivery: &Delivery,
+    cuts: &[(u32, u64)],
+    mut tell: impl FnMut(usize, usize, &Message),
+) -> u64 {
     let mut from: Vec<u64> = Vec::new();
     for &(queue, offset) in cuts {
         if from.len() <= queue as usize {
@@ -88,6 +93,7 @@ pub fn discard(ledger: &mut Ledger, delivery: &Delivery, cuts: &[(u32, u64)]) ->
         for (n, row) in rows.iter_mut().enumerate() {
             let cut = from.get(row.queue as usize).copied().unwrap_or(u64::MAX);
             if row.is(Message::PLACED) && !row.is(Message::GONE | Message::TWICE) && row.offset as u64 >= cut {
+                tell(table, n, row);
                 row.set(Message::GONE);
                 ghosts += delivery.anywhere(table, n) as u64;
             }

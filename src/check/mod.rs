@@ -1,7 +1,7 @@
 //! Checks: one invariant a file, told every note, never a role's insides.
 //!
 //! Laws hold in every run: no phantom, conservation, one lock holder at a broker, an orderly listener has its queue to itself. The other files
-//! measure what a scenario may bound: order, ownership, takeover, convergence, offsets, stalls, copies, losses, ghosts. They share three
+//! measure what a scenario may bound: order, ownership, takeover, convergence, offsets, stalls, copies, losses, ghosts, durability. They share three
 //! tables: [`index`] (dense numbers), [`ledger`] (messages), [`roster`] (who lives); [`facts`] is what they are told beforehand and [`verdict`]
 //! how everything is judged. Each keeps numbers, not histories. [`crate::meter`] feeds them and turns them into counters.
 
@@ -9,6 +9,7 @@ pub mod conservation;
 pub mod convergence;
 pub mod covered;
 pub mod delivery;
+pub mod durability;
 pub mod facts;
 pub mod index;
 pub mod law;
@@ -21,6 +22,7 @@ pub mod offsets;
 pub mod order;
 pub mod ownership;
 pub mod phantom;
+pub mod replicas;
 pub mod roster;
 pub mod stalls;
 pub mod takeover;

@@ -63,6 +63,16 @@ pub(crate) fn facts() -> RunFacts {
     }
 }
 
+/// The same with a slave `broker-a-s` and no consumers.
+pub(crate) fn facts_with_slave() -> RunFacts {
+    let mut facts = facts();
+    let kind = NodeKind::Broker { broker: BrokerName(0), broker_id: 1 };
+    facts.nodes.push(NodeFacts { name: "broker-a-s".to_owned(), kind });
+    facts.consumers.clear();
+    facts.faults.push(FaultFacts { label: "kill broker-a".to_owned(), at: 0, ends: false, restarts: Vec::new() });
+    facts
+}
+
 /// The same with orderly listeners.
 pub(crate) fn orderly() -> RunFacts {
     let mut facts = facts();
@@ -190,7 +200,8 @@ impl Line<'_> {
                     Some("dead") => StoredAs::Dead,
                     _ => StoredAs::Plain,
                 };
-                Note::Stored { rec: self.record()?, msg: self.msg()?, store_ms: self.store_ms(), phys: 0, bytes: 100, stored_as }
+                let phys = self.value("phys=").map_or(0, |p| p.parse().unwrap());
+                Note::Stored { rec: self.record()?, msg: self.msg()?, store_ms: self.store_ms(), phys, bytes: 100, stored_as }
             }
             "acked" => {
                 let status = match self.word(4) {
@@ -220,6 +231,11 @@ impl Line<'_> {
             "committed" => Note::Committed { group, queue: self.queue(1)?, offset: self.number(2)?, by: CommitBy::Update },
             "sentback" => Note::SentBack { group, msg: self.msg()?, level: 3, dead: self.has("dead") },
             "truncated" => Note::Truncated { queue: self.queue(1)?, log: 0, from: self.number(2)? },
+            "flushed" => Note::Flushed { upto: self.number(1)? },
+            "cached" => Note::PageCached { upto: self.number(1)? },
+            "replicated" => Note::Replicated { upto: self.number(1)? },
+            "recovered" => Note::Recovered { upto: self.number(1)?, buffered: self.has("buffered") },
+            "serving" => Note::Serving { upto: self.number(1)? },
             "busy" => Note::Busy { code: 2 },
             "registered" => Note::MemberRegistered { group, client: self.client(1)?, members: self.number(2)? as u16 },
             "forgotten" => {

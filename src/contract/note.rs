@@ -267,6 +267,19 @@ pub enum Note {
     Flushed {
         upto: u64,
     },
+    /// What a broker had in a buffer of its own is in the page cache up to here.
+    PageCached {
+        upto: u64,
+    },
+    /// A broker has read its log at its start: this much is there. `buffered`: it will append into a buffer of its own.
+    Recovered {
+        upto: u64,
+        buffered: bool,
+    },
+    /// The broker takes the messages of its set from now on, with a log that ends here.
+    Serving {
+        upto: u64,
+    },
     /// A slave appended what its master sent: its copy of the log ends here.
     Replicated {
         upto: u64,

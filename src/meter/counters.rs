@@ -145,6 +145,18 @@ static TABLE: &[CounterDoc] = &[
     doc("backlog_end", Count, G, "records of ordinary queues stored but not committed at the end"),
     doc("peak_backlog", Count, G, "the highest backlog of the group's ordinary queues together"),
     doc("ghosts", Count, R, "messages delivered, whose record recovery then discarded"),
+    doc(
+        "diverged_replicas",
+        Count,
+        R,
+        "slaves whose log at the end is no prefix of their master's: other bytes, or more records",
+    ),
+    doc(
+        "discarded_send_ok",
+        Count,
+        R,
+        "messages answered SEND_OK whose record recovery discarded, or that the broker which took over did not have; by the best state they had when their broker died",
+    ),
     doc("busy_answers", Count, R, "requests answered SYSTEM_BUSY or the like, by code"),
     doc(
         "route_removal",

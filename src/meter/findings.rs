@@ -15,7 +15,7 @@ use crate::check::ownership::{QueueTime, Unowned};
 use crate::check::takeover::{Ending, Taken};
 use crate::contract::note::response_name;
 use crate::run::outcome::{
-    AllocationChange, CheckResult, Counter, FaultReport, GroupFigures, Outage, OwnershipRow, SendFigures, Series,
+    AllocationChange, CheckResult, Counter, CrashReport, FaultReport, GroupFigures, Outage, OwnershipRow, SendFigures, Series,
     TransactionFigures,
 };
 use std::collections::BTreeMap;
@@ -44,6 +44,7 @@ pub struct Findings {
     pub shutdowns: Vec<(String, &'static str, f64)>,
     pub transaction_checks: Option<TransactionFigures>,
     pub warnings: Vec<String>,
+    pub crashes: Vec<CrashReport>,
 }
 
 fn count(n: u64) -> Entry {
@@ -65,6 +66,7 @@ impl Watch {
         let counters = self.counters(&losses, end.end);
         let warnings = self.warnings(&end, &losses);
         let series_backlog = self.backlog_series();
+        let crashes = self.crash_reports();
         Findings {
             laws: self.laws(),
             counters,
@@ -84,6 +86,7 @@ impl Watch {
                 delivery_quantiles: self.per_second.rows(),
                 backlog: series_backlog,
             },
+            crashes,
             outages: self.outages.finish().0,
             warnings,
         }
@@ -321,6 +324,11 @@ impl Watch {
 
     fn run_counters(&self, book: &mut Book) {
         book.put("ghosts", None, count(self.ghosts));
+        let diverged = self.diverged.iter();
+        let causes =
+            diverged.map(|(n, how)| (format!("{}: {}", self.facts.nodes[n.0 as usize].name, how.describe()), 1)).collect();
+        book.put("diverged_replicas", None, (Some(self.diverged.len() as i64), causes));
+        book.put("discarded_send_ok", None, self.discarded_send_ok());
         let busy = self.busy.iter().map(|(code, n)| (response_name(*code), *n as i64)).collect();
         book.put("busy_answers", None, (Some(self.busy.values().sum::<u64>() as i64), busy));
         book.put("route_removal", None, self.believers(&self.routes.removal));

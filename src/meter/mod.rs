@@ -4,6 +4,7 @@
 pub mod births;
 pub mod clock;
 pub mod counters;
+mod crashes;
 mod findings;
 pub mod groups;
 pub mod hist;

@@ -11,11 +11,12 @@ use super::routes::Routes;
 use super::sends::{Gap, Sends};
 use super::series::{PerSecond, Thin};
 use super::transactions::Transactions;
-use crate::base::ids::{GroupId, MessageId, MessageQueue, NodeId, RecordId};
+use crate::base::ids::{BrokerName, GroupId, MessageId, MessageQueue, NodeId, RecordId};
 use crate::base::time::{MS, SEC, WALL_EPOCH_MS};
 use crate::check::conservation::Conservation;
 use crate::check::convergence::Convergence;
 use crate::check::delivery::{Arrival, Circumstances, Delivery, Kind};
+use crate::check::durability::Durability;
 use crate::check::facts::RunFacts;
 use crate::check::index::{Group, Index};
 use crate::check::ledger::{Ledger, Message, PRELOADED};
@@ -27,6 +28,7 @@ use crate::check::offsets::Offsets;
 use crate::check::order::Order;
 use crate::check::ownership::Ownership;
 use crate::check::phantom::Phantom;
+use crate::check::replicas::Divergence;
 use crate::check::roster::Roster;
 use crate::check::stalls::Stalls;
 use crate::check::takeover::Takeover;
@@ -99,6 +101,11 @@ pub struct Watch {
     pub(super) ghosts: u64,
     /// Truncations of the present recovery, as (queue, offset).
     cuts: Vec<(u32, u64)>,
+    /// Whose log they cut.
+    cut_of: NodeId,
+    pub(super) durability: Durability,
+    /// Slaves whose log is no prefix of their master's at the end, and how.
+    pub(super) diverged: Vec<(NodeId, Divergence)>,
     /// By broker name: when a process of it last died, ns, and whether one is awake.
     pub(super) broker_down_at: Vec<u64>,
     pub(super) broker_awake: Vec<bool>,
@@ -142,6 +149,9 @@ impl Watch {
             shutdowns: Vec::new(),
             busy: BTreeMap::new(),
             ghosts: 0,
+            cut_of: NodeId(0),
+            durability: Durability::new(&facts),
+            diverged: Vec::new(),
             cuts: Vec::new(),
             broker_down_at: vec![0; brokers],
             broker_awake: vec![false; brokers],
@@ -279,7 +289,31 @@ impl Watch {
     #[cold]
     pub(super) fn discard(&mut self) {
         let cuts = std::mem::take(&mut self.cuts);
-        self.ghosts += losses::discard(&mut self.ledger, &self.delivery, &cuts);
+        let (durability, holder) = (&mut self.durability, self.cut_of);
+        let tell = |table, n, row: &Message| durability.discarded(holder, table, n, row);
+        self.ghosts += losses::discard(&mut self.ledger, &self.delivery, &cuts, tell);
+    }
+
+    /// Another broker of the set takes over: what it does not have is gone.
+    #[cold]
+    fn serves(&mut self, node: NodeId, upto: u64) {
+        let Some((before, cuts)) = self.durability.serves(node, upto, &self.ledger, &self.index) else { return };
+        self.cut_of = before;
+        for (queue, from) in cuts {
+            let (mq, log) = (self.index.queues[queue as usize].mq, self.index.queues[queue as usize].log);
+            self.truncated(mq, log, from);
+        }
+        self.discard();
+    }
+
+    /// Who takes the messages of a broker set at present.
+    pub fn serving(&self, broker: BrokerName) -> Option<NodeId> {
+        self.durability.serving(broker)
+    }
+
+    /// What a look at the disks has found of a slave.
+    pub fn diverged(&mut self, slave: NodeId, how: Divergence) {
+        self.diverged.push((slave, how));
     }
 
     // ---- listeners
@@ -480,7 +514,11 @@ impl Observer for Watch {
             // The data path.
             Note::SendBegan { msg, key, due, .. } => self.began(*msg, *key, *due, at),
             Note::SendEnded { msg, end, attempts } => self.ended(*msg, end, *attempts),
-            Note::Stored { rec, msg, store_ms, stored_as, .. } => self.stored(*rec, *msg, *store_ms, *stored_as),
+            Note::Stored { rec, msg, store_ms, stored_as, phys, bytes } => {
+                let (table, plain) = (self.ledger.table(*msg), *stored_as == StoredAs::Plain);
+                self.durability.stored(node, table, *msg, phys + *bytes as u64, plain);
+                self.stored(*rec, *msg, *store_ms, *stored_as);
+            }
             Note::ListenerEntered { group, consumer, msg, rec, store_ms, reconsume } => {
                 let entry = Entry {
                     group: *group,
@@ -503,11 +541,11 @@ impl Observer for Watch {
                 self.births.attempted(*msg, *attempt, *queue, at);
             }
             // Pulls, flushes and requests that failed are told by their consequences.
-            Note::Pulled { .. }
-            | Note::Flushed { .. }
-            | Note::Replicated { .. }
-            | Note::RpcFailed { .. }
-            | Note::NameserverChosen { .. } => {}
+            Note::Pulled { .. } | Note::RpcFailed { .. } | Note::NameserverChosen { .. } => {}
+            Note::Flushed { upto } => self.durability.flushed(node, *upto),
+            Note::PageCached { upto } | Note::Replicated { upto } => self.durability.cached(node, *upto),
+            Note::Recovered { upto, buffered } => self.durability.recovered(node, *upto, *buffered),
+            Note::Serving { upto } => self.serves(node, *upto),
             // An assignment names the offset it begins at; a correction shows as skipped or repeated messages.
             Note::OffsetCorrected { .. } | Note::OffsetInitialised { .. } => {}
 
@@ -521,7 +559,10 @@ impl Observer for Watch {
                 self.delivery.sent_back(group.0 as usize, *msg, *dead);
             }
             Note::GivenUp { group, .. } => self.groups[group.0 as usize].given_up += 1,
-            Note::Truncated { queue, log, from } => self.truncated(*queue, *log, *from),
+            Note::Truncated { queue, log, from } => {
+                self.cut_of = node;
+                self.truncated(*queue, *log, *from);
+            }
             Note::Busy { code } => *self.busy.entry(*code).or_default() += 1,
             Note::TransactionChecked { msg } => self.transactions.checked(&self.ledger, *msg, &self.clock),
             Note::NotOffered { msg } => {
@@ -590,7 +631,12 @@ impl Observer for Watch {
                 self.shutdowns.push((node, "closed", at));
                 self.life(stamp, note);
             }
-            Note::Up | Note::Killed | Note::HostLost | Note::Exited | Note::Frozen | Note::Thawed => self.life(stamp, note),
+            Note::Killed | Note::HostLost => {
+                let host = matches!(note, Note::HostLost);
+                self.durability.died(node, host, at, &self.ledger, &self.index);
+                self.life(stamp, note);
+            }
+            Note::Up | Note::Exited | Note::Frozen | Note::Thawed => self.life(stamp, note),
             Note::ClockStepped { ms } => self.locks.clock_stepped(node, *ms),
             Note::Fault { index, on, touched } => self.fault(*index, *on, *touched),
         }

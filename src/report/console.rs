@@ -23,6 +23,7 @@ pub fn render(outcome: &Outcome, colour: bool) -> String {
     faults(outcome, &mut page);
     traffic(outcome, &mut page);
     counters(outcome, &mut page);
+    crashes(outcome, &mut page);
     failed_sends(outcome, &mut page);
     outages(outcome, &mut page);
     backlog(outcome, &mut page);
@@ -279,6 +280,24 @@ fn failed_sends(outcome: &Outcome, page: &mut Page) {
         }
         page.line(&format!("  attempts that failed, by broker, retried ones included: {}", parts.join(" · ")));
     }
+}
+
+/// How messages answered SEND_OK lay when a broker died, and which of them recovery discarded.
+fn crashes(outcome: &Outcome, page: &mut Page) {
+    let told: Vec<_> = outcome.crashes.iter().filter(|c| !c.answered.is_empty()).collect();
+    if told.is_empty() {
+        return;
+    }
+    page.section("where messages answered SEND_OK lay when a broker died, and what is gone of them");
+    let list = |parts: &[(String, u64)]| {
+        let parts: Vec<String> = parts.iter().map(|(lay, n)| format!("{lay} {}", count(*n))).collect();
+        if parts.is_empty() { "none".to_owned() } else { parts.join(" · ") }
+    };
+    let row = |c: &&crate::run::outcome::CrashReport| {
+        vec![moment(c.at_s), c.what.clone(), list(&c.answered), format!("gone: {}", list(&c.discarded))]
+    };
+    let rows: Vec<Vec<String>> = told.iter().map(row).collect();
+    page.table(&[Align::Right, Align::Left, Align::Left, Align::Left], &rows, &[], ROWS);
 }
 
 fn outages(outcome: &Outcome, page: &mut Page) {

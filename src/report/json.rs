@@ -6,8 +6,8 @@
 
 use super::text;
 use crate::run::outcome::{
-    AllocationChange, CheckResult, Counter, ExpectationResult, FaultReport, GroupFigures, MsQuantiles, Outage, Outcome,
-    SecondsSpread, SendFigures, TransactionFigures, Unit, Verdict,
+    AllocationChange, CheckResult, Counter, CrashReport, ExpectationResult, FaultReport, GroupFigures, MsQuantiles, Outage,
+    Outcome, SecondsSpread, SendFigures, TransactionFigures, Unit, Verdict,
 };
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -47,6 +47,19 @@ pub fn summary(outcome: &Outcome) -> String {
     put("counters", Json::O(outcome.counters.iter().map(|c| (c.name.clone(), counter(c))).collect()));
     put("faults", Json::A(outcome.faults.iter().map(fault).collect()));
     put("outages", Json::A(outcome.outages.iter().map(outage).collect()));
+    if !outcome.crashes.is_empty() {
+        let lay = |parts: &[(String, u64)]| Json::O(parts.iter().map(|(lay, n)| (lay.clone(), Json::U(*n))).collect());
+        let one = |c: &CrashReport| {
+            let (answered, discarded) = (lay(&c.answered), lay(&c.discarded));
+            Json::object([
+                ("what", Json::s(&c.what)),
+                ("at_s", Json::seconds(c.at_s)),
+                ("answered_send_ok", answered),
+                ("discarded", discarded),
+            ])
+        };
+        put("crashes", Json::A(outcome.crashes.iter().map(one).collect()));
+    }
     put("sends", map(&outcome.sends, sends));
     put("groups", map(&outcome.groups, group));
     if !outcome.shutdowns.is_empty() {

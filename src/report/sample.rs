@@ -32,6 +32,7 @@ pub(crate) fn nothing() -> Outcome {
         sends: BTreeMap::new(),
         groups: BTreeMap::new(),
         outages: Vec::new(),
+        crashes: Vec::new(),
         series: Series::default(),
         shutdowns: Vec::new(),
         transaction_checks: None,

@@ -65,7 +65,9 @@ pub fn of(spec: &Spec) -> RunFacts {
 
 fn fault(fault: &FaultSpec) -> FaultFacts {
     let restarts = match &fault.what {
-        FaultKind::Restart { nodes, .. } | FaultKind::RollingRestart { nodes, .. } => nodes.clone(),
+        FaultKind::Restart { nodes, .. } | FaultKind::RollingRestart { nodes, .. } | FaultKind::Promote { nodes } => {
+            nodes.clone()
+        }
         _ => Vec::new(),
     };
     FaultFacts { label: fault.label.clone(), at: fault.at, ends: fault.lasts.is_some(), restarts }

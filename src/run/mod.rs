@@ -6,11 +6,13 @@ pub mod facts;
 pub mod outcome;
 
 use self::outcome::{Header, Outcome, Verdict};
+use crate::base::ids::NodeId;
 use crate::base::time::SEC;
+use crate::check::replicas::{Divergence, compare};
 use crate::check::verdict::{Expected, judge, overall};
 use crate::contract::note::Observer;
 use crate::meter::{End, Watch};
-use crate::world::spec::Spec;
+use crate::world::spec::{NodeKind, Spec};
 use crate::world::{Planted, Stop, World};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -67,6 +69,7 @@ fn judged(spec: &Spec, control: &Control<'_>, planted: Option<Planted>) -> Outco
     let ended = drive(&mut world, &spec, control, |watch| watch.drained());
     world.report_faults();
     let (digest, events) = (world.digest(), world.events());
+    look_at_replicas(&mut world, &spec);
     let end = End { end: ended.at, drained: ended.drained, interrupted: ended.interrupted };
     let found = world.into_observer().finish(end);
     let expected: Vec<Expected> = spec
@@ -119,10 +122,27 @@ fn judged(spec: &Spec, control: &Control<'_>, planted: Option<Planted>) -> Outco
         sends: found.sends,
         groups: found.groups,
         outages: found.outages,
+        crashes: found.crashes,
         series: found.series,
         shutdowns: found.shutdowns,
         transaction_checks: found.transaction_checks,
         warnings,
+    }
+}
+
+/// Compares what the slaves' disks hold with their masters'.
+fn look_at_replicas(world: &mut World<Watch>, spec: &Spec) {
+    let mut found = Vec::new();
+    for (n, node) in spec.nodes.iter().enumerate() {
+        let NodeKind::Broker(broker) = &node.kind else { continue };
+        let Some(master) = world.observer().serving(broker.broker).filter(|m| m.0 as usize != n) else { continue };
+        let (theirs, own) = (&world.disks()[master.0 as usize].broker.log, &world.disks()[n].broker.log);
+        let differs = compare(theirs.places(), theirs.ends.written, own.places());
+        let garbage = own.garbage().map(|at| Divergence::Differs { at });
+        found.extend(differs.or(garbage).map(|how| (NodeId(n as u16), how)));
+    }
+    for (slave, how) in found {
+        world.observer_mut().diverged(slave, how);
     }
 }
 

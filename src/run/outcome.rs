@@ -29,6 +29,8 @@ pub struct Outcome {
     /// By group name.
     pub groups: BTreeMap<String, GroupFigures>,
     pub outages: Vec<Outage>,
+    /// Deaths of brokers, in order.
+    pub crashes: Vec<CrashReport>,
     pub series: Series,
     /// (node, "closing" or "closed", second): a client began or ended its shutdown.
     pub shutdowns: Vec<(String, &'static str, f64)>,
@@ -116,6 +118,18 @@ pub struct FaultReport {
     pub until_s: Option<f64>,
     /// Processes, connections and frames it met. 0 is reported.
     pub touched: u64,
+}
+
+/// A death of a broker: how messages answered SEND_OK lay then, and which of them are gone.
+#[derive(Clone, Debug)]
+pub struct CrashReport {
+    /// "broker-a:0 killed", "host of broker-a:0 lost".
+    pub what: String,
+    /// Seconds from time 0.
+    pub at_s: f64,
+    /// "disk of 1 host": how many, the least safe first.
+    pub answered: Vec<(String, u64)>,
+    pub discarded: Vec<(String, u64)>,
 }
 
 /// Quantiles of whole milliseconds, as the live summaries have them.

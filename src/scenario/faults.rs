@@ -25,7 +25,7 @@ pub(super) struct Scene<'a> {
 type Verb = (FaultKind, String, Node);
 
 /// Verbs that do not end, so that `for` means nothing to them.
-const ENDLESS: &[&str] = &["restart", "rolling_restart", "start", "clock_step", "reset", "update_topic"];
+const ENDLESS: &[&str] = &["restart", "rolling_restart", "start", "promote", "clock_step", "reset", "update_topic"];
 
 /// The key `faults`.
 pub(super) fn faults(top: &mut Fields<'_>, scene: &Scene<'_>) -> Vec<FaultSpec> {
@@ -132,6 +132,18 @@ fn on_target(ctx: &Ctx<'_>, verb: &Key, node: &Node, scene: &Scene<'_>) -> Optio
     let what = match verb.name {
         "kill" => FaultKind::Kill { nodes: processes() },
         "freeze" => FaultKind::Freeze { nodes: processes() },
+        "promote" => {
+            let nodes = processes();
+            for slave in &nodes {
+                if let Some(entry) = scene.draft.nodes.get(slave.0 as usize)
+                    && !matches!(&entry.kind, KindDraft::Broker(b) if b.id > 0)
+                {
+                    let error = ScenarioError::new(Problem::Conflict, format!("\"{}\" is no slave", entry.name));
+                    ctx.push(node.place, error.expected("brokers with a brokerId of 1 or more"));
+                }
+            }
+            FaultKind::Promote { nodes }
+        }
         "lose_host" => FaultKind::LoseHost { hosts: roster.host_set(ctx, &target) },
         "shutdown" => {
             let hits = roster.hits(ctx, &target);

@@ -568,6 +568,7 @@ section! {
         RESTART "restart", Takes::Either(&[Takes::Target, Takes::Section(&restart::SECTION)]), Optional, "SIGTERM and a start later.";
         ROLLING_RESTART "rolling_restart", Takes::Either(&[Takes::Target, Takes::Section(&rolling::SECTION)]), Optional, "Restarts, one after the other.";
         START "start", Takes::Target, Optional, "Starts what was declared with started: false.";
+        PROMOTE "promote", Takes::Target, Optional, "An operator makes these slaves masters: SIGTERM, then a start with brokerId 0 and brokerRole ASYNC_MASTER on the same store.";
         CUT "cut", Takes::Section(&cut::SECTION), Optional, "No packet passes.";
         SLOW_LINK "slow_link", Takes::Section(&slow_link::SECTION), Optional, "Packets take longer.";
         SLOW_DISK "slow_disk", Takes::Section(&slow_disk::SECTION), Optional, "What these brokers write takes `factor` times as long, or stands still.";

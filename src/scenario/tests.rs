@@ -667,7 +667,7 @@ fn whole_blocks_of_errors_read_well() {
     assert_eq!(
         parsed(&text).unwrap_err().to_string(),
         "test:9:12: a fault needs a verb\n  \
-         expected one of kill, lose_host, freeze, shutdown, restart, rolling_restart, start, cut, slow_link, slow_disk, clock_step, \
+         expected one of kill, lose_host, freeze, shutdown, restart, rolling_restart, start, promote, cut, slow_link, slow_disk, clock_step, \
          clock_drift, reset, intercept, hold, update_topic, wipe_write_perm\n\
          test:9:26: a fault has no key \"kil\"\n  did you mean \"kill\"?\n\
          test:9:54: \"for\" cannot be 90\n  expected a duration such as \"30s\" or \"1.5ms\""

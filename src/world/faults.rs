@@ -4,12 +4,13 @@
 //! unknown, not passed.
 
 use super::spec::{FaultKind, HoldStep, InterceptAction, NodeKind, Spec};
-use super::{Event, Held, Kind, State, World};
+use super::{Blueprint, Event, Held, Kind, State, World};
 use crate::base::draw::Draws;
 use crate::base::ids::{Entity, NodeId};
 use crate::contract::note::{Note, Observer};
 use crate::contract::{Admin, AppInput, Ending, Input};
 use crate::kernel::order::Class;
+use std::sync::Arc;
 
 /// What an intercepted request meets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +100,7 @@ impl<O: Observer> World<O> {
             | FaultKind::Shutdown { nodes, .. }
             | FaultKind::Restart { nodes, .. }
             | FaultKind::RollingRestart { nodes, .. }
+            | FaultKind::Promote { nodes }
             | FaultKind::Start { nodes, .. }
             | FaultKind::SlowDisk { nodes, .. }
             | FaultKind::ClockStep { nodes, .. }
@@ -175,6 +177,12 @@ impl<O: Observer> World<O> {
             }
             FaultKind::RollingRestart { nodes, down, gap } => {
                 self.roll(f, nodes, *down, *gap, 0);
+                nodes.len() as u64
+            }
+            FaultKind::Promote { nodes } => {
+                for node in nodes {
+                    self.promote(*node);
+                }
                 nodes.len() as u64
             }
             FaultKind::Start { nodes, members } => {
@@ -370,6 +378,16 @@ impl<O: Observer> World<O> {
         if !self.stop(node) && self.processes[node.0 as usize].state != State::Dying {
             self.start_again(node);
         }
+    }
+
+    /// A slave's configuration is edited, and it restarts as a master: how a broker set gets a new master in 4.x.
+    fn promote(&mut self, node: NodeId) {
+        if let Blueprint::Broker(config) = &mut self.processes[node.0 as usize].blueprint {
+            let config = Arc::make_mut(config);
+            config.broker_id = crate::rocketmq::route::MASTER_ID;
+            config.settings.broker_role = crate::rocketmq::settings::BrokerRole::AsyncMaster;
+        }
+        self.restart(node, 1);
     }
 
     /// The process has ended: if a restart waits for that, its time runs from now.

@@ -304,6 +304,9 @@ impl<O: Observer> World<O> {
     pub fn observer(&self) -> &O {
         &self.observer
     }
+    pub fn observer_mut(&mut self) -> &mut O {
+        &mut self.observer
+    }
     pub fn into_observer(self) -> O {
         self.observer
     }

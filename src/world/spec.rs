@@ -381,6 +381,8 @@ pub enum FaultKind {
     /// Starts what was declared but not started: the process if it does not run, and with it every member that was not started; or
     /// single `members` of processes that hold others too.
     Start { nodes: Vec<NodeId>, members: Vec<(NodeId, u16)> },
+    /// These slaves restart as masters.
+    Promote { nodes: Vec<NodeId> },
     /// No packet passes from any of these hosts to any of those (and back, when `both`).
     Cut { from: Vec<u16>, to: Vec<u16>, both: bool },
     /// Packets take longer.

@@ -219,7 +219,7 @@ impl FaultRow {
     /// was done.
     fn extent(&self, time: Time, (from, until): (f64, Option<f64>)) -> (i32, i32) {
         let kind = self.label.split_whitespace().next().unwrap_or("");
-        let moment = ["reset", "clock_step", "start", "restart", "rolling_restart", "update_topic"].contains(&kind);
+        let moment = ["reset", "clock_step", "start", "restart", "rolling_restart", "promote", "update_topic"].contains(&kind);
         let x0 = time.x(from);
         let x1 = match until {
             Some(until) => time.x(until),

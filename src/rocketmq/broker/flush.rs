@@ -59,7 +59,7 @@ pub(super) struct Flusher {
 }
 
 /// Whether appends go into an off-heap buffer first (`MessageStoreConfig#isTransientStorePoolEnable`).
-fn pooled(s: &BrokerSettings) -> bool {
+pub(super) fn pooled(s: &BrokerSettings) -> bool {
     s.transient_store_pool_enable && s.flush_disk_type == FlushDiskType::AsyncFlush && s.broker_role != BrokerRole::Slave
 }
 
@@ -116,6 +116,7 @@ impl Broker {
         while let Some(target) = ends.target(ends.committed, ends.written, least) {
             ends.committed = target;
             self.flusher.committed_at = cx.now.mono;
+            cx.out.note(Note::PageCached { upto: target });
         }
         if ends.committed < ends.written && !self.flusher.commit_set {
             self.flusher.commit_set = true;

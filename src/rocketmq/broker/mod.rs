@@ -274,6 +274,11 @@ impl Broker {
             }
         }
         let disk = &mut cx.env.disk.broker;
+        let upto = disk.log.ends.written;
+        cx.out.note(Note::Recovered { upto, buffered: flush::pooled(&self.config.settings) });
+        if self.writable() {
+            cx.out.note(Note::Serving { upto });
+        }
         self.ensure_system_topics(disk, cx.now);
         while disk.dispatch_next().is_some() {}
         self.next_offsets = disk.queues().iter().map(|q| q.max()).collect();

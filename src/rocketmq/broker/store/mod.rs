@@ -8,7 +8,7 @@ pub mod access;
 pub mod positions;
 
 use self::positions::Positions;
-use crate::base::ids::TopicId;
+use crate::base::ids::{MessageId, TopicId};
 use crate::rocketmq::message::Message;
 use crate::rocketmq::route::{DataVersion, TopicConfig};
 use std::collections::BTreeMap;
@@ -61,6 +61,10 @@ impl CommitLog {
     /// Where the record at an index ends: where the next one, or a blank before it, begins.
     pub fn end_of(&self, index: usize) -> u64 {
         self.get(index + 1).map_or(self.whole, |next| next.phys)
+    }
+    /// Every record as (physical offset, message).
+    pub fn places(&self) -> impl Iterator<Item = (u64, MessageId)> + '_ {
+        self.sealed.iter().flat_map(|s| s.iter()).chain(&self.tail).map(|m| (m.phys, m.id))
     }
     /// `getMinPhyOffset`.
     pub fn min_phys(&self) -> u64 {

@@ -1,0 +1,250 @@
+//! The durability ledger: on how many hosts, and how safely, each acknowledged message lay when a broker died, and what the death cost.
+//!
+//! Copies of one log share their offsets, so one number a host says which messages its page cache holds and another which its disk does. At
+//! every death of a broker process or its host each message answered SEND_OK is given the best state it had a moment before; what recovery
+//! then discards is counted under that state. So a lost message names the last thing that was true of it, and with the fault that struck, the rule that lost it.
+
+use super::facts::{NodeKind, RunFacts};
+use super::index::Index;
+use super::ledger::{Ledger, Message};
+use crate::base::ids::{BrokerName, MessageId, NodeId};
+use crate::contract::note::SendStatus;
+use std::collections::BTreeMap;
+
+/// Where a message lay.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Lay {
+    /// Hosts that have it at least in their page cache.
+    pub hosts: u8,
+    /// Those of them that have it on disk.
+    pub disks: u8,
+}
+
+impl Lay {
+    pub fn describe(self) -> String {
+        match (self.hosts, self.disks) {
+            (0, _) => "in the buffer of the process".to_owned(),
+            (1, 0) => "page cache of 1 host".to_owned(),
+            (1, _) => "disk of 1 host".to_owned(),
+            (n, 0) => format!("page cache of {n} hosts"),
+            (n, d) if d == n => format!("disk of {n} hosts"),
+            (n, d) => format!("{n} hosts, disk of {d}"),
+        }
+    }
+}
+
+/// How far the log of one host has got: physical offsets.
+#[derive(Clone, Copy, Debug, Default)]
+struct Copy {
+    committed: u64,
+    durable: u64,
+    /// Appends go into a buffer of the process first.
+    buffered: bool,
+    /// It lost power and has not come back.
+    dark: bool,
+}
+
+/// A death of a broker process or its host.
+#[derive(Clone, Debug)]
+pub struct Crash {
+    pub node: NodeId,
+    /// ns of the run.
+    pub at: u64,
+    pub host: bool,
+    copies: Vec<Copy>,
+    /// Messages answered SEND_OK by then, by how they lay.
+    pub answered: BTreeMap<Lay, u64>,
+    /// Those of them that recovery discarded, or that the broker which took over did not have.
+    pub discarded: BTreeMap<Lay, u64>,
+}
+
+/// All of it.
+#[derive(Clone, Debug, Default)]
+pub struct Durability {
+    /// By node: its broker set, and its copy of that set's log.
+    copies: Vec<Option<(BrokerName, Copy)>>,
+    /// By set: the broker that takes its messages.
+    serving: Vec<Option<NodeId>>,
+    /// By table of the ledger and message: where its latest ordinary record ends; 0: nowhere.
+    ends: Vec<Vec<u64>>,
+    /// Something can die in this run.
+    on: bool,
+    pub crashes: Vec<Crash>,
+}
+
+impl Durability {
+    pub fn new(facts: &RunFacts) -> Self {
+        let copy = |kind: &NodeKind| match kind {
+            NodeKind::Broker { broker, .. } => Some((*broker, Copy::default())),
+            _ => None,
+        };
+        Durability {
+            copies: facts.nodes.iter().map(|node| copy(&node.kind)).collect(),
+            serving: vec![None; facts.names.brokers().count()],
+            ends: Vec::new(),
+            on: !facts.faults.is_empty(),
+            crashes: Vec::new(),
+        }
+    }
+
+    /// Who takes the messages of a set.
+    pub fn serving(&self, broker: BrokerName) -> Option<NodeId> {
+        self.serving.get(broker.0 as usize).copied().flatten()
+    }
+
+    fn copy(&mut self, node: NodeId) -> Option<&mut Copy> {
+        self.copies.get_mut(node.0 as usize)?.as_mut().map(|c| &mut c.1)
+    }
+
+    /// A record was appended at its master.
+    #[inline]
+    pub fn stored(&mut self, node: NodeId, table: Option<usize>, msg: MessageId, end: u64, plain: bool) {
+        if !self.on {
+            return;
+        }
+        if let Some(copy) = self.copy(node)
+            && !copy.buffered
+        {
+            copy.committed = copy.committed.max(end);
+        }
+        let Some(table) = table.filter(|_| plain) else { return };
+        if table >= self.ends.len() {
+            self.ends.resize(table + 1, Vec::new());
+        }
+        let (row, n) = (&mut self.ends[table], msg.n() as usize);
+        if n >= row.len() {
+            row.resize(n + 1, 0);
+        }
+        row[n] = end;
+    }
+
+    pub fn cached(&mut self, node: NodeId, upto: u64) {
+        if let Some(copy) = self.copy(node) {
+            copy.committed = copy.committed.max(upto);
+        }
+    }
+
+    pub fn flushed(&mut self, node: NodeId, upto: u64) {
+        if let Some(copy) = self.copy(node) {
+            copy.durable = copy.durable.max(upto);
+        }
+    }
+
+    /// A broker has read its log at its start: so much is there.
+    pub fn recovered(&mut self, node: NodeId, upto: u64, buffered: bool) {
+        if let Some(copy) = self.copy(node) {
+            let durable = if copy.dark || copy.committed == 0 { upto } else { copy.durable.min(upto) };
+            *copy = Copy { committed: upto, durable, buffered, dark: false };
+        }
+    }
+
+    /// A broker takes the messages of its set from now on, with a log that ends at `upto`. If another one did before, what lies behind is gone: who that
+    /// was, and the first lost queue offset of each queue.
+    pub fn serves(&mut self, node: NodeId, upto: u64, ledger: &Ledger, index: &Index) -> Option<(NodeId, Vec<(u32, u64)>)> {
+        let broker = self.copies.get(node.0 as usize)?.as_ref()?.0;
+        let before = self.serving[broker.0 as usize].replace(node).filter(|before| *before != node)?;
+        let mut cuts: BTreeMap<u32, u64> = BTreeMap::new();
+        for (table, rows) in ledger.tables() {
+            let ends = self.ends.get(table).map_or(&[][..], |e| e);
+            for (row, end) in rows.iter().zip(ends) {
+                if row.is(Message::PLACED) && *end > upto && index.queues[row.queue as usize].mq.broker == broker {
+                    let from = cuts.entry(row.queue).or_insert(row.offset as u64);
+                    *from = (*from).min(row.offset as u64);
+                }
+            }
+        }
+        Some((before, cuts.into_iter().collect()))
+    }
+
+    /// A broker process dies, or its host loses power: every message answered SEND_OK gets its state.
+    #[cold]
+    pub fn died(&mut self, node: NodeId, host: bool, at: u64, ledger: &Ledger, index: &Index) {
+        let Some(Some((broker, _))) = self.copies.get(node.0 as usize) else { return };
+        let broker = *broker;
+        let copies: Vec<Copy> = self.copies.iter().flatten().filter(|c| c.0 == broker).map(|c| c.1).collect();
+        let mut crash = Crash { node, at, host, copies, answered: BTreeMap::new(), discarded: BTreeMap::new() };
+        for (table, rows) in ledger.tables().filter(|(table, _)| !ledger.preloaded(*table)) {
+            let ends = self.ends.get(table).map_or(&[][..], |e| e);
+            for (row, end) in rows.iter().zip(ends) {
+                if answered_ok(row) && index.queues[row.queue as usize].mq.broker == broker {
+                    *crash.answered.entry(crash.lay(*end)).or_default() += 1;
+                }
+            }
+        }
+        self.crashes.push(crash);
+        if host && let Some(copy) = self.copy(node) {
+            copy.committed = copy.durable;
+            copy.dark = true;
+        }
+    }
+
+    /// A message's record was discarded: it is counted under the last death of the broker that held it.
+    pub fn discarded(&mut self, holder: NodeId, table: usize, n: usize, row: &Message) {
+        let end = self.ends.get(table).and_then(|e| e.get(n)).copied().unwrap_or(0);
+        if let Some(crash) = self.crashes.iter_mut().rev().find(|c| c.node == holder)
+            && answered_ok(row)
+        {
+            *crash.discarded.entry(crash.lay(end)).or_default() += 1;
+        }
+    }
+}
+
+fn answered_ok(row: &Message) -> bool {
+    row.is(Message::ACKED) && row.status() == SendStatus::SendOk && row.is(Message::PLACED) && !row.is(Message::GONE)
+}
+
+impl Crash {
+    fn lay(&self, end: u64) -> Lay {
+        let having = |of: fn(&Copy) -> u64| self.copies.iter().filter(|c| of(c) >= end).count() as u8;
+        Lay { hosts: having(|c| c.committed), disks: having(|c| c.durable.min(c.committed)) }
+    }
+    pub fn discarded_total(&self) -> u64 {
+        self.discarded.values().sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::check::script::{causes, counter, facts_with_slave, play_with};
+
+    const SENT: &str = "1 pg-0 began 0; 1 broker-a stored 0 a:0 0 phys=0; 1 pg-0 acked 0 a:0 0; \
+        2 pg-0 began 1; 2 broker-a stored 1 a:0 1 phys=100; 2 pg-0 acked 1 a:0 1; \
+        3 pg-0 began 2; 3 broker-a stored 2 a:0 2 phys=200; 3 pg-0 acked 2 a:0 2;";
+
+    #[test]
+    fn each_state_is_told_apart() {
+        let table = [
+            ("", "page cache of 1 host 3"),
+            ("3.1 broker-a flushed 200;", "disk of 1 host 2, page cache of 1 host 1"),
+            ("3.1 broker-a flushed 300; 3.2 broker-a-s replicated 100;", "disk of 1 host 2, 2 hosts, disk of 1 1"),
+            ("3.1 broker-a flushed 300; 3.2 broker-a-s replicated 300; 3.3 broker-a-s flushed 300;", "disk of 2 hosts 3"),
+        ];
+        for (notes, expect) in table {
+            let script = format!("{SENT} {notes} 4 broker-a killed; 5 broker-a up; 5 broker-a truncated a:0 0");
+            let found = play_with(facts_with_slave(), &script);
+            assert_eq!(causes(&found, "discarded_send_ok"), expect, "{notes}");
+        }
+    }
+
+    #[test]
+    fn a_buffer_is_no_page_cache() {
+        let script = format!(
+            "0 broker-a recovered 0 buffered; {SENT} 3.1 broker-a cached 100; 4 broker-a killed; 5 broker-a truncated a:0 1"
+        );
+        let found = play_with(facts_with_slave(), &script);
+        assert_eq!(causes(&found, "discarded_send_ok"), "in the buffer of the process 2");
+    }
+
+    #[test]
+    fn a_slave_that_takes_over_lacks_what_it_never_got() {
+        let script = format!(
+            "0 broker-a recovered 0; 0 broker-a serving 0; {SENT} 3.1 broker-a-s replicated 100; 4 broker-a hostlost; \
+             9 broker-a-s recovered 100; 9 broker-a-s serving 100"
+        );
+        let found = play_with(facts_with_slave(), &script);
+        assert_eq!(causes(&found, "discarded_send_ok"), "page cache of 1 host 2");
+        // The same broker that begins anew has lost nothing by that.
+        let again = format!("0 broker-a serving 0; {SENT} 4 broker-a killed; 5 broker-a recovered 300; 5 broker-a serving 300");
+        assert_eq!(counter(&play_with(facts_with_slave(), &again), "discarded_send_ok"), Some(0));
+    }
+}
