@@ -53,7 +53,8 @@ mod tests {
     fn a_prefix_is_told_from_what_is_none() {
         let log = |records: &[(u64, u64)]| records.iter().map(|(at, n)| (*at, MessageId::new(0, *n))).collect::<Vec<_>>();
         let master = [(0, 0), (100, 1), (200, 2), (300, 3)];
-        let table: &[(&[(u64, u64)], Option<Divergence>)] = &[
+        type Line<'a> = (&'a [(u64, u64)], Option<Divergence>);
+        let table: &[Line<'_>] = &[
             (&[], None),
             (&[(0, 0), (100, 1)], None),
             (&[(200, 2), (300, 3)], None),

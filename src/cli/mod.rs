@@ -5,6 +5,7 @@
 
 mod allocate;
 mod check;
+mod durability;
 mod fidelity;
 mod interrupt;
 mod list;
@@ -120,6 +121,8 @@ enum Command {
     Run(run::Args),
     /// Run a scenario under many seeds, on all cores, and print the distribution of every figure
     Seeds(seeds::Args),
+    /// Show what settings of flush and replication lose under which fault, as a matrix
+    Durability(durability::Args),
     /// Hold simulated runs against runs of a real cluster, figure by figure
     Fidelity(fidelity::Args),
     /// Run scenarios several times, in turn and in threads, and compare them byte for byte
@@ -149,6 +152,7 @@ fn dispatch(command: &Command) -> Exit {
     let done = match command {
         Command::Run(args) => run::run(args),
         Command::Seeds(args) => seeds::run(args),
+        Command::Durability(args) => durability::run(args),
         Command::Fidelity(args) => fidelity::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Check(args) => check::run(args),

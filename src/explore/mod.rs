@@ -5,8 +5,9 @@
 //! kept: a thousand seeds take a thousand small lists, not a thousand worlds.
 //!
 //! Reading order: [`figures`] (an outcome as named whole numbers), [`runs`] (seeds over threads), [`rank`] (quantiles and percentiles),
-//! [`survey`] (the answer of `windtunnel seeds`), [`fidelity`] (simulated runs against real ones).
+//! [`survey`] (the answer of `windtunnel seeds`), [`fidelity`] (simulated runs against real ones), [`durability`] (settings against faults).
 
+pub mod durability;
 pub mod fidelity;
 pub mod figures;
 pub mod rank;

@@ -149,7 +149,7 @@ static TABLE: &[CounterDoc] = &[
         "diverged_replicas",
         Count,
         R,
-        "slaves whose log at the end is no prefix of their master's: other bytes, or more records",
+        "brokers whose log at the end is no prefix of the one that serves their set: other bytes, or more records",
     ),
     doc(
         "discarded_send_ok",

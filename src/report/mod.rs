@@ -6,6 +6,7 @@
 pub mod charts;
 pub mod console;
 mod counters;
+pub mod durability;
 pub mod fidelity;
 pub mod json;
 mod page;
@@ -58,6 +59,21 @@ pub fn write_all(outcome: &Outcome, dir: &Path, resolved: &str) -> Result<Vec<Pa
         ("ownership.svg", charts::gantt::ownership(outcome)),
         ("scenario.resolved.json", resolved),
     ];
+    write_files(dir, &files)
+}
+
+/// Writes the durability matrix into `dir`, or nothing.
+pub fn write_durability(dir: &Path, matrix: &crate::explore::durability::Matrix) -> Result<Vec<PathBuf>, ReportError> {
+    let files = [
+        ("durability.txt", durability::render(matrix)),
+        ("durability.json", durability::json(matrix)),
+        ("durability.svg", charts::durability::durability(matrix)),
+    ];
+    write_files(dir, &files)
+}
+
+/// All of these files, or none.
+fn write_files(dir: &Path, files: &[(&'static str, String)]) -> Result<Vec<PathBuf>, ReportError> {
     fs::create_dir_all(dir).map_err(|source| ReportError::Folder { path: dir.display().to_string(), source })?;
     let mut placing = Placing { dir, written: Vec::new(), aside: Vec::new(), placed: Vec::new() };
     let done = files.iter().try_for_each(|(name, text)| placing.write(name, text)).and_then(|()| placing.place_all());

@@ -4,6 +4,7 @@
 //! vary by platform, and text would be measured without a font.
 
 mod canvas;
+pub mod durability;
 mod frame;
 pub mod gantt;
 pub mod latency;

@@ -1,0 +1,105 @@
+//! The broker as a role: which part each input goes to, and what is done after each.
+//!
+//! After every input everything that is due runs, in the order of the threads it stands for: delayed delivery, timers, whoever waits for a disk that
+//! stood still, log shipping, the calls to nameservers, idle channels.
+
+use super::{Broker, Cx};
+use crate::contract::note::ForgetWhy;
+use crate::contract::{Deadline, Env, Input, Now, Out, Port, Role};
+use crate::rocketmq::disk::NodeDisk;
+use crate::rocketmq::message::BatchPool;
+use crate::rocketmq::protocol::{Body, Frame};
+use crate::rocketmq::remoting::client::Net;
+
+impl Role for Broker {
+    type Wire = Frame;
+    type Disk = NodeDisk;
+    type Pool = BatchPool;
+
+    fn handle(&mut self, now: Now, input: Input<Frame>, env: &mut Env<'_, NodeDisk, BatchPool>, out: &mut Out<Frame>) {
+        let mut cx = Cx { now, env, out };
+        let cx = &mut cx;
+        let input = match input {
+            Input::Frame { conn, frame: Frame { body: Body::Ha(frame), .. } } => {
+                self.on_ha_frame(cx, conn, frame);
+                Input::Wake
+            }
+            Input::Accepted { conn, port: Port::Ha } => {
+                self.slave_connected(cx, conn);
+                Input::Wake
+            }
+            input @ (Input::Closed { .. } | Input::Connected { .. } | Input::ConnectFailed { .. }) => {
+                self.on_ha_input(cx, input).unwrap_or(Input::Wake)
+            }
+            other => other,
+        };
+        match input {
+            Input::Start => self.start(cx),
+            Input::Frame { conn, frame } => match self.conns.owner(conn) {
+                Some((_, addr)) => {
+                    let _ = self.outer.on_frame(now, conn, addr, frame);
+                    self.drain_outer(cx);
+                }
+                None => self.on_request(cx, conn, frame),
+            },
+            Input::Worked { ticket } => self.worked(cx, ticket),
+            Input::Wake => {}
+            Input::Accepted { conn, .. } => {
+                self.channels.open(conn, now.mono);
+            }
+            Input::Closed { conn, how } => match self.conns.owner(conn) {
+                Some((_, addr)) => {
+                    self.outer.on_closed(conn, addr, how);
+                    self.drain_outer(cx);
+                }
+                None => self.channel_gone(cx, conn, ForgetWhy::ChannelClosed),
+            },
+            Input::Connected { conn } => {
+                if let Some((_, addr)) = self.conns.owner(conn) {
+                    self.outer.on_connected(&mut Net { now, out: cx.out, conns: &mut self.conns }, conn, addr);
+                    self.drain_outer(cx);
+                }
+            }
+            Input::ConnectFailed { conn, .. } => {
+                if let Some((_, addr)) = self.conns.owner(conn) {
+                    self.outer.on_connect_failed(&mut Net { now, out: cx.out, conns: &mut self.conns }, conn, addr);
+                    self.drain_outer(cx);
+                }
+            }
+            Input::Admin(admin) => self.admin(cx, admin),
+            Input::App(_) => {}
+            Input::Stop => self.stop(cx),
+        }
+        self.plan_delayed(cx);
+        while let Some((nominal, tick)) = self.timers.due(now.mono) {
+            self.tick(cx, tick, nominal);
+        }
+        if !self.put_lock.is_empty() {
+            self.drain_put_lock(cx);
+        }
+        self.go_on_flushing(cx);
+        if self.ha.client.is_held_up() {
+            self.go_on_appending(cx);
+        }
+        if self.ha_due().is_some_and(|due| due <= now.wall_ms) {
+            self.ha_housekeeping(cx);
+        }
+        if self.outer.is_due(now) {
+            self.outer.wake(&mut Net { now, out: cx.out, conns: &mut self.conns });
+            self.drain_outer(cx);
+        }
+        while let Some(conn) = self.channels.idle(now.mono) {
+            cx.out.close(conn);
+            self.channel_gone(cx, conn, ForgetWhy::ChannelIdle);
+        }
+    }
+
+    fn next_deadline(&mut self, now: Now) -> Option<Deadline> {
+        let mono = self.timers.next().unwrap_or(u64::MAX).min(self.channels.next_idle_check().unwrap_or(u64::MAX));
+        let wall = match (self.schedule.next_due(), self.ha_due()) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        Deadline::sooner(Deadline::earliest(mono, wall, now), self.outer.next_deadline(now), now)
+    }
+}
