@@ -143,7 +143,7 @@ const PAIRS: &[Pair] = &[
         slug: "one-timeout-eats-all-retries",
         counter: "failed_sends",
         phases: Drawn,
-        why: "one send each 3 s for 90 to 150 s: its timeout ends the channel or connect for all others, which are retried late; and up to 150 in flight whenever a retry with 0 ms left closes the healthy channel",
+        why: "one send each 3 s for 90 to 150 s: its timeout ends the connect that all others wait for, and they have time left to retry; timers that are 2 ms late throughout let nobody retry with 0 ms left, which would close the healthy channel on hundreds",
         remains: "somebody has to time out before anybody knows; who does has spent the budget of all its attempts",
     },
     Pair {
@@ -342,6 +342,7 @@ fn every_pair_is_on_the_list_and_every_file_of_the_list_exists() {
 /// A value as the table shows it.
 fn show(value: i64, unit: Unit) -> String {
     let tenths = (value as f64 / 1e8).round() / 10.0;
+    let tenths = if value > 0 && tenths == 0.0 { "> 0".to_owned() } else { tenths.to_string() };
     match unit {
         Unit::Count | Unit::Ratio => value.to_string(),
         Unit::Duration => format!("{tenths} s"),
