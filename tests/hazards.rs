@@ -383,7 +383,8 @@ fn table() -> String {
         };
         let (predicted, got) = (window(hazard, counter), measured(hazard, counter));
         let (predicted_twin, got_twin) = (window(mitigated, counter), measured(mitigated, counter));
-        let line = [number, slug, counter, predicted.as_str(), &got, &predicted_twin, &got_twin, why, remains, phases].join(" | ");
+        let line =
+            [number, slug, counter, predicted.as_str(), &got, &predicted_twin, &got_twin, why, remains, phases].join(" | ");
         _ = writeln!(table, "| {line} |");
     }
     table
