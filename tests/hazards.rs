@@ -1,5 +1,6 @@
-//! The shipped hazards, over 50 seeds each: every run of a hazard lands in its predicted window, the seeds cover most of that window unless
-//! the phases are pinned, and the mitigated twin shows none of it or stays in its smaller one.
+//! The shipped hazards, over 50 seeds each: every run of a hazard lands in its predicted window, the seeds cover three quarters of that window
+//! unless the phases are pinned, and the mitigated twin shows none of it; where the real system has nothing that removes it, the list says
+//! what remains and by which mechanism, and the twin stays in a window of its own.
 //!
 //! A window is what the scenario's `expect` block says of one counter. `reports/hazards.md` is the table of predicted against measured;
 //! it is compared here, and written anew by `cargo test --test hazards -- --ignored`.
@@ -26,19 +27,19 @@ struct Pair {
     phases: Phases,
     /// Why the window is what it is.
     why: &'static str,
+    /// What the mitigated twin still shows, and by which mechanism. Empty: nothing.
+    remains: &'static str,
 }
 
 #[derive(PartialEq)]
 enum Phases {
-    /// Drawn with the seed: 50 seeds cover at least half of the window.
+    /// Drawn with the seed: 50 seeds cover at least three quarters of the window.
     Drawn,
     /// Fixed by the scenario, or by the mechanism itself.
     Pinned,
-    /// Drawn, but the ends of the window are coincidences of which fifty seeds seldom hold both.
-    Rare,
 }
 
-use Phases::{Drawn, Pinned, Rare};
+use Phases::{Drawn, Pinned};
 
 const PAIRS: &[Pair] = &[
     Pair {
@@ -46,35 +47,40 @@ const PAIRS: &[Pair] = &[
         slug: "rebalance-inflight-dup",
         counter: "duplicates",
         phases: Drawn,
-        why: "3 of 8 queues move, each with about 2.5 messages in listeners; orderly: one batch a queue",
+        why: "3 of 8 queues move, each with about 2.5 messages in listeners",
+        remains: "",
     },
     Pair {
         hazard: "H02",
         slug: "consumer-kill-offset-window-dup",
         counter: "duplicates",
         phases: Drawn,
-        why: "up to 5 s (1 s) of 400 messages a second and 20 in flight, once the cache holds the backlog and no pull carries offsets; plus up to 340 when the second member joined",
+        why: "20 in listeners, and up to 5 s of 400 a second done since the timer, with all of the backlog cached so that no pull carries offsets, plus 20 done beyond the oldest one under way",
+        remains: "",
     },
     Pair {
         hazard: "H05",
         slug: "missed-notify-double-owner-20s",
         counter: "overlap_queue_time",
         phases: Drawn,
-        why: "2 queues until the next tick, 20 s (5 s) at most",
+        why: "2 queues until the next tick of the member that was not told, 0 to 20 s",
+        remains: "",
     },
     Pair {
         hazard: "H06",
         slug: "broker-restart-partial-cidlist",
         counter: "overlap_queue_time",
         phases: Drawn,
-        why: "at most 6 queues with two owners until the last heartbeat lands, 30 s; every 5 s: 6 queues for 5 s",
+        why: "6 queues with two owners at the first heartbeat, 4 at the second, 2 at the third; who has not sent one drops all at its next tick, within 20 s, and sends it then: 20 s x 6 at most",
+        remains: "the list is whole one heartbeat, 5 s, after the restart: 5 s x 6 at most; memory is the only place where 4.9.8 keeps it",
     },
     Pair {
         hazard: "H08",
         slug: "topic-expand-view-skew",
         counter: "unowned_queue_time",
         phases: Drawn,
-        why: "8 new queues for up to a poll (30 s) and a tick (20 s), from their first message on",
+        why: "4 new queues wait 25 s (poll at 75 s, tick at 85 s), 4 until the tick after the other member's poll, 5, 25 or 45 s; less up to 2.6 s each until their first message",
+        remains: "",
     },
     Pair {
         hazard: "H09",
@@ -82,27 +88,31 @@ const PAIRS: &[Pair] = &[
         counter: "lost",
         phases: Pinned,
         why: "2 of 8 queues are nobody's, 2 belong to both: a quarter of 12,000",
+        remains: "",
     },
     Pair {
         hazard: "H11",
         slug: "group-topic-mismatch-unowned",
         counter: "delivery_latency_max",
         phases: Drawn,
-        why: "half of both topics has no owner; the rest stalls from the other member's heartbeat to one's own, the longer part of 30 s, and 1 s of a pull's pause",
+        why: "half of both topics has no owner; the rest stalls from the other member's heartbeat to one's own, the longer part of 30 s, at most 28.5 s of it, and 1 s of a pull's pause",
+        remains: "a latency is not 0: one hop and a long poll",
     },
     Pair {
         hazard: "H12",
         slug: "tag-mismatch-silent-filter",
         counter: "lost",
-        phases: Rare,
-        why: "each broker holds the filter of whoever rebalanced last: three quarters of 12,000; half or all (1 seed in 100 each) if both did at once",
+        phases: Pinned,
+        why: "each broker holds the filter of whoever rebalanced last, the member that is 20 ms away: half of its own queues' messages and all of the other's, three quarters of 12,000",
+        remains: "",
     },
     Pair {
         hazard: "H14",
         slug: "consumer-host-loss-150s-stall",
         counter: "takeover",
         phases: Drawn,
-        why: "expiry 120 s after a heartbeat 0 to 30 s old, scan 0 to 10 s, tick 0 to 20 s; mitigated 45 s, 0 to 10 s, 0 to 10 s, 0 to 5 s",
+        why: "120 s after a heartbeat 0 to 30 s old the idle channel to the other broker ends, or a scan within 10 s; the channel that carried pulls ends 120 s after the loss; who hears no notice waits for a tick, 0 to 20 s",
+        remains: "a lost host says nothing, so silence must last before it counts: 45 s after a heartbeat 0 to 10 s old, scan 0 to 10 s, tick 0 to 5 s",
     },
     Pair {
         hazard: "H32",
@@ -110,6 +120,7 @@ const PAIRS: &[Pair] = &[
         counter: "order_inversions_per_key",
         phases: Pinned,
         why: "60 s x (25 - 13.3) a second left on the lost broker, less 50 to 82 a queue that the consumers had cached",
+        remains: "",
     },
     Pair {
         hazard: "H36",
@@ -117,34 +128,39 @@ const PAIRS: &[Pair] = &[
         counter: "overlap_queue_time",
         phases: Pinned,
         why: "4 queues from the newcomer's lock at 66 s to the old owners' rebalance at 79 s",
+        remains: "a lock that the broker forgot is trusted for 4 s: 4 queues x 4 s",
     },
     Pair {
         hazard: "H38",
         slug: "order-owner-kill-60s",
         counter: "takeover",
         phases: Pinned,
-        why: "the lock lapses 40 to 60 s (5 to 25 s) after the kill; tries come with the notice and every 20 s after it",
+        why: "the lock lapses 40 to 60 s after the kill; tries come with the notice and every 20 s after it",
+        remains: "a killed member cannot unlock: its lock lapses 3 to 5 s after the kill, and tries come every 2 s",
     },
     Pair {
         hazard: "H43",
         slug: "one-timeout-eats-all-retries",
         counter: "failed_sends",
         phases: Drawn,
-        why: "one send each 3 s for 90 to 160 s: its timeout ends the channel or connect for all others, which are retried late; and up to 150 in flight whenever a retry with 0 ms left closes the healthy channel",
+        why: "one send each 3 s for 90 to 150 s: its timeout ends the connect that all others wait for, and they have time left to retry; timers that are 2 ms late throughout let nobody retry with 0 ms left, which would close the healthy channel on hundreds",
+        remains: "somebody has to time out before anybody knows; who does has spent the budget of all its attempts",
     },
     Pair {
         hazard: "H44",
         slug: "stale-route-window",
         counter: "last_failed_send",
         phases: Drawn,
-        why: "expiry 120 s after a registration 0 to 30 s old, scan 0 to 10 s, poll 0 to 30 s (5 s)",
+        why: "the nameserver ends the idle channel 120 s after a registration 0 to 30 s old, and polls come 0 to 30 s later; at 50 a second",
+        remains: "until the first send has timed out, 3 s after it began, nobody knows: the lost broker is then avoided for 600 s, whatever the route says",
     },
     Pair {
         hazard: "H46",
         slug: "busy-not-retried",
         counter: "failed_sends",
         phases: Drawn,
-        why: "10 stalls; of the 100 sends a second those of the first 300 ms, less 4 with the send threads; Poisson arrivals",
+        why: "10 stalls; of the 100 sends a second those of the first 300 ms, less half a scan of 10 ms and 4 with the send threads: 255, Poisson, three standard deviations of 17.3 either way",
+        remains: "",
     },
     Pair {
         hazard: "H51",
@@ -152,6 +168,7 @@ const PAIRS: &[Pair] = &[
         counter: "unowned_queue_time",
         phases: Pinned,
         why: "4 queues, polled away at 74.5 s, back with the tick after the poll of 104.5 s",
+        remains: "",
     },
     Pair {
         hazard: "H54a",
@@ -159,6 +176,7 @@ const PAIRS: &[Pair] = &[
         counter: "lost",
         phases: Drawn,
         why: "up to a flush cycle of 0.5 s and its fsync at 100 messages a second, less the pages that the kernel had happened to write",
+        remains: "",
     },
     Pair {
         hazard: "H54b",
@@ -166,6 +184,7 @@ const PAIRS: &[Pair] = &[
         counter: "lost",
         phases: Drawn,
         why: "never four dirty pages: up to 10 s between thorough flushes, at one message a second",
+        remains: "",
     },
     Pair {
         hazard: "H55",
@@ -173,13 +192,15 @@ const PAIRS: &[Pair] = &[
         counter: "lost",
         phases: Drawn,
         why: "a put wakes the commit, which waits for four pages: up to 16 KiB of records of about 200 bytes",
+        remains: "",
     },
     Pair {
         hazard: "H87",
         slug: "ghost-members-after-freeze",
         counter: "ghost_members",
         phases: Drawn,
-        why: "4 or 5 heartbeats of each of 3 members wait in dead connections; each races its connection's end",
+        why: "3 heartbeats of each of 3 members wait in connections that are dead at the thaw; each races its connection's end",
+        remains: "",
     },
 ];
 
@@ -278,8 +299,26 @@ fn the_seeds_cover_most_of_the_window() {
         let window = hazard.window(pair.counter).and_then(|w| Some((w.min?, w.max?)));
         let (min, max) = window.unwrap_or_else(|| panic!("{} expects no window of {}", pair.slug, pair.counter));
         let (low, high) = (values[0], values[values.len() - 1]);
-        if 2 * (high - low) < max - min {
-            complaints.push(format!("{}: {low} to {high} is less than half of {min} to {max}", pair.slug));
+        if 4 * (high - low) < 3 * (max - min) {
+            complaints.push(format!("{}: {low} to {high} is less than three quarters of {min} to {max}", pair.slug));
+        }
+    }
+    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+}
+
+/// None of the hazard in any seed; or a reason, and a window that ends below the half of the hazard's.
+#[test]
+fn the_mitigated_twin_shows_none_of_it_unless_it_is_said_why() {
+    let mut complaints = Vec::new();
+    for (pair, [hazard, mitigated]) in PAIRS.iter().zip(&*SURVEY) {
+        let most = |runs: &Runs| runs.window(pair.counter).and_then(|w| w.max);
+        let limit = if pair.remains.is_empty() { 0 } else { most(hazard).unwrap_or(0) / 2 };
+        let values = mitigated.values(pair.counter);
+        if values.len() < mitigated.outcomes.len() || values.iter().any(|v| *v > limit) {
+            complaints.push(format!("{} mitigated: {} shows {values:?}, at most {limit} may remain", pair.slug, pair.counter));
+        }
+        if most(mitigated).is_none_or(|most| most > limit) {
+            complaints.push(format!("{} mitigated: expects {:?} of {}", pair.slug, most(mitigated), pair.counter));
         }
     }
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));
@@ -303,6 +342,7 @@ fn every_pair_is_on_the_list_and_every_file_of_the_list_exists() {
 /// A value as the table shows it.
 fn show(value: i64, unit: Unit) -> String {
     let tenths = (value as f64 / 1e8).round() / 10.0;
+    let tenths = if value > 0 && tenths == 0.0 { "> 0".to_owned() } else { tenths.to_string() };
     match unit {
         Unit::Count | Unit::Ratio => value.to_string(),
         Unit::Duration => format!("{tenths} s"),
@@ -332,18 +372,19 @@ fn measured(runs: &Runs, counter: &str) -> String {
 fn table() -> String {
     let mut table = format!(
         "# Hazards: predicted against measured\n\nOver seeds 1 to {SEEDS}; measured is lowest / median / highest. Written by `cargo test --test hazards -- --ignored`.\n\n\
-         | | scenario | counter | predicted | measured | mitigated: predicted | mitigated: measured | why | phases |\n|---|---|---|---|---|---|---|---|---|\n"
+         | | scenario | counter | predicted | measured | mitigated: predicted | mitigated: measured | why | what remains when mitigated | phases |\n|---|---|---|---|---|---|---|---|---|---|\n"
     );
     for (pair, [hazard, mitigated]) in PAIRS.iter().zip(&*SURVEY) {
-        let Pair { hazard: number, slug, counter, phases, why } = pair;
+        let Pair { hazard: number, slug, counter, phases, why, remains } = pair;
+        let remains = if remains.is_empty() { "nothing" } else { remains };
         let phases = match phases {
             Pinned => "pinned",
             Drawn => "drawn",
-            Rare => "drawn, its ends rare",
         };
         let (predicted, got) = (window(hazard, counter), measured(hazard, counter));
         let (predicted_twin, got_twin) = (window(mitigated, counter), measured(mitigated, counter));
-        let line = [number, slug, counter, predicted.as_str(), &got, &predicted_twin, &got_twin, why, phases].join(" | ");
+        let line =
+            [number, slug, counter, predicted.as_str(), &got, &predicted_twin, &got_twin, why, remains, phases].join(" | ");
         _ = writeln!(table, "| {line} |");
     }
     table

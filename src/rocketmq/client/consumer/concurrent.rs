@@ -30,6 +30,10 @@ impl Instance {
     }
 
     pub(in crate::rocketmq::client) fn submit_concurrent(&mut self, c: u16, p: u32, messages: SmallVec<[Message; 1]>) {
+        // A pool that is shut down rejects, and so does the scheduler that would try again later: the messages stay in the tree, uncommitted.
+        if self.consumers[c as usize].shutting_down {
+            return;
+        }
         self.submit(
             Exec::Consume(c),
             Concurrent { c, p, messages, begun_ms: 0, failed_from: 0, next: 0, kept: Vec::new() }.into(),

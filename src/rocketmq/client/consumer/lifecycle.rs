@@ -128,7 +128,6 @@ impl ShutdownConsumer {
                 }
                 consumer.shutting_down = true;
                 cx.out.note(Note::ShutdownBegan { index });
-                i.drop_queued(Exec::Consume(self.c));
                 self.stage = Stage::Awaiting;
                 self.await_listeners(i, cx, t)
             }
@@ -150,14 +149,17 @@ impl ShutdownConsumer {
         }
     }
 
-    /// The pool is shut down, its listeners are given awaitTerminationMillisWhenShutdown, then interrupted.
+    /// `ThreadUtils.shutdownGracefully`: the pool takes nothing new, what it has is given awaitTerminationMillisWhenShutdown, then what still waits is
+    /// dropped and what runs is interrupted.
     fn await_listeners(&mut self, i: &mut Instance, cx: &mut Cx<'_, '_>, t: ThreadId) -> Step {
         let running = i.running(Exec::Consume(self.c));
         let wait = i.consumers[self.c as usize].config.settings.await_termination_millis_when_shutdown;
-        if !running.is_empty() && self.awaited_ms < wait {
+        let busy = !running.is_empty() || i.queued(Exec::Consume(self.c)) > 0;
+        if busy && self.awaited_ms < wait {
             self.awaited_ms += LOOK_MS;
             return i.sleep(cx, t, LOOK_MS * MS);
         }
+        i.drop_queued(Exec::Consume(self.c));
         for thread in running {
             cx.out.ops.push(ContractOp::Interrupt { ticket: (i.number as u32) << 20 | thread });
         }

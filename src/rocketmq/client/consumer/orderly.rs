@@ -23,6 +23,10 @@ const LOCK_MS: u64 = 1_000;
 impl Instance {
     /// `submitConsumeRequest(dispatchToConsume = true)`.
     pub(in crate::rocketmq::client) fn submit_orderly(&mut self, c: u16, p: u32) {
+        // A pool that is shut down rejects.
+        if self.consumers[c as usize].shutting_down {
+            return;
+        }
         self.submit(Exec::Consume(c), Orderly::new(c, p).into());
     }
 
