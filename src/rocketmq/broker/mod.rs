@@ -7,6 +7,7 @@
 mod consumers;
 pub mod delay_level;
 mod flush;
+pub mod ha;
 mod pull;
 pub mod rebalance_lock;
 mod registration;

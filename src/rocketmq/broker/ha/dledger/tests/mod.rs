@@ -1,0 +1,8 @@
+//! A group under test: leaf rules as tables, conversations as text, random schedules against Raft's promises, and what DLedger does not promise.
+
+mod conversations;
+mod harness;
+mod limits;
+mod rules;
+mod safety;
+mod schedules;
