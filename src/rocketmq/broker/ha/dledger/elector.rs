@@ -383,8 +383,7 @@ impl Elector {
     fn set_next_vote<L: Ledger>(&mut self, cx: &mut Cx<'_, L>, extra_ms: i64) {
         let (min, max) = (cx.core.config.min_vote_interval_ms, cx.core.config.max_vote_interval_ms);
         let random = cx.draw_ms(max.saturating_sub(min));
-        self.next_time_to_request_vote_ms =
-            cx.now().wall_ms.saturating_add(min).saturating_add(random).saturating_add(extra_ms);
+        self.next_time_to_request_vote_ms = cx.now().wall_ms.saturating_add(min).saturating_add(random).saturating_add(extra_ms);
     }
 
     fn maintain_as_candidate<L: Ledger>(&mut self, cx: &mut Cx<'_, L>) {

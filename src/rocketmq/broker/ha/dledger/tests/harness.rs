@@ -12,7 +12,7 @@ use super::super::{DLedgerServer, Effect, Host, Input, Planted};
 use super::safety::Safety;
 use crate::base::draw::{Draws, Purpose};
 use crate::base::ids::Entity;
-use crate::base::time::{MS, SEC};
+use crate::base::time::{MS, SEC, WALL_EPOCH_MS};
 use crate::contract::{Clock, Now};
 use crate::rocketmq::remoting::timers::Timers;
 use std::collections::BTreeMap;
@@ -126,11 +126,13 @@ pub(super) struct Weather {
     pub(super) loss: u64,
     /// How long an fsync takes; `u64::MAX`: it never ends.
     pub(super) fsync: u64,
+    /// APPENDs may overtake and be overtaken.
+    pub(super) reorder: bool,
 }
 
 impl Default for Weather {
     fn default() -> Self {
-        Weather { delay: MS, jitter: 0, loss: 0, fsync: MS }
+        Weather { delay: MS, jitter: 0, loss: 0, fsync: MS, reorder: false }
     }
 }
 
@@ -215,14 +217,8 @@ impl Cluster {
         let mut out = std::mem::take(&mut self.out);
         let (now, draws) = (clock(self.now), self.draws);
         let node = &mut self.nodes[i];
-        let host = Host {
-            now,
-            ledger: &mut node.ledger,
-            files: &mut node.files,
-            draws,
-            entity: Entity(i as u64),
-            life: node.life,
-        };
+        let host =
+            Host { now, ledger: &mut node.ledger, files: &mut node.files, draws, entity: Entity(i as u64), life: node.life };
         let mut server = DLedgerServer::start(node.config.clone(), host, &mut out);
         server.plant(self.planted);
         node.server = Some(server);
@@ -296,22 +292,12 @@ impl Cluster {
 
     // ---- events
 
-    fn with_server<R>(
-        &mut self,
-        i: usize,
-        act: impl FnOnce(&mut DLedgerServer<u64>, Host<'_, VecLedger>) -> R,
-    ) -> Option<R> {
+    fn with_server<R>(&mut self, i: usize, act: impl FnOnce(&mut DLedgerServer<u64>, Host<'_, VecLedger>) -> R) -> Option<R> {
         let (now, draws) = (clock(self.now), self.draws);
         let node = &mut self.nodes[i];
         let server = node.server.as_mut()?;
-        let host = Host {
-            now,
-            ledger: &mut node.ledger,
-            files: &mut node.files,
-            draws,
-            entity: Entity(i as u64),
-            life: node.life,
-        };
+        let host =
+            Host { now, ledger: &mut node.ledger, files: &mut node.files, draws, entity: Entity(i as u64), life: node.life };
         Some(act(server, host))
     }
 
@@ -351,8 +337,10 @@ impl Cluster {
         let now = clock(self.now);
         let node = &mut self.nodes[i];
         let Some(deadline) = node.server.as_ref().and_then(|s| s.next_deadline(now, &node.ledger)) else { return };
-        let at = u64::try_from(deadline.at).unwrap_or(0);
-        let at = if deadline.clock == Clock::Wall { at.saturating_mul(MS) } else { at };
+        let at = match deadline.clock {
+            Clock::Mono => u64::try_from(deadline.at).unwrap_or(0),
+            Clock::Wall => u64::try_from(deadline.at.saturating_sub(WALL_EPOCH_MS)).unwrap_or(0).saturating_mul(MS),
+        };
         if at < node.wake {
             node.wake = at.max(self.now);
             self.events.set(node.wake, Event::Wake(i));
@@ -419,7 +407,7 @@ impl Cluster {
         }
         let mut at = self.travel();
         let appends = matches!(&rpc, Rpc::Push(push) if matches!(push.push, Push::Append(_)));
-        if !appends {
+        if !(appends && self.weather.reorder) {
             let link = from * self.nodes.len() + to;
             at = at.max(self.last_arrival[link] + 1);
             self.last_arrival[link] = at;
@@ -529,5 +517,5 @@ impl Cluster {
 }
 
 fn clock(now: u64) -> Now {
-    Now { mono: now, wall_ms: i64::try_from(now / MS).unwrap_or(i64::MAX) }
+    Now { mono: now, wall_ms: WALL_EPOCH_MS + i64::try_from(now / MS).unwrap_or(0) }
 }

@@ -37,7 +37,8 @@ impl Safety {
         for (Entry { index, term, payload, .. }, before) in node.ledger.fresh.drain(..) {
             let old = *self.seen.entry((index, term)).or_insert((payload, before));
             if old != (payload, before) {
-                self.violations.push(format!("log matching: n{i} has {payload} after term {before} at ({index}, {term}), was {old:?}"));
+                self.violations
+                    .push(format!("log matching: n{i} has {payload} after term {before} at ({index}, {term}), was {old:?}"));
             }
         }
         for entry in node.ledger.dropped.drain(..) {

@@ -18,6 +18,8 @@ struct Tally {
     drops: u64,
     figure_8: u64,
     acked_dropped: u64,
+    /// At the end one led, and everybody agreed with it.
+    led: u64,
     converged: u64,
     violations: Vec<String>,
 }
@@ -32,7 +34,7 @@ fn run(seed: u64, compare_afresh: bool, planted: Option<Planted>) -> Cluster {
     let pick = |c: &mut Cluster, of: &[u64]| of[usize::try_from(c.draw(of.len() as u64)).unwrap()];
     let jitter = pick(&mut cluster, &[0, MS, 20 * MS, 300 * MS]);
     let loss = pick(&mut cluster, &[0, 0, 10, 100]);
-    cluster.weather = Weather { delay: MS, jitter, loss, fsync: MS };
+    cluster.weather = Weather { delay: MS, jitter, loss, fsync: MS, reorder: false };
     let gap = pick(&mut cluster, &[100, 300, 1_500]);
     let calm = pick(&mut cluster, &[1_000, 3_000, 6_000]);
     cluster.start_all();
@@ -87,10 +89,14 @@ fn run(seed: u64, compare_afresh: bool, planted: Option<Planted>) -> Cluster {
     cluster.heal();
     cluster.weather = Weather::default();
     cluster.start_all();
-    for _ in 0..20 {
-        cluster.run_for(2 * SEC);
+    // A leader with nothing new to push may leave followers as they are, so it gets something.
+    for _ in 0..10 {
+        cluster.run_for(4 * SEC);
         if cluster.converged() {
             break;
+        }
+        if let [leader] = cluster.leaders()[..] {
+            let _ = cluster.append(leader);
         }
     }
     cluster
@@ -101,8 +107,8 @@ fn batch(seeds: std::ops::Range<u64>, compare_afresh: bool, planted: Option<Plan
     for seed in seeds {
         let mut cluster = run(seed, compare_afresh, planted);
         let converged = cluster.converged();
-        if converged && (compare_afresh || cluster.safety.acked_dropped == 0) {
-            let leader = cluster.leaders()[0];
+        if let [leader] = cluster.leaders()[..] {
+            tally.led += 1;
             cluster.safety.survived(&cluster.nodes[leader]);
         }
         let safety = &cluster.safety;
@@ -126,28 +132,28 @@ fn batch(seeds: std::ops::Range<u64>, compare_afresh: bool, planted: Option<Plan
 #[test]
 fn ten_thousand_schedules_break_no_promise() {
     let tally = batch(0..10_000, true, None);
-    println!("{tally:?}");
     assert!(tally.violations.is_empty(), "{} violations, first: {:?}", tally.violations.len(), &tally.violations[0]);
-    assert_eq!(tally.acked_dropped, 0);
+    assert_eq!(tally.acked_dropped, 0, "{tally:?}");
+    // The schedules did what they are for.
+    assert!(tally.elections > 20_000 && tally.acked > 200_000 && tally.drops > 5_000, "{tally:?}");
+    // A few end with a member that never comes back, or one that is still catching up: see `limits`.
+    assert!(tally.led > 9_900 && tally.converged > 9_500, "{tally:?}");
 }
 
 #[test]
 fn as_it_is_a_group_breaks_no_other_promise_than_the_known_one() {
     let tally = batch(20_000..22_000, false, None);
-    println!("{tally:?}");
     assert!(tally.violations.is_empty(), "{} violations, first: {:?}", tally.violations.len(), &tally.violations[0]);
+    assert!(tally.acked_dropped > 0, "the known one did not come up: {tally:?}");
 }
 
 /// Each bug is found by the schedules that its clean twin passes.
 #[test]
 fn planted_bugs_are_found() {
-    for (bug, says) in [
-        (Planted::AckBeforeQuorum, "acknowledged"),
-        (Planted::VoteTwice, "two leaders"),
-        (Planted::SkipTruncation, "committed"),
-    ] {
+    for (bug, says) in
+        [(Planted::AckBeforeQuorum, "acknowledged"), (Planted::VoteTwice, "two leaders"), (Planted::SkipTruncation, "committed")]
+    {
         let tally = batch(0..2_000, true, Some(bug));
-        println!("{bug:?}: {} schedules, {:?}", tally.schedules, tally.violations.first());
         assert!(tally.violations.iter().any(|v| v.contains(says)), "{bug:?} was not found: {tally:?}");
     }
 }
