@@ -15,7 +15,7 @@ use super::protocol::{CallId, CallKind, Code, PeerId, Push, PushEntryRequest, Pu
 use super::{Cx, Effect};
 use crate::base::time::MS;
 use crate::contract::{Deadline, Now};
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 
 /// `PushEntryRequest.Type`, as the state of a dispatcher.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +23,37 @@ pub enum PushState {
     Compare,
     Truncate,
     Append,
+}
+
+/// `pendingMap`: unacknowledged appends, by index, and when each was last sent. They come and go at the ends.
+#[derive(Clone, Debug, Default)]
+struct Pending(VecDeque<(i64, i64)>);
+
+impl Pending {
+    fn get(&self, index: i64) -> Option<i64> {
+        let at = self.0.binary_search_by_key(&index, |p| p.0).ok()?;
+        Some(self.0[at].1)
+    }
+    fn insert(&mut self, index: i64, sent_ms: i64) {
+        match self.0.binary_search_by_key(&index, |p| p.0) {
+            Ok(at) => self.0[at].1 = sent_ms,
+            Err(at) => self.0.insert(at, (index, sent_ms)),
+        }
+    }
+    fn remove(&mut self, index: i64) {
+        if let Ok(at) = self.0.binary_search_by_key(&index, |p| p.0) {
+            self.0.remove(at);
+        }
+    }
+    /// Those below the watermark have leaked: a later one was acknowledged.
+    fn forget_below(&mut self, mark: i64) {
+        while self.0.front().is_some_and(|p| p.0 < mark) {
+            self.0.pop_front();
+        }
+    }
+    fn is_full(&self) -> bool {
+        self.0.len() >= MAX_PENDING_SIZE
+    }
 }
 
 /// A request whose answer the thread waits for.
@@ -65,8 +96,7 @@ pub(super) struct EntryDispatcher {
     write_index: i64,
     /// The term it pushes in, once it has led; -1 before.
     term: i64,
-    /// Unacknowledged appends: when each was last sent.
-    pending: BTreeMap<i64, i64>,
+    pending: Pending,
     last_push_commit_ms: i64,
     last_check_leak_ms: i64,
     waiting: Option<Waiting>,
@@ -86,7 +116,7 @@ impl EntryDispatcher {
             compare_index: -1,
             write_index: -1,
             term: -1,
-            pending: BTreeMap::new(),
+            pending: Pending::default(),
             last_push_commit_ms: -1,
             last_check_leak_ms: now.wall_ms,
             waiting: None,
@@ -122,7 +152,7 @@ impl EntryDispatcher {
     fn compare(&mut self) {
         if self.state == PushState::Append {
             self.compare_index = -1;
-            self.pending.clear();
+            self.pending.0.clear();
         }
         self.state = PushState::Compare;
     }
@@ -241,13 +271,12 @@ impl EntryDispatcher {
                 self.check_append_response(cx);
                 return self.state != PushState::Append;
             }
-            let full = |pending: &BTreeMap<i64, i64>| pending.len() >= MAX_PENDING_SIZE;
-            if full(&self.pending) || wall_ms.saturating_sub(self.last_check_leak_ms) > CHECK_LEAK_MS {
+            if self.pending.is_full() || wall_ms.saturating_sub(self.last_check_leak_ms) > CHECK_LEAK_MS {
                 let mark = cx.core.marks.of(self.term, self.peer);
-                self.pending = self.pending.split_off(&mark);
+                self.pending.forget_below(mark);
                 self.last_check_leak_ms = wall_ms;
             }
-            if full(&self.pending) {
+            if self.pending.is_full() {
                 self.check_append_response(cx);
                 return self.state != PushState::Append;
             }
@@ -260,8 +289,8 @@ impl EntryDispatcher {
     /// `EntryDispatcher#doCheckAppendResponse`: the first entry that is not acknowledged is sent again after a while.
     fn check_append_response<L: Ledger>(&mut self, cx: &mut Cx<'_, L>) {
         let next = cx.core.marks.of(self.term, self.peer).saturating_add(1);
-        let overdue = |sent: &i64| cx.host.now.wall_ms.saturating_sub(*sent) > cx.core.config.max_push_time_out_ms;
-        if self.pending.get(&next).is_some_and(overdue) {
+        let (wall_ms, longest) = (cx.now().wall_ms, cx.core.config.max_push_time_out_ms);
+        if self.pending.get(next).is_some_and(|sent| wall_ms.saturating_sub(sent) > longest) {
             self.append_inner(cx, next);
         }
     }
@@ -321,7 +350,7 @@ impl EntryDispatcher {
         }
         match (call.kind, answer) {
             (CallKind::Append, Some(PushEntryResponse { code: Code::Success, term, index, .. })) => {
-                self.pending.remove(index);
+                self.pending.remove(*index);
                 cx.core.marks.raise(*term, self.peer, *index);
             }
             (CallKind::Append, Some(PushEntryResponse { code: Code::InconsistentState, .. })) => self.compare(),
@@ -344,7 +373,7 @@ impl EntryDispatcher {
             return None;
         }
         let next = core.marks.of(self.term, self.peer).saturating_add(1);
-        let again = self.pending.get(&next).map(|sent| sent.saturating_add(core.config.max_push_time_out_ms + 1));
+        let again = self.pending.get(next).map(|sent| sent.saturating_add(core.config.max_push_time_out_ms + 1));
         let idle = self.write_index > ledger.end();
         let commit = idle.then(|| self.last_push_commit_ms.saturating_add(PUSH_COMMIT_MS + 1));
         again.into_iter().chain(commit).min().map(Deadline::wall)

@@ -62,7 +62,7 @@ impl<P: Copy + PartialEq + std::fmt::Debug> EntryHandler<P> {
             if self.compare_or_truncate.is_empty()
                 && self.write_requests.is_empty()
                 && cx.core.member.is_follower()
-                && entry.index == cx.host.ledger.end() + 1
+                && entry.index == cx.host.ledger.end().saturating_add(1)
             {
                 return do_append(cx, &write);
             }
@@ -99,7 +99,7 @@ impl<P: Copy + PartialEq + std::fmt::Debug> EntryHandler<P> {
                 }
                 continue;
             }
-            match self.write_requests.remove(&(cx.host.ledger.end() + 1)) {
+            match self.write_requests.remove(&cx.host.ledger.end().saturating_add(1)) {
                 Some(write) => do_append(cx, &write),
                 None => return self.check_abnormal_future(cx),
             }
@@ -114,7 +114,7 @@ impl<P: Copy + PartialEq + std::fmt::Debug> EntryHandler<P> {
         }
         self.last_check_fast_forward_ms = wall_ms;
         // What lies at or below the end is answered and leaves the table.
-        let ahead = self.write_requests.split_off(&(cx.host.ledger.end() + 1));
+        let ahead = self.write_requests.split_off(&cx.host.ledger.end().saturating_add(1));
         for write in std::mem::replace(&mut self.write_requests, ahead).into_values() {
             let code = same(cx, &write.entry);
             if let Some(request) = write.request {

@@ -127,7 +127,7 @@ pub fn committed_after<L: Ledger>(ledger: &L, committed: i64, curr_term: i64, te
 
 /// `DLedgerMmapFileStore#appendAsFollower`, its checks of the log: the entry is the next one and lies where it lay at the leader.
 pub fn may_append<L: Ledger>(ledger: &L, entry: &Entry<L::Payload>) -> bool {
-    !ledger.is_full() && entry.index == ledger.end() + 1 && entry.pos == ledger.place(entry.size)
+    !ledger.is_full() && entry.index == ledger.end().saturating_add(1) && entry.pos == ledger.place(entry.size)
 }
 
 /// `DLedgerMmapFileStore#truncate`: the entry becomes the last one. What lies behind it goes, committed or not; an entry that differs is replaced;
@@ -136,8 +136,9 @@ pub fn truncate_to<L: Ledger>(ledger: &mut L, entry: &Entry<L::Payload>) {
     if ledger.entry(entry.index).is_some_and(|own| own == *entry) {
         return ledger.truncate_after(entry.index);
     }
-    ledger.truncate_after(entry.index - 1);
-    if ledger.end() != entry.index - 1 || ledger.place(entry.size) != entry.pos {
+    let before = entry.index.saturating_sub(1);
+    ledger.truncate_after(before);
+    if ledger.end() != before || ledger.place(entry.size) != entry.pos {
         ledger.truncate_after(-1);
     }
     ledger.append(*entry);

@@ -161,6 +161,9 @@ struct FlushDataService {
     flushing: Option<i64>,
     /// The committed index that the checkpoint file holds.
     noted: i64,
+    /// When the next fsync begins and the next note is written; `u64::MAX`: there is nothing to do.
+    flush_at: u64,
+    note_at: u64,
 }
 
 /// A member of a group: `DLedgerServer` (0.3.1.2).
@@ -186,7 +189,7 @@ impl<P: Copy + PartialEq + std::fmt::Debug> DLedgerServer<P> {
             dispatchers: config.others().map(|peer| EntryDispatcher::new(peer, now)).collect(),
             handler: EntryHandler::new(now),
             checker: QuorumAckChecker::new(now),
-            flusher: FlushDataService { since: now.mono, started: now.mono, flushing: None, noted },
+            flusher: FlushDataService::new(now, noted),
             core: Core { member, committed, marks: WaterMarks::new(&config.peers), draws: 0, planted: None, config },
         };
         server.handle(Input::Wake, host, out);
@@ -242,12 +245,12 @@ impl<P: Copy + PartialEq + std::fmt::Debug> DLedgerServer<P> {
             return Err(Code::UnexpectedArgument);
         }
         let cx = &mut Cx { core, host, out };
-        let first = cx.host.ledger.end() + 1;
+        let first = cx.host.ledger.end().saturating_add(1);
         for &(payload, size) in payloads {
             if cx.host.ledger.is_full() {
                 return Err(Code::DiskFull);
             }
-            let (index, pos) = (cx.host.ledger.end() + 1, cx.host.ledger.place(size));
+            let (index, pos) = (cx.host.ledger.end().saturating_add(1), cx.host.ledger.place(size));
             cx.host.ledger.append(Entry { index, term, pos, size, payload });
         }
         let last = cx.host.ledger.end();
@@ -262,7 +265,7 @@ impl<P: Copy + PartialEq + std::fmt::Debug> DLedgerServer<P> {
         let elector = self.elector.next_deadline(now, member.role(), config.heart_beat_time_interval_ms, config.lease_ms());
         let handler = self.handler.next_deadline(member.is_follower());
         let checker = self.checker.next_deadline(&self.core, ledger);
-        let flusher = self.flusher.next_deadline(now, &self.core, ledger);
+        let flusher = self.flusher.next_deadline();
         let dispatchers = self.dispatchers.iter().map(|d| d.next_deadline(now, &self.core, ledger));
         dispatchers.chain([Some(elector), handler, checker, flusher]).fold(None, |a, b| Deadline::sooner(a, b, now))
     }
@@ -282,7 +285,7 @@ impl<P: Copy + PartialEq + std::fmt::Debug> DLedgerServer<P> {
     }
     /// `getCommittedPos`: behind the committed entry, which is how far a broker lets consumers read.
     pub fn committed_pos<L: Ledger<Payload = P>>(&self, ledger: &L) -> u64 {
-        ledger.entry(self.core.committed).map_or(0, |entry| entry.pos + u64::from(entry.size))
+        ledger.entry(self.core.committed).map_or(0, |entry| entry.pos.saturating_add(u64::from(entry.size)))
     }
     /// What a new leader's broker waits for besides its own dispatch, before it becomes a master (`DLedgerRoleChangeHandler`, 4.9.8).
     pub fn all_committed<L: Ledger<Payload = P>>(&self, ledger: &L) -> bool {
@@ -334,35 +337,38 @@ fn replicate<L: Ledger>(
 }
 
 impl FlushDataService {
-    fn interval(core: &Core) -> u64 {
-        core.config.flush_file_interval_ms.max(1).saturating_mul(MS)
-    }
-    /// The checkpoint is looked at after each flush, and written when the last one is longer ago than its interval.
-    fn checkpoint_at(&self, from: u64, core: &Core) -> u64 {
-        let period = core.config.check_point_interval_ms.saturating_mul(MS).saturating_add(Self::interval(core));
-        grid(from, self.started.saturating_add(period), period)
-    }
-    fn flush_at(&self, from: u64, core: &Core) -> u64 {
-        grid(from, self.since.saturating_add(Self::interval(core)), Self::interval(core))
+    fn new(now: Now, noted: i64) -> Self {
+        FlushDataService { since: now.mono, started: now.mono, flushing: None, noted, flush_at: u64::MAX, note_at: u64::MAX }
     }
     fn run<L: Ledger>(&mut self, cx: &mut Cx<'_, L>) {
-        let now = cx.now();
-        let end = cx.host.ledger.end();
-        if self.flushing.is_none() && cx.host.ledger.durable() < end && self.flush_at(now.mono, cx.core) == now.mono {
+        let (now, end) = (cx.now().mono, cx.host.ledger.end());
+        let interval = cx.core.config.flush_file_interval_ms.max(1).saturating_mul(MS);
+        if self.flushing.is_some() || cx.host.ledger.durable() >= end {
+            self.flush_at = u64::MAX;
+        } else if self.flush_at == u64::MAX {
+            self.flush_at = grid(now, self.since.saturating_add(interval), interval);
+        }
+        if self.flush_at <= now {
+            self.flush_at = u64::MAX;
             self.flushing = Some(end);
             cx.out.push(Effect::Flush { upto: end });
         }
-        if self.noted != cx.core.committed && self.checkpoint_at(now.mono, cx.core) == now.mono {
+        // The note is looked at after each flush, and written when the last one is longer ago than its interval.
+        let period = cx.core.config.check_point_interval_ms.saturating_mul(MS).saturating_add(interval);
+        if self.noted == cx.core.committed {
+            self.note_at = u64::MAX;
+        } else if self.note_at == u64::MAX {
+            self.note_at = grid(now, self.started.saturating_add(period), period);
+        }
+        if self.note_at <= now {
+            self.note_at = u64::MAX;
             self.noted = cx.core.committed;
             cx.host.files.committed.cached = self.noted;
         }
     }
-    fn next_deadline<L: Ledger>(&self, now: Now, core: &Core, ledger: &L) -> Option<Deadline> {
-        let after = now.mono.saturating_add(1);
-        let dirty = self.flushing.is_none() && ledger.durable() < ledger.end();
-        let flush = dirty.then(|| self.flush_at(after, core));
-        let note = (self.noted != core.committed).then(|| self.checkpoint_at(after, core));
-        flush.into_iter().chain(note).min().map(Deadline::mono)
+    fn next_deadline(&self) -> Option<Deadline> {
+        let at = self.flush_at.min(self.note_at);
+        (at != u64::MAX).then(|| Deadline::mono(at))
     }
     fn flushed<L: Ledger>(&mut self, cx: &mut Cx<'_, L>) {
         if let Some(upto) = self.flushing.take() {

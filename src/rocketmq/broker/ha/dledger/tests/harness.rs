@@ -94,6 +94,8 @@ pub(super) struct Node {
     pub(super) life: u32,
     host_up: bool,
     wake: u64,
+    /// How often it was woken by a deadline.
+    pub(super) wakes: u64,
     /// Appends that wait: (term, index, payload).
     pub(super) waiting: Vec<(i64, i64, u64)>,
     shown: Option<(Role, Option<PeerId>, i64)>,
@@ -173,6 +175,7 @@ impl Cluster {
                 life: 0,
                 host_up: true,
                 wake: u64::MAX,
+                wakes: 0,
                 waiting: Vec::new(),
                 shown: None,
             }
@@ -434,6 +437,7 @@ impl Cluster {
             Event::Wake(i) => {
                 if self.nodes[i].wake == self.now {
                     self.nodes[i].wake = u64::MAX;
+                    self.nodes[i].wakes += 1;
                     self.tell(i, Input::Wake);
                 }
             }
@@ -509,6 +513,11 @@ impl Cluster {
     /// The payloads of a member's log.
     pub(super) fn payloads(&self, i: usize) -> Vec<u64> {
         self.nodes[i].ledger.entries.iter().map(|e| e.payload).collect()
+    }
+    /// How many APPENDs to a member are without an answer.
+    pub(super) fn appends_under_way(&self, to: usize) -> usize {
+        let append = |call: &&Call| call.to == to && matches!(&call.rpc, Rpc::Push(push) if matches!(push.push, Push::Append(_)));
+        self.calls.iter().flatten().filter(append).count()
     }
     /// Every acknowledged payload by index.
     pub(super) fn acked(&self) -> &BTreeMap<i64, (i64, u64)> {

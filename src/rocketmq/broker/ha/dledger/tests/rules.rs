@@ -222,3 +222,70 @@ fn a_truncation_makes_its_entry_the_last_one() {
         assert_eq!((&terms[..], follower.end()), (after, index), "{before:?}");
     }
 }
+
+/// Whatever a peer sends, a member takes it: numbers without sense, answers to questions nobody asked.
+#[test]
+fn no_input_panics() {
+    use super::super::protocol::{
+        CallId, CallKind, HeartBeatResponse, Push, PushEntryRequest, PushEntryResponse, RequestId, Rpc, RpcAnswer,
+    };
+    use super::super::{DLedgerServer, Input};
+    use crate::base::draw::Purpose;
+    let draws = Draws::new(5);
+    let mut n = 0;
+    let mut draw = |bound: u64| {
+        n += 1;
+        draws.below(Entity(0), Purpose::Plan, n, bound)
+    };
+    let numbers = [i64::MIN, -2, -1, 0, 1, 2, 3, 4, 7, i64::MAX - 1, i64::MAX];
+    for _ in 0..300 {
+        let config = Arc::new(DLedgerConfig::new(PeerId(1), vec![PeerId(0), PeerId(1), PeerId(2)]));
+        let (mut log, mut files, mut out) = (ledger(&[1, 2, 2]), DLedgerFiles::default(), Vec::new());
+        let mut server: Option<DLedgerServer<u64>> = None;
+        for step in 0..200_u64 {
+            let mut number = || numbers[usize::try_from(draw(numbers.len() as u64)).unwrap()];
+            let (term, index, other, third) = (number(), number(), number(), number());
+            let peer = PeerId(u16::try_from(draw(4)).unwrap());
+            let entry = Entry { index, term: other, pos: third.unsigned_abs(), size: 100, payload: 1 };
+            let push = [Push::Append(entry), Push::Compare(entry), Push::Truncate(entry), Push::Commit]
+                [usize::try_from(draw(4)).unwrap()];
+            let code = [Code::Success, Code::InconsistentState, Code::ExpiredTerm, Code::TermNotReady]
+                [usize::try_from(draw(4)).unwrap()];
+            let kinds = [CallKind::Vote, CallKind::HeartBeat, CallKind::Step, CallKind::Append, CallKind::Commit];
+            let call = CallId { peer, kind: kinds[usize::try_from(draw(5)).unwrap()], n: draw(6) };
+            let request = RequestId(step);
+            let result = [VoteResult::Accept, VoteResult::RejectExpiredVoteTerm][usize::try_from(draw(2)).unwrap()];
+            let input = match draw(10) {
+                0 => Input::Wake,
+                1 => Input::Flushed,
+                2 => Input::Failed { call },
+                3 => Input::Answered { call, answer: RpcAnswer::Vote(VoteResponse { term, result }) },
+                4 => Input::Answered { call, answer: RpcAnswer::HeartBeat(HeartBeatResponse { term, code }) },
+                5 => {
+                    let answer = PushEntryResponse { term, index, begin_index: other, end_index: third, code };
+                    Input::Answered { call, answer: RpcAnswer::Push(answer) }
+                }
+                6 => {
+                    let vote = VoteRequest { term, leader: peer, ledger_end_index: index, ledger_end_term: other };
+                    Input::Request { request, rpc: Rpc::Vote(vote) }
+                }
+                7 => Input::Request { request, rpc: Rpc::HeartBeat(HeartBeatRequest { term, leader: peer }) },
+                _ => {
+                    let push = PushEntryRequest { term, leader: peer, commit_index: third, push };
+                    Input::Request { request, rpc: Rpc::Push(push) }
+                }
+            };
+            let now = Now { mono: 5 * SEC + step * SEC / 50, wall_ms: 1_700_000_000_000 + i64::try_from(step * 20).unwrap() };
+            let host = Host { now, ledger: &mut log, files: &mut files, draws, entity: Entity(1), life: 1 };
+            match &mut server {
+                None => server = Some(DLedgerServer::start(config.clone(), host, &mut out)),
+                Some(server) if step.is_multiple_of(20) => {
+                    let _ = server.append(&[(7, 100)], host, &mut out);
+                }
+                Some(server) => server.handle(input, host, &mut out),
+            }
+            out.clear();
+            let _ = server.as_ref().and_then(|s| s.next_deadline(now, &log));
+        }
+    }
+}
