@@ -143,3 +143,52 @@ pub fn truncate_to<L: Ledger>(ledger: &mut L, entry: &Entry<L::Payload>) {
     }
     ledger.append(*entry);
 }
+
+/// The terms of a log's entries, kept beside a log whose records do not carry them: one run for each term that wrote anything.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TermRuns {
+    /// First index and term of each run, both rising.
+    runs: Vec<(i64, i64)>,
+}
+
+impl TermRuns {
+    /// The entry at an index, which is the next one, has this term.
+    pub fn append(&mut self, index: i64, term: i64) {
+        if self.runs.last().is_none_or(|run| run.1 != term) {
+            self.runs.push((index, term));
+        }
+    }
+    /// Forgets every entry behind an index.
+    pub fn truncate_after(&mut self, index: i64) {
+        let keep = self.runs.partition_point(|run| run.0 <= index);
+        self.runs.truncate(keep);
+    }
+    /// The term of an entry that is in the log.
+    pub fn term_of(&self, index: i64) -> Option<i64> {
+        let behind = self.runs.partition_point(|run| run.0 <= index);
+        Some(self.runs.get(behind.checked_sub(1)?)?.1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_of_terms_say_the_term_of_every_entry() {
+        let mut runs = TermRuns::default();
+        let terms = [0, 0, 1, 1, 1, 4, 4];
+        for (index, term) in (3..).zip(terms) {
+            runs.append(index, term);
+        }
+        let all = |runs: &TermRuns, upto: i64| (3..=upto).map(|i| runs.term_of(i).unwrap_or(-9)).collect::<Vec<_>>();
+        assert_eq!((all(&runs, 9), runs.term_of(2), runs.runs.len()), (terms.to_vec(), None, 3));
+        runs.truncate_after(6);
+        runs.append(7, 5);
+        assert_eq!(all(&runs, 7), [0, 0, 1, 1, 5]);
+        runs.truncate_after(4);
+        assert_eq!((all(&runs, 4), runs.runs.len()), (vec![0, 0], 1));
+        runs.truncate_after(-1);
+        assert_eq!(runs, TermRuns::default());
+    }
+}

@@ -9,11 +9,12 @@
 //! `checker` (counts watermarks), and the flush thread, which is small enough to be here. Waits of 1 ms are taken as none; the elector's 10 ms beat
 //! is kept.
 //!
-//! What holds and what does not. At most one member leads in a term, logs match, and an append answered with success survives the deaths of
-//! processes and the loss of a minority. It does not survive: a loss of power at a majority, or at one follower that a quorum counted on, since
-//! acknowledgements are given before any fsync (H80); a comparison that a later leadership takes up where an earlier one left it (see `dispatcher`);
-//! a TRUNCATE that overtakes later pushes, since nothing in it says which comparison it belongs to. And the committed index, which consumers read up
-//! to, may cover entries of older terms that are overwritten later (H79).
+//! What holds: at most one member leads in a term, logs match, and an append answered with success survives the deaths of processes and the loss of a
+//! minority, as long as connections keep order. What does not hold, each shown by a test: acknowledgements come before any fsync, and neither they nor
+//! votes survive a loss of power at a majority, or at a follower that a quorum counted on (H80). The committed index, up to which consumers read, may
+//! cover entries of older terms that are overwritten later (H79). A comparison that a later leadership takes up where an earlier one left it, a TRUNCATE
+//! that comes late and an APPEND that a COMPARE overtakes make a follower drop what was acknowledged. A member with a higher term and a shorter log is
+//! not heard while the others have a quorum (dl#325).
 //!
 //! Not built: preferred leaders and leadership transfer, batch push, deletion of old files.
 
@@ -70,7 +71,7 @@ pub enum Effect<P> {
     Forgotten { request: RequestId },
     /// `RoleChangeHandler#handle`; also when the role stays the same. The term is the one the change was asked for.
     Role { term: i64, role: Role, leader: Option<PeerId> },
-    /// An append's future is completed.
+    /// An append's future is completed; in a group of one before [`DLedgerServer::append`] returns.
     Appended { index: i64, code: Code },
     /// The committed index moved: forward, or back to the end of a log that was truncated below it.
     Committed { index: i64 },

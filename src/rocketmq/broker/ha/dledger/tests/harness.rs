@@ -420,7 +420,7 @@ impl Cluster {
 
     fn answer(&mut self, request: RequestId, answer: RpcAnswer) {
         let number = usize::try_from(request.0).unwrap();
-        let Some(call) = self.calls[number] else { return };
+        let Some(Some(call)) = self.calls.get(number).copied() else { return };
         if !self.lost(call.to, call.from) {
             let at = self.travel();
             self.events.set(at, Event::Answer(number, answer));

@@ -314,3 +314,24 @@ fn an_append_that_a_comparison_overtakes_is_dropped_again() {
     }
     assert!(dropped > 0);
 }
+
+/// A TRUNCATE says neither which comparison it belongs to nor how far the group has got: one that comes late is obeyed.
+#[test]
+fn a_truncation_that_comes_late_drops_what_was_acknowledged() {
+    use super::super::Input;
+    use super::super::protocol::{PeerId, Push, PushEntryRequest, RequestId, Rpc};
+    let mut c = Cluster::new(3, 1);
+    c.start_all();
+    let (l, others) = leader(&mut c);
+    c.run_for(SEC);
+    (0..3).for_each(|_| assert!(c.append(l).is_ok()));
+    c.run_for(2 * SEC);
+    let (term, leader) = (c.server(l).term(), PeerId(u16::try_from(l).unwrap()));
+    let push = Push::Truncate(c.nodes[l].ledger.entries[0]);
+    let late = PushEntryRequest { term, leader, commit_index: 0, push };
+    // A number that no call of the harness has: nobody waits for the answer.
+    c.tell(others[0], Input::Request { request: RequestId(u64::MAX), rpc: Rpc::Push(late) });
+    assert_eq!((c.safety.acked_dropped, c.acked().len(), c.nodes[others[0]].ledger.entries.len()), (2, 3, 1));
+    // The committed index stays where it was, past the end (dl#316).
+    assert_eq!(committed(&c, others[0]), 2);
+}
