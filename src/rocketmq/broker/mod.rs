@@ -8,7 +8,7 @@ mod consumers;
 pub mod delay_level;
 mod fast_failure;
 mod flush;
-mod ha;
+pub mod ha;
 mod pull;
 mod puts;
 pub mod rebalance_lock;

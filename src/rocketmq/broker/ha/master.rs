@@ -30,6 +30,8 @@ struct HaConnection {
     request: Option<u64>,
     /// `slaveAckOffset`: its latest.
     ack: u64,
+    /// Where this connection's stream begins.
+    origin: u64,
     /// `nextTransferFromWhere`.
     next: Option<u64>,
     /// The first record that has not been shipped whole.
@@ -89,6 +91,7 @@ impl Broker {
             accepted: cx.now.mono,
             request: None,
             ack: 0,
+            origin: 0,
             next: None,
             cursor: 0,
             last_write_ms: cx.now.wall_ms,
@@ -219,6 +222,7 @@ impl Broker {
                     // An empty slave begins with the newest file.
                     let from = if request == 0 { readable - readable % log.ends.file_size } else { request };
                     slave.cursor = log.first_behind(from);
+                    slave.origin = from;
                     from
                 }
             };
@@ -229,7 +233,7 @@ impl Broker {
                 slave.asleep_since = cx.now.mono;
                 return;
             }
-            if next.saturating_sub(slave.ack) >= room {
+            if next.saturating_sub(slave.ack.max(slave.origin)) >= room {
                 slave.asleep_since = u64::MAX;
                 return;
             }

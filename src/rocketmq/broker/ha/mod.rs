@@ -4,6 +4,7 @@
 //! it is answered ([`Broker::ackable`]), and how far readers may see ([`Broker::readable`]). Master and slave ship the log over a connection of their own
 //! (`HAService`, 4.9.8; server spec 10): [`master`] is the sending end and whoever waits for it, [`slave`] the receiving end.
 
+pub mod dledger;
 pub(super) mod master;
 pub(super) mod slave;
 

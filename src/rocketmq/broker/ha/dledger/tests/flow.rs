@@ -1,0 +1,144 @@
+//! How much may be under way, what is on the disk when, and how little happens when nothing happens.
+
+use super::super::ledger::{DLedgerFiles, Ledger};
+use super::super::member::Role;
+use super::super::protocol::{Code, PeerId};
+use super::super::{Appended, DLedgerServer, Effect, Host, Input};
+use super::harness::{Cluster, SIZE, VecLedger};
+use crate::base::draw::Draws;
+use crate::base::ids::Entity;
+use crate::base::time::{MS, SEC};
+use crate::contract::Now;
+use std::sync::Arc;
+
+fn led(cluster: &mut Cluster) -> usize {
+    cluster.start_all();
+    cluster.run_for(2 * SEC);
+    cluster.leaders()[0]
+}
+
+#[test]
+fn a_leader_takes_so_many_appends_that_nobody_acknowledges() {
+    let mut c = Cluster::with(3, 1, |config| config.max_pending_requests_num = 5);
+    let l = led(&mut c);
+    c.part(&[l]);
+    let codes: Vec<_> = (0..8).map(|_| c.append(l)).collect();
+    // The limit is looked at before the append, and passed by one.
+    assert_eq!(codes[..6], [Ok(0), Ok(1), Ok(2), Ok(3), Ok(4), Ok(5)]);
+    assert_eq!(codes[6..], [Err(Code::LeaderPendingFull), Err(Code::LeaderPendingFull)]);
+    // Those that were answered with a timeout still count.
+    c.run_for(3 * SEC);
+    assert_eq!(c.append(l), Err(Code::LeaderPendingFull));
+}
+
+#[test]
+fn a_thousand_entries_are_under_way_to_a_peer_at_most() {
+    let mut c = Cluster::new(3, 1);
+    let l = led(&mut c);
+    let f = (l + 1) % 3;
+    c.append(l).unwrap();
+    c.run_for(SEC);
+    c.part(&[f]);
+    for _ in 1..1_500 {
+        c.append(l).unwrap();
+    }
+    c.run_for(50 * MS);
+    assert_eq!((c.nodes[f].ledger.entries.len(), c.appends_under_way(f)), (1, 1_000));
+    // Requests of a member that is cut off were lost: only the first is sent again, until it is acknowledged; then the next.
+    c.heal();
+    c.run_for(1_100 * MS);
+    let caught_up = c.nodes[f].ledger.entries.len();
+    assert!((2..1_000).contains(&caught_up), "{caught_up}");
+    c.run_for(10 * SEC);
+    assert_eq!(c.nodes[f].ledger.entries.len(), 1_500);
+}
+
+#[test]
+fn a_peer_that_is_far_behind_is_fed_by_quota() {
+    let entries_a_second = 100;
+    let mut c = Cluster::with(3, 1, |config| {
+        config.peer_push_throttle_point = u64::from(SIZE) * 200;
+        config.peer_push_quota = u64::from(SIZE) * entries_a_second;
+    });
+    let l = led(&mut c);
+    let f = (l + 1) % 3;
+    c.kill(f);
+    for _ in 0..1_500 {
+        c.append(l).unwrap();
+    }
+    c.run_for(10 * MS);
+    c.start(f);
+    let begin = c.elapsed();
+    while c.nodes[f].ledger.entries.len() < 1_500 {
+        c.run_for(10 * MS);
+        assert!(c.elapsed() < begin + 30 * SEC);
+    }
+    // The first 500 are more than 1,000 behind the end; the rest goes as fast as it can.
+    let took = c.elapsed() - begin;
+    assert!((4 * SEC..8 * SEC).contains(&took), "{took}");
+}
+
+#[test]
+fn what_is_written_is_durable_at_the_next_beat_and_what_is_committed_is_noted_every_three_seconds() {
+    let mut c = Cluster::new(3, 1);
+    let l = led(&mut c);
+    c.run_for(3 * MS);
+    c.append(l).unwrap();
+    c.run_for(4 * MS);
+    assert_eq!((c.nodes[l].ledger.durable, c.acked().len()), (-1, 1), "acknowledged, not durable");
+    c.run_for(8 * MS);
+    assert_eq!((c.nodes[l].ledger.durable, c.nodes[l].files.committed.cached), (0, -1));
+    c.run_for(3_100 * MS);
+    assert_eq!((c.nodes[l].files.committed.cached, c.nodes[l].files.committed.durable), (0, -1));
+    // A process that dies leaves everything but what it had not noted yet.
+    c.append(l).unwrap();
+    c.run_for(5 * MS);
+    c.kill(l);
+    assert_eq!((c.nodes[l].ledger.end(), c.nodes[l].files.term.cached.vote_for), (1, Some(PeerId(u16::try_from(l).unwrap()))));
+    c.start(l);
+    assert_eq!(c.server(l).committed_index(), 0);
+    // A host leaves what was durable; a small file only what the kernel had written back.
+    c.run_for(SEC);
+    c.nodes[l].files.written_back();
+    let noted = c.nodes[l].files.committed.cached;
+    c.weather.fsync = u64::MAX;
+    let end = c.nodes[l].ledger.end();
+    let _ = c.append(l);
+    c.run_for(5 * MS);
+    c.power_off(l);
+    assert_eq!((c.nodes[l].ledger.end(), c.nodes[l].files.committed.cached), (end, noted));
+}
+
+#[test]
+fn an_idle_group_does_next_to_nothing() {
+    let mut c = Cluster::new(3, 1);
+    let l = led(&mut c);
+    c.append(l).unwrap();
+    c.run_for(10 * SEC);
+    let before: Vec<u64> = c.nodes.iter().map(|n| n.wakes).collect();
+    c.run_for(60 * SEC);
+    for (i, node) in c.nodes.iter().enumerate() {
+        let wakes = node.wakes - before[i];
+        // A leader sends 30 heartbeats and 60 COMMITs to each; a follower looks up every 6 s.
+        assert!(wakes <= if i == l { 160 } else { 20 }, "n{i}: {wakes}");
+    }
+    assert_eq!(c.leaders(), [l]);
+}
+
+#[test]
+fn a_batch_waits_for_its_last_entry_and_a_group_of_one_for_nobody() {
+    let config = Arc::new(super::super::config::DLedgerConfig::new(PeerId(0), vec![PeerId(0)]));
+    let (mut ledger, mut files, mut out) = (VecLedger::default(), DLedgerFiles::default(), Vec::new());
+    fn host<'a>(ms: u64, (ledger, files): (&'a mut VecLedger, &'a mut DLedgerFiles)) -> Host<'a, VecLedger> {
+        let now = Now { mono: ms * MS, wall_ms: 1_700_000_000_000 + i64::try_from(ms).unwrap() };
+        Host { now, ledger, files, draws: Draws::new(1), entity: Entity(0), life: 1 }
+    }
+    let mut server = DLedgerServer::start(config, host(5_000, (&mut ledger, &mut files)), &mut out);
+    assert_eq!(server.role(), Role::Leader);
+    out.clear();
+    let appended = server.append(&[(1, SIZE), (2, SIZE), (3, SIZE)], host(5_001, (&mut ledger, &mut files)), &mut out);
+    assert_eq!(appended, Ok(Appended { first: 0, last: 2 }));
+    assert_eq!(out[..2], [Effect::Appended { index: 2, code: Code::Success }, Effect::Committed { index: 2 }]);
+    assert_eq!(server.append(&[], host(5_002, (&mut ledger, &mut files)), &mut out), Err(Code::UnexpectedArgument));
+    server.handle(Input::Wake, host(5_003, (&mut ledger, &mut files)), &mut out);
+}

@@ -1,0 +1,9 @@
+//! A group under test: leaf rules as tables, conversations as text, random schedules against Raft's promises, and what DLedger does not promise.
+
+mod conversations;
+mod flow;
+mod harness;
+mod limits;
+mod rules;
+mod safety;
+mod schedules;
