@@ -291,6 +291,7 @@ fn broker(names: &Arc<Names>) -> Option<Broker> {
         settings: Default::default(),
         rules: Rules::of(Version::V4_9_8),
         cpus: 2,
+        dledger: None,
     })))
 }
 

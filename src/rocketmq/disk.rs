@@ -1,5 +1,6 @@
 //! What a node of either kind keeps on its host's disk.
 
+use super::broker::ha::dledger::ledger::{DLedgerFiles, TermRuns};
 use super::broker::store::BrokerDisk;
 use crate::base::ids::{GroupId, MessageQueue};
 use std::collections::BTreeMap;
@@ -9,7 +10,39 @@ use std::sync::Arc;
 #[derive(Clone, Debug, Default)]
 pub struct NodeDisk {
     pub broker: BrokerDisk,
+    pub dledger: DLedgerDisk,
     pub client: ClientFiles,
+}
+
+impl NodeDisk {
+    /// The process is gone; what only it had is gone with it.
+    pub fn process_died(&mut self) {
+        self.broker.process_died();
+    }
+    /// The host is gone; what only its memory had is gone with it.
+    pub fn power_lost(&mut self, luck: u32) {
+        self.broker.power_lost(luck);
+        let last = self.broker.log.len() as i64 - 1;
+        self.dledger.terms.truncate_after(last);
+        self.dledger.durable = self.dledger.durable.min(last);
+        self.dledger.files.power_lost();
+    }
+}
+
+/// What a DLedger member keeps beside the log (server spec 11.1, 11.5).
+#[derive(Clone, Debug)]
+pub struct DLedgerDisk {
+    pub files: DLedgerFiles,
+    /// The terms of the log's entries: entry i is record i.
+    pub terms: TermRuns,
+    /// The last entry that an fsync has covered; -1: none.
+    pub durable: i64,
+}
+
+impl Default for DLedgerDisk {
+    fn default() -> Self {
+        DLedgerDisk { files: DLedgerFiles::default(), terms: TermRuns::default(), durable: -1 }
+    }
 }
 
 /// `.rocketmq_offsets/<clientId>/<group>/offsets.json` of broadcasting consumers (`LocalFileOffsetStore`, 4.9.8).

@@ -2,6 +2,7 @@
 //!
 //! Bodies on the data path are `Copy` or borrow a pooled buffer; control messages share their lists behind an `Arc`, built once a version.
 
+use super::broker::ha::dledger::protocol::{Push, Rpc, RpcAnswer};
 use super::message::Message;
 use super::route::{DataVersion, TopicConfig, TopicRouteData};
 use super::settings::MessageModel;
@@ -33,6 +34,10 @@ pub mod code {
     pub const GET_ALL_CONSUMER_OFFSET: u16 = 43;
     pub const GET_ALL_DELAY_OFFSET: u16 = 45;
     pub const GET_ALL_SUBSCRIPTIONGROUP_CONFIG: u16 = 201;
+    /// `DLedgerRequestCode` (0.3.1.2).
+    pub const DLEDGER_VOTE: u16 = 51_001;
+    pub const DLEDGER_HEART_BEAT: u16 = 51_002;
+    pub const DLEDGER_PUSH: u16 = 51_005;
     pub const REGISTER_BROKER: u16 = 103;
     pub const UNREGISTER_BROKER: u16 = 104;
     pub const GET_ROUTEINFO_BY_TOPIC: u16 = 105;
@@ -60,6 +65,9 @@ pub mod code {
         ("GET_ALL_CONSUMER_OFFSET", GET_ALL_CONSUMER_OFFSET),
         ("GET_ALL_DELAY_OFFSET", GET_ALL_DELAY_OFFSET),
         ("GET_ALL_SUBSCRIPTIONGROUP_CONFIG", GET_ALL_SUBSCRIPTIONGROUP_CONFIG),
+        ("VOTE", DLEDGER_VOTE),
+        ("HEART_BEAT_DLEDGER", DLEDGER_HEART_BEAT),
+        ("PUSH", DLEDGER_PUSH),
         ("REGISTER_BROKER", REGISTER_BROKER),
         ("UNREGISTER_BROKER", UNREGISTER_BROKER),
         ("GET_ROUTEINFO_BY_TOPIC", GET_ROUTEINFO_BY_TOPIC),
@@ -244,6 +252,8 @@ pub enum Request {
     Route {
         topic: TopicId,
     },
+    /// Between members of a DLedger group.
+    DLedger(Box<Rpc<Message>>),
 }
 
 /// What a slave copies from its master (`SlaveSynchronize`), in this order.
@@ -289,6 +299,11 @@ impl Request {
             Request::Register(_) => code::REGISTER_BROKER,
             Request::Unregister { .. } => code::UNREGISTER_BROKER,
             Request::Route { .. } => code::GET_ROUTEINFO_BY_TOPIC,
+            Request::DLedger(rpc) => match **rpc {
+                Rpc::Vote(_) => code::DLEDGER_VOTE,
+                Rpc::HeartBeat(_) => code::DLEDGER_HEART_BEAT,
+                Rpc::Push(_) => code::DLEDGER_PUSH,
+            },
         }
     }
 
@@ -299,6 +314,13 @@ impl Request {
             Request::SendBatch(send, rest) => 260 + rest.iter().map(|m| m.body_len + 20).sum::<u32>().max(send.message.body_len),
             Request::Heartbeat(data) => 300 + 200 * (data.consumers.len() + data.producers.len()) as u32,
             Request::LockBatch { queues, .. } | Request::UnlockBatch { queues, .. } => 200 + 60 * queues.len() as u32,
+            Request::DLedger(rpc) => match &**rpc {
+                Rpc::Push(push) => match &push.push {
+                    Push::Append(entry) | Push::Compare(entry) | Push::Truncate(entry) => 200 + entry.size,
+                    Push::Commit => 200,
+                },
+                _ => 200,
+            },
             Request::Register(registration) => 400 + 120 * registration.topics.len() as u32,
             _ => 220,
         }
@@ -338,6 +360,7 @@ pub enum Answer {
     /// By level.
     DelayOffsets(Arc<[u64]>),
     SubscriptionGroups(Arc<[GroupId]>),
+    DLedger(RpcAnswer),
 }
 
 impl Answer {

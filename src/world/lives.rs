@@ -56,7 +56,7 @@ impl<O: Observer> World<O> {
         let role = process.role.take();
         process.disarm();
         self.calls[n].clear();
-        self.disks[n].broker.process_died();
+        self.disks[n].process_died();
         self.nobody_heard(node, role);
         true
     }
@@ -141,7 +141,7 @@ impl<O: Observer> World<O> {
             // The page cache is the host's: it goes even where the process had gone before.
             let (entity, incarnation) = (self.processes[n].entity, self.hosts[host as usize].incarnation);
             let luck = self.draws.word(entity, Purpose::Crash, incarnation as u64);
-            self.disks[n].broker.power_lost(luck);
+            self.disks[n].power_lost(luck);
             if self.processes[n].state == State::Down {
                 continue;
             }

@@ -161,6 +161,7 @@ pub(super) fn blueprint(spec: &Spec, node: usize) -> Blueprint {
             settings: b.settings.clone(),
             rules: n.rules,
             cpus: n.cpus,
+            dledger: b.dledger.as_ref().map(|(number, peers)| (u16::from(*number), peers.clone())),
         })),
         NodeKind::Client(c) => Blueprint::Client(Arc::new(spec::client_config(spec, n, c))),
     }

@@ -13,8 +13,8 @@ pub fn missing(spec: &Spec) -> Vec<String> {
         match &node.kind {
             NodeKind::Nameserver(_) => {}
             NodeKind::Broker(b) => {
-                if b.dledger.is_some() {
-                    found.insert(format!("{name}: DLedger groups are not built yet"));
+                if b.dledger.is_some() && !spec.preloads.is_empty() {
+                    found.insert(format!("{name}: a DLedger group cannot begin with preloaded messages"));
                 }
             }
             NodeKind::Client(c) => {

@@ -174,6 +174,9 @@ impl Broker {
             return;
         }
         self.flusher.held_up = false;
+        if self.group.is_some() {
+            return self.group_flushed(cx);
+        }
         let Some(target) = self.flusher.under_way.take() else { return };
         self.flusher.flushed_where = target;
         let ends = &mut cx.env.disk.broker.log.ends;
@@ -232,6 +235,7 @@ impl Broker {
 
     /// A shutdown commits and flushes what there is.
     pub(super) fn flush_all(&mut self, cx: &mut Cx<'_, '_>) {
+        cx.env.disk.dledger.durable = cx.env.disk.broker.log.len() as i64 - 1;
         let ends = &mut cx.env.disk.broker.log.ends;
         ends.committed = ends.written;
         ends.durable = ends.written;

@@ -29,14 +29,14 @@ use crate::base::ids::{Addr, BrokerName, MessageQueue, TopicId};
 use crate::base::names::Names;
 use crate::base::time::{MS, SEC};
 use crate::contract::note::{ForgetWhy, Note};
-use crate::contract::{Admin, Conn, Env, Now, Op, Out, WorkClass};
+use crate::contract::{Admin, Conn, Env, Now, Op, Out, Port, WorkClass};
 use crate::rocketmq::disk::NodeDisk;
 use crate::rocketmq::message::BatchPool;
 use crate::rocketmq::protocol::{Answer, Body, Frame, Request, answer_code};
 use crate::rocketmq::remoting::client::{ConnNumbers, RemotingClient, RemotingSettings};
 use crate::rocketmq::remoting::server::{Channels, Pool};
 use crate::rocketmq::remoting::timers::{Timers, grid};
-use crate::rocketmq::settings::{BrokerSettings, Rules};
+use crate::rocketmq::settings::{BrokerRole, BrokerSettings, Rules};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -51,6 +51,8 @@ pub struct BrokerConfig {
     pub settings: BrokerSettings,
     pub rules: Rules,
     pub cpus: u32,
+    /// Its place in a DLedger group (`enableDLegerCommitLog`).
+    pub dledger: Option<ha::group::Members>,
 }
 
 /// Which pool works a request off (`BrokerController#registerProcessor`).
@@ -104,6 +106,7 @@ enum Tick {
     /// The writer of a slave's connection looks at the log.
     HaLook(Conn),
     GroupTransfer,
+    BecomeMaster,
     HaClient,
     SlaveSync,
     /// A pull that was held up on its way to the park is parked: its number among those.
@@ -134,6 +137,10 @@ pub struct Broker {
     flusher: flush::Flusher,
     puts: puts::Puts,
     ha: ha::MasterSlave,
+    group: Option<Box<ha::group::Group>>,
+    /// What it is at present: settings give it, a DLedger group changes it.
+    role: BrokerRole,
+    broker_id: u64,
     sync: slave_sync::SlaveSynchronize,
     /// Next queue offset by consume queue (`CommitLog.topicQueueTable`).
     next_offsets: Vec<u64>,
@@ -169,6 +176,10 @@ impl SystemTopics {
     }
 }
 
+/// The remoting that calls nameservers and, from a slave, the master.
+const OUTER: RemotingSettings =
+    RemotingSettings { connect_timeout_ms: 3_000, idle_ns: 120 * SEC, close_if_timeout: true, port: Port::Main };
+
 /// The ticket of the event thread's work; jobs count from 0.
 const EVENT_TICKET: u32 = u32::MAX;
 
@@ -187,7 +198,7 @@ impl Broker {
             Pool::new(16, 1_000_000),
         ];
         let levels = DelayLevels::parse(&s.message_delay_level).unwrap_or_default();
-        let remoting = RemotingSettings { connect_timeout_ms: 3_000, idle_ns: 120 * SEC, close_if_timeout: true };
+        let remoting = OUTER;
         let start = Now { mono: 0, wall_ms: 0 };
         Broker {
             channels: Channels::new(s.server_channel_max_idle_time_seconds * SEC),
@@ -208,6 +219,9 @@ impl Broker {
             flusher: flush::Flusher::default(),
             puts: puts::Puts::default(),
             ha: ha::MasterSlave::default(),
+            group: None,
+            role: if config.dledger.is_some() { BrokerRole::Slave } else { s.broker_role },
+            broker_id: config.broker_id,
             sync: slave_sync::SlaveSynchronize::default(),
             levels,
             next_offsets: Vec::new(),
@@ -246,7 +260,7 @@ impl Broker {
     // ---- life
 
     fn start(&mut self, cx: &mut Cx<'_, '_>) {
-        let remoting = RemotingSettings { connect_timeout_ms: 3_000, idle_ns: 120 * SEC, close_if_timeout: true };
+        let remoting = OUTER;
         self.outer = RemotingClient::new(0, remoting, self.config.nameservers.clone(), 0, cx.now);
         self.phase = cx.now.mono;
         self.load(cx);
@@ -256,11 +270,15 @@ impl Broker {
         self.timers.set(first(10_000), Tick::Register);
         self.timers.set(first(10_000), Tick::Housekeeping);
         self.timers.set(first(self.config.settings.flush_delay_offset_interval), Tick::PersistDelay);
+        if self.config.dledger.is_some() {
+            // It is registered as soon as it has a role.
+            return self.group_start(cx);
+        }
         if self.writable() {
             self.schedule_start(cx);
         } else {
             self.ha_client_start(cx);
-            self.timers.set(first(slave_sync::FIRST), Tick::SlaveSync);
+            self.sync_start(cx);
         }
         self.register_all(cx);
     }
@@ -326,6 +344,10 @@ impl Broker {
     fn on_request(&mut self, cx: &mut Cx<'_, '_>, conn: Conn, frame: Frame) {
         let Frame { opaque, luck, body } = frame;
         let Body::Request { oneway, request } = body else { return };
+        let request = match request {
+            Request::DLedger(rpc) => return self.on_group_request(cx, conn, opaque, luck, *rpc),
+            request => request,
+        };
         let Some(serial) = self.channels.serial(conn) else { return };
         self.channels.touch(conn, cx.now.mono);
         let pool = Self::pool_of(&request);
@@ -426,7 +448,12 @@ impl Broker {
                 return self.answer_put(cx, job, answer, &send.message);
             }
             Request::SendBack { group, phys, delay_level, max_reconsume_times, origin } => {
-                self.consumer_send_msg_back(cx, group, phys, delay_level, max_reconsume_times, &origin)
+                let answer = self.consumer_send_msg_back(cx, group, phys, delay_level, max_reconsume_times, &origin);
+                if self.group.is_some() && answer.code() == answer_code::SUCCESS {
+                    let put = self.keep_put(job, answer, 1, answer_code::SUCCESS);
+                    return self.await_quorum(cx, put);
+                }
+                answer
             }
             Request::Pull(pull) => {
                 job.request = Request::Pull(pull);
@@ -465,6 +492,7 @@ impl Broker {
             }
             Request::All(kind) => self.all(cx, kind),
             Request::NotifyConsumerIdsChanged { .. }
+            | Request::DLedger(_)
             | Request::Register(_)
             | Request::Unregister { .. }
             | Request::Route { .. } => Answer::Code(answer_code::REQUEST_CODE_NOT_SUPPORTED),
@@ -551,6 +579,7 @@ impl Broker {
             Tick::FastFailure => self.fast_failure(cx),
             Tick::HaLook(conn) => self.ha_look(cx, conn),
             Tick::GroupTransfer => self.group_transfer_tick(cx),
+            Tick::BecomeMaster => self.become_master(cx),
             Tick::HaClient => self.ha_client_tick(cx),
             Tick::SlaveSync => self.slave_sync_tick(cx, nominal),
             Tick::Park(number) => self.park_held_up(cx, number),

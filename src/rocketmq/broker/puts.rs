@@ -13,6 +13,9 @@ pub(super) enum Part {
     Replica,
 }
 
+/// Statuses of a message that is stored all the same.
+const STORED: [u16; 3] = [answer_code::FLUSH_DISK_TIMEOUT, answer_code::FLUSH_SLAVE_TIMEOUT, answer_code::SLAVE_NOT_AVAILABLE];
+
 #[derive(Clone, Debug)]
 struct Pending {
     job: Job,
@@ -60,10 +63,10 @@ impl Broker {
         let Some(Pending { job, mut answer, flush, replica, .. }) = slot.take() else { return };
         self.puts.free.push(number);
         let status = if replica != answer_code::SUCCESS { replica } else { flush };
-        if let Answer::Sent { code, .. } = &mut answer
-            && status != answer_code::SUCCESS
-        {
-            *code = status;
+        match &mut answer {
+            _ if status == answer_code::SUCCESS => {}
+            Answer::Sent { code, .. } if STORED.contains(&status) => *code = status,
+            other => *other = Answer::Code(status),
         }
         self.respond(cx, &job, answer);
     }

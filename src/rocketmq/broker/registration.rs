@@ -36,7 +36,7 @@ impl Broker {
         }
         Arc::new(Registration {
             broker: self.config.broker,
-            broker_id: self.config.broker_id,
+            broker_id: self.broker_id,
             addr: self.config.addr,
             ha_addr: self.config.addr,
             version: disk.topics_version,
@@ -61,6 +61,12 @@ impl Broker {
         self.drain_outer(cx);
     }
 
+    /// Registers without waiting: what the nameservers answer is not looked at.
+    pub(super) fn register_oneway(&mut self, cx: &mut Cx<'_, '_>) {
+        self.register_all(cx);
+        self.registration.unread = false;
+    }
+
     /// Unregisters everywhere (`BrokerController#shutdown`); returns how many answers are awaited.
     pub(super) fn unregister_all(&mut self, cx: &mut Cx<'_, '_>) -> usize {
         self.registration.unregistering = self.config.nameservers.len();
@@ -68,7 +74,7 @@ impl Broker {
             let luck = self.luck(cx.env);
             let mut net = Net { now: cx.now, out: cx.out, conns: &mut self.conns };
             let request =
-                Request::Unregister { broker: self.config.broker, broker_id: self.config.broker_id, addr: self.config.addr };
+                Request::Unregister { broker: self.config.broker, broker_id: self.broker_id, addr: self.config.addr };
             self.outer.call(&mut net, Invoke::Sync, Target::Addr(addr), request, 3_000, luck, Outer::Unregister(addr));
         }
         self.drain_outer(cx);

@@ -3,6 +3,7 @@
 //! After every input everything that is due runs, in the order of the threads it stands for: delayed delivery, timers, whoever waits for a disk that
 //! stood still, log shipping, the calls to nameservers, idle channels.
 
+use super::ha::group;
 use super::{Broker, Cx};
 use crate::contract::note::ForgetWhy;
 use crate::contract::{Deadline, Env, Input, Now, Out, Port, Role};
@@ -36,6 +37,9 @@ impl Role for Broker {
         match input {
             Input::Start => self.start(cx),
             Input::Frame { conn, frame } => match self.conns.owner(conn) {
+                Some((group::OWNER, addr)) => self.on_group_net(cx, |remoting, _| {
+                    let _ = remoting.on_frame(now, conn, addr, frame);
+                }),
                 Some((_, addr)) => {
                     let _ = self.outer.on_frame(now, conn, addr, frame);
                     self.drain_outer(cx);
@@ -48,24 +52,29 @@ impl Role for Broker {
                 self.channels.open(conn, now.mono);
             }
             Input::Closed { conn, how } => match self.conns.owner(conn) {
+                Some((group::OWNER, addr)) => self.on_group_net(cx, |remoting, _| remoting.on_closed(conn, addr, how)),
                 Some((_, addr)) => {
                     self.outer.on_closed(conn, addr, how);
                     self.drain_outer(cx);
                 }
                 None => self.channel_gone(cx, conn, ForgetWhy::ChannelClosed),
             },
-            Input::Connected { conn } => {
-                if let Some((_, addr)) = self.conns.owner(conn) {
+            Input::Connected { conn } => match self.conns.owner(conn) {
+                Some((group::OWNER, addr)) => self.on_group_net(cx, |remoting, net| remoting.on_connected(net, conn, addr)),
+                Some((_, addr)) => {
                     self.outer.on_connected(&mut Net { now, out: cx.out, conns: &mut self.conns }, conn, addr);
                     self.drain_outer(cx);
                 }
-            }
-            Input::ConnectFailed { conn, .. } => {
-                if let Some((_, addr)) = self.conns.owner(conn) {
+                None => {}
+            },
+            Input::ConnectFailed { conn, .. } => match self.conns.owner(conn) {
+                Some((group::OWNER, addr)) => self.on_group_net(cx, |remoting, net| remoting.on_connect_failed(net, conn, addr)),
+                Some((_, addr)) => {
                     self.outer.on_connect_failed(&mut Net { now, out: cx.out, conns: &mut self.conns }, conn, addr);
                     self.drain_outer(cx);
                 }
-            }
+                None => {}
+            },
             Input::Admin(admin) => self.admin(cx, admin),
             Input::App(_) => {}
             Input::Stop => self.stop(cx),
@@ -80,6 +89,9 @@ impl Role for Broker {
         self.go_on_flushing(cx);
         if self.ha.client.is_held_up() {
             self.go_on_appending(cx);
+        }
+        if self.group.is_some() {
+            self.group_turn(cx);
         }
         if self.ha_due().is_some_and(|due| due <= now.wall_ms) {
             self.ha_housekeeping(cx);
@@ -100,6 +112,10 @@ impl Role for Broker {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
         };
-        Deadline::sooner(Deadline::earliest(mono, wall, now), self.outer.next_deadline(now), now)
+        let own = Deadline::sooner(Deadline::earliest(mono, wall, now), self.outer.next_deadline(now), now);
+        match &mut self.group {
+            Some(group) => Deadline::sooner(own, group.next_deadline(now), now),
+            None => own,
+        }
     }
 }

@@ -64,6 +64,12 @@ impl Broker {
         }
     }
 
+    /// No master any more: nothing is delivered (`ScheduleMessageService#shutdown`).
+    pub(super) fn schedule_stop(&mut self) {
+        self.schedule.heads.clear();
+        self.schedule.next_ms = None;
+    }
+
     /// A record entered the queue of a level.
     pub(super) fn schedule_arrived(&mut self, cx: &mut Cx<'_, '_>, _number: usize, level: usize) {
         if self.schedule.heads.get(level - 1).is_some_and(|head| head.is_none()) {

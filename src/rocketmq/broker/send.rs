@@ -24,8 +24,8 @@ pub(super) enum Put {
         phys: u64,
     },
     Illegal,
-    /// SERVICE_NOT_AVAILABLE: nothing may be stored here.
-    NotAvailable,
+    /// Nothing may be stored here now.
+    Refused(u16),
 }
 
 impl Broker {
@@ -67,7 +67,7 @@ impl Broker {
                 Answer::Sent { code: answer_code::SUCCESS, queue_id: message.queue_id as i32, queue_offset, phys }
             }
             Put::Illegal => Answer::Code(answer_code::MESSAGE_ILLEGAL),
-            Put::NotAvailable => Answer::Code(answer_code::SERVICE_NOT_AVAILABLE),
+            Put::Refused(code) => Answer::Code(code),
         }
     }
 
@@ -84,7 +84,7 @@ impl Broker {
             self.await_flush(cx, put);
         }
         if replica {
-            self.await_slave(cx, put);
+            if self.group.is_some() { self.await_quorum(cx, put) } else { self.await_slave(cx, put) }
         }
     }
 
@@ -151,7 +151,7 @@ impl Broker {
     /// `DefaultMessageStore#putMessage` down to the append. Delayed messages change topic on the way in (`CommitLog#asyncPutMessage`).
     pub(super) fn put_message(&mut self, cx: &mut Cx<'_, '_>, mut message: Message) -> Put {
         if !self.writable() {
-            return Put::NotAvailable;
+            return Put::Refused(answer_code::SERVICE_NOT_AVAILABLE);
         }
         let mut stored_as = self.stored_as(&message);
         if message.delay_level > 0
@@ -167,10 +167,28 @@ impl Broker {
         }
         message.store_ms = cx.now.wall_ms;
         let topic_len = self.config.names.topic_name(message.topic).len();
-        let disk = &mut cx.env.disk.broker;
-        let Some(size) = disk.put(&mut message, topic_len, &self.config.settings, &mut self.next_offsets) else {
-            return Put::Illegal;
+        let size = if self.group.is_some() {
+            if illegal(&message, &self.config.settings) {
+                return Put::Illegal;
+            }
+            let number = cx.env.disk.broker.queue_number(message.topic, message.queue_id);
+            if self.next_offsets.len() <= number {
+                self.next_offsets.resize(number + 1, 0);
+            }
+            message.queue_offset = self.next_offsets[number];
+            let size = message.record_size(topic_len);
+            if let Err(code) = self.group_put(cx, &mut message, size) {
+                return Put::Refused(code);
+            }
+            self.next_offsets[number] += 1;
+            size
+        } else {
+            match cx.env.disk.broker.put(&mut message, topic_len, &self.config.settings, &mut self.next_offsets) {
+                Some(size) => size,
+                None => return Put::Illegal,
+            }
         };
+        let disk = &cx.env.disk.broker;
         let (queue_offset, phys, log) = (message.queue_offset, message.phys, disk.log.identity);
         let queue = self.queue_of(message.topic, message.queue_id);
         cx.out.note(Note::Stored {
@@ -181,9 +199,12 @@ impl Broker {
             bytes: size,
             stored_as,
         });
+        if self.group.is_some() {
+            return Put::Ok { queue_offset, phys };
+        }
         self.appended(cx);
         self.plan_reput(cx);
-        let wake = message.flags & Message::NO_WAIT == 0 && self.config.settings.broker_role == BrokerRole::SyncMaster;
+        let wake = message.flags & Message::NO_WAIT == 0 && self.role == BrokerRole::SyncMaster;
         self.log_grew(cx, wake);
         Put::Ok { queue_offset, phys }
     }

@@ -11,7 +11,7 @@ use crate::rocketmq::protocol::{Answer, Metadata, OffsetRow, Request};
 use crate::rocketmq::remoting::client::{Invoke, Net, Target};
 
 /// First round after the start, and the period, ms.
-pub(super) const FIRST: u64 = 3_000;
+const FIRST: u64 = 3_000;
 const PERIOD: u64 = 10_000;
 /// Limit of one request, ms.
 const TIMEOUT: u64 = 3_000;
@@ -24,11 +24,29 @@ const ORDER: [Metadata; 4] =
 pub(super) struct SlaveSynchronize {
     /// `masterAddr`: as the last registration answered, even if that was none.
     master: Option<Addr>,
+    running: bool,
+    tick_set: bool,
     /// The request under way, as an index into [`ORDER`].
     under_way: Option<usize>,
 }
 
+impl SlaveSynchronize {
+    /// The broker is a master now.
+    pub(super) fn stop(&mut self) {
+        (self.running, self.master) = (false, None);
+    }
+}
+
 impl Broker {
+    /// `BrokerController#handleSlaveSynchronize`: the master's address comes with the next registration.
+    pub(super) fn sync_start(&mut self, cx: &mut Cx<'_, '_>) {
+        (self.sync.running, self.sync.master) = (true, None);
+        if !self.sync.tick_set {
+            self.sync.tick_set = true;
+            self.timers.set(cx.now.mono + FIRST * MS, Tick::SlaveSync);
+        }
+    }
+
     /// A nameserver has answered a registration (`BrokerController#doRegisterBrokerAll`).
     pub(super) fn registered(&mut self, master: Option<Addr>, ha: Option<Addr>) {
         if let Some(addr) = ha {
@@ -38,6 +56,10 @@ impl Broker {
     }
 
     pub(super) fn slave_sync_tick(&mut self, cx: &mut Cx<'_, '_>, nominal: u64) {
+        self.sync.tick_set = self.sync.running;
+        if !self.sync.running {
+            return;
+        }
         self.timers.set(nominal + PERIOD * MS, Tick::SlaveSync);
         if self.sync.under_way.is_none() && self.sync.master.is_some() {
             self.ask_master(cx, 0);

@@ -153,6 +153,7 @@ impl Instance {
     ) -> Self {
         let entity = cx.env.entity.with(number as u64);
         let remoting = RemotingSettings {
+            port: crate::contract::Port::Main,
             connect_timeout_ms: settings.connect_timeout_millis,
             idle_ns: settings.client_channel_max_idle_time_seconds * SEC,
             close_if_timeout: settings.client_close_socket_if_timeout,

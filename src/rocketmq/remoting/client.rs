@@ -75,6 +75,8 @@ pub struct RemotingSettings {
     pub connect_timeout_ms: u64,
     pub idle_ns: u64,
     pub close_if_timeout: bool,
+    /// Which listener of its peers it talks to.
+    pub port: Port,
 }
 
 /// `NettySystemConfig` permits (client 4.9.8).
@@ -315,7 +317,7 @@ impl<T: Copy + std::fmt::Debug> RemotingClient<T> {
             Some(Channel::Connecting { waiters, .. }) => waiters.push(id),
             slot @ None => {
                 let conn = net.conns.open(self.owner, addr);
-                net.out.connect(conn, addr, Port::Main);
+                net.out.connect(conn, addr, self.settings.port);
                 *slot = Some(Channel::Connecting { conn, waiters: vec![id] });
             }
         }

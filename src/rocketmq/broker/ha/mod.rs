@@ -8,6 +8,8 @@ pub mod dledger;
 pub(super) mod master;
 pub(super) mod slave;
 
+pub mod group;
+
 use super::puts::Part;
 use super::{Broker, Cx};
 use crate::contract::{Conn, Ending, Input};
@@ -29,19 +31,22 @@ pub(super) struct Ackable {
 impl Broker {
     /// Whether this broker takes messages at all (`DefaultMessageStore#checkStoreStatus`: a slave does not).
     pub(super) fn writable(&self) -> bool {
-        self.config.settings.broker_role != BrokerRole::Slave
+        self.role != BrokerRole::Slave
     }
 
     /// How far readers and slaves may see the log (`MappedFile#getReadPosition`): neither flush nor replication is waited for.
     pub(super) fn readable(&self, cx: &Cx<'_, '_>) -> u64 {
-        cx.env.disk.broker.log.ends.committed
+        cx.env.disk.broker.log.readable()
     }
 
     /// What the answer to a put waits for (`CommitLog#submitFlushRequest`, `#submitReplicaRequest`).
     pub(super) fn ackable(&self, cx: &Cx<'_, '_>, message: &Message) -> Ackable {
+        if self.group.is_some() {
+            return Ackable { flush: false, replica: true, status: answer_code::SUCCESS };
+        }
         let s = &self.config.settings;
         let waits = message.flags & Message::NO_WAIT == 0;
-        let sync = waits && s.broker_role == BrokerRole::SyncMaster;
+        let sync = waits && self.role == BrokerRole::SyncMaster;
         let replica = sync && self.is_slave_ok(cx);
         Ackable {
             flush: waits && s.flush_disk_type == FlushDiskType::SyncFlush,

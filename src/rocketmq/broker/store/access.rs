@@ -120,7 +120,7 @@ impl BrokerDisk {
             let Some(record) = self.record(query.queue, next) else { break };
             let size = size_of(record) as u64;
             if !messages.is_empty() {
-                let in_disk = self.log.ends.committed - record.phys > memory;
+                let in_disk = self.log.readable().saturating_sub(record.phys) > memory;
                 let (max_bytes, max_count) = if in_disk {
                     (s.max_transfer_bytes_on_message_in_disk, s.max_transfer_count_on_message_in_disk)
                 } else {
@@ -142,7 +142,7 @@ impl BrokerDisk {
             messages.push(*record);
         }
         let status = if messages.is_empty() { GetMessageStatus::NoMatchedMessage } else { GetMessageStatus::Found };
-        let suggest_slave = last_phys.is_some_and(|phys| self.log.ends.committed - phys > memory);
+        let suggest_slave = last_phys.is_some_and(|phys| self.log.readable().saturating_sub(phys) > memory);
         GetMessageResult { suggest_slave, ..of(status, next, bytes) }
     }
 }

@@ -30,6 +30,8 @@ pub struct CommitLog {
     base: u64,
     /// Behind the last whole record: behind it lies at most a piece of one that a master is still sending.
     whole: u64,
+    /// Readers see no further, whatever is written: what a DLedger group has committed. `None`: everything in the page cache.
+    pub visible: Option<u64>,
     /// Bytes that are no record begin here: another log's bytes were appended in the middle of one (server spec 10.5).
     garbage: Option<u64>,
 }
@@ -73,6 +75,11 @@ impl CommitLog {
     /// Where bytes begin that no record explains.
     pub fn garbage(&self) -> Option<u64> {
         self.garbage
+    }
+    /// `getMaxOffset` (`MappedFile#getReadPosition`, `DLedgerCommitLog#getMaxOffset`): how far readers see.
+    #[inline]
+    pub fn readable(&self) -> u64 {
+        self.visible.map_or(self.ends.committed, |visible| visible.min(self.ends.committed))
     }
     /// Index of the first record that ends behind a physical offset.
     pub fn first_behind(&self, phys: u64) -> usize {
@@ -215,7 +222,7 @@ impl BrokerDisk {
     /// Puts the next record of the log into its consume queue (`ReputMessageService#doReput`); returns the queue's number and the record.
     pub fn dispatch_next(&mut self) -> Option<(usize, Message)> {
         let message = *self.log.get(self.dispatched)?;
-        if self.log.end_of(self.dispatched) > self.log.ends.committed {
+        if self.log.end_of(self.dispatched) > self.log.readable() {
             return None;
         }
         let number = self.queue_number(message.topic, message.queue_id);
@@ -231,6 +238,16 @@ impl BrokerDisk {
     pub fn power_lost(&mut self, luck: u32) {
         self.cut_back(self.log.ends.spared_by_power_loss(luck));
         self.log.ends.durable = self.log.ends.written;
+    }
+    /// Drops every record from an index on, and everything that refers to it.
+    pub fn drop_from(&mut self, index: usize) {
+        if let Some(first) = self.log.get(index) {
+            let upto = match index {
+                0 => self.log.min_phys(),
+                _ => self.log.end_of(index - 1).min(first.phys),
+            };
+            self.cut_back(upto);
+        }
     }
     /// What `recoverAbnormally` makes of a log of which only this much is left: it stops at the first record that is not whole, and the
     /// consume queues lose what lies beyond.

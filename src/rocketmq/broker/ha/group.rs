@@ -1,0 +1,441 @@
+//! A broker whose log is a DLedger group's.
+//!
+//! `DLedgerCommitLog` and `DLedgerRoleChangeHandler` (4.9.8; server spec 11.6). The member of the group ([`dledger`](super::dledger)) decides who leads and what is
+//! committed; here its calls travel over a remoting of their own, its log is the broker's, and its roles become the broker's: the leader is master with id 0 as
+//! soon as everything it holds is committed and dispatched, everybody else a slave with its own number. A put is answered when a quorum has it; readers see what is
+//! committed. Offsets, locks and delays are no part of the group: they follow the slave's sync every 10 s.
+
+use super::super::{Broker, Cx, Tick};
+use super::dledger::config::DLedgerConfig;
+use super::dledger::ledger::{BODY_OFFSET, Entry, Ledger};
+use super::dledger::member::Role;
+use super::dledger::protocol::{CallId, Code, PeerId, RequestId, Rpc};
+use super::dledger::{DLedgerServer, Effect, Host, Input as MemberInput};
+use crate::base::draw::{Luck, Purpose};
+use crate::base::ids::Addr;
+use crate::base::names::Names;
+use crate::base::time::{MS, SEC};
+use crate::contract::note::Note;
+use crate::contract::{Conn, Deadline, Port, WorkClass};
+use crate::rocketmq::disk::{DLedgerDisk, NodeDisk};
+use crate::rocketmq::message::Message;
+use crate::rocketmq::protocol::{Answer, Body, Frame, Request, answer_code};
+use crate::rocketmq::remoting::client::{Invoke, Net, RemotingClient, RemotingSettings, Target};
+use crate::rocketmq::settings::BrokerRole;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+/// The remoting instance of the group's own calls.
+pub(in super::super) const OWNER: u16 = 2;
+/// Timeout of a call between members (`DLedgerRpcNettyService`), ms.
+const CALL_TIMEOUT: u64 = 3_000;
+/// `DLedgerRoleChangeHandler` looks so often whether a new leader may become master, ms.
+const LEADER_LOOK: u64 = 100;
+
+/// Who is in the group: this member's number and everybody's address.
+pub type Members = (u16, Arc<[Addr]>);
+
+/// A request of a peer that is not answered yet.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    conn: Conn,
+    serial: u32,
+    opaque: u32,
+    luck: Luck,
+}
+
+/// The member and what stands around it.
+#[derive(Clone, Debug)]
+pub(in super::super) struct Group {
+    member: Option<DLedgerServer<Message>>,
+    config: Arc<DLedgerConfig>,
+    peers: Arc<[Addr]>,
+    remoting: RemotingClient<CallId>,
+    effects: Vec<Effect<Message>>,
+    asked: BTreeMap<u64, Asked>,
+    next_request: u64,
+    /// Puts by the index they wait for.
+    waiting: BTreeMap<i64, Vec<u32>>,
+    deadline: Option<Deadline>,
+    /// A leader that is not master yet.
+    rising: bool,
+    /// The fsync under way reaches so far; it may be over while the disk stands still.
+    flushing: bool,
+    held_up: VecDeque<(Asked, Rpc<Message>)>,
+    fsyncs: u64,
+}
+
+/// The broker's log as DLedger's: entry i is record i, its term lies beside.
+struct RecordLedger<'a> {
+    disk: &'a mut NodeDisk,
+    names: &'a Names,
+}
+
+impl RecordLedger<'_> {
+    fn size_of(&self, message: &Message) -> u32 {
+        message.record_size(self.names.topic_name(message.topic).len()) + BODY_OFFSET
+    }
+}
+
+impl Ledger for RecordLedger<'_> {
+    type Payload = Message;
+
+    fn begin(&self) -> i64 {
+        if self.disk.broker.log.is_empty() { -1 } else { 0 }
+    }
+    fn end(&self) -> i64 {
+        self.disk.broker.log.len() as i64 - 1
+    }
+    fn entry(&self, index: i64) -> Option<Entry<Message>> {
+        let payload = *self.disk.broker.log.get(usize::try_from(index).ok()?)?;
+        let term = self.disk.dledger.terms.term_of(index)?;
+        Some(Entry { index, term, pos: payload.phys - u64::from(BODY_OFFSET), size: self.size_of(&payload), payload })
+    }
+    fn term_of(&self, index: i64) -> Option<i64> {
+        if index < 0 || index > self.end() { None } else { self.disk.dledger.terms.term_of(index) }
+    }
+    fn place(&self, size: u32) -> u64 {
+        self.disk.broker.log.ends.place(size)
+    }
+    fn append(&mut self, entry: Entry<Message>) {
+        let message = Message { phys: entry.pos + u64::from(BODY_OFFSET), ..entry.payload };
+        let index = self.disk.broker.log.append(message, entry.size - BODY_OFFSET) as i64;
+        self.disk.broker.log.ends.committed = self.disk.broker.log.ends.written;
+        self.disk.dledger.terms.append(index, entry.term);
+    }
+    fn truncate_after(&mut self, index: i64) {
+        let keep = usize::try_from(index.saturating_add(1)).unwrap_or(0);
+        self.disk.broker.drop_from(keep);
+        self.disk.dledger.terms.truncate_after(index);
+        let DLedgerDisk { durable, .. } = &mut self.disk.dledger;
+        *durable = (*durable).min(index);
+    }
+    fn durable(&self) -> i64 {
+        self.disk.dledger.durable
+    }
+    fn set_durable(&mut self, index: i64) {
+        self.disk.dledger.durable = index;
+        let log = &mut self.disk.broker.log;
+        let end = usize::try_from(index).map_or(0, |index| if index < log.len() { log.end_of(index) } else { 0 });
+        log.ends.durable = end.max(log.ends.durable.min(log.ends.written));
+    }
+}
+
+impl Group {
+    pub(in super::super) fn new((number, peers): &Members) -> Group {
+        let ids = (0..peers.len() as u16).map(PeerId).collect();
+        let settings = RemotingSettings { connect_timeout_ms: 3_000, idle_ns: 120 * SEC, close_if_timeout: false, port: Port::DLedger };
+        let start = crate::contract::Now { mono: 0, wall_ms: 0 };
+        Group {
+            member: None,
+            config: Arc::new(DLedgerConfig::new(PeerId(*number), ids)),
+            peers: peers.clone(),
+            remoting: RemotingClient::new(OWNER, settings, Arc::new([]), 0, start),
+            effects: Vec::new(),
+            asked: BTreeMap::new(),
+            next_request: 0,
+            waiting: BTreeMap::new(),
+            deadline: None,
+            rising: false,
+            flushing: false,
+            held_up: VecDeque::new(),
+            fsyncs: 0,
+        }
+    }
+    /// When the member or its calls want to be woken.
+    pub(in super::super) fn next_deadline(&mut self, now: crate::contract::Now) -> Option<Deadline> {
+        Deadline::sooner(self.deadline, self.remoting.next_deadline(now), now)
+    }
+}
+
+/// `DLedgerCommitLog#asyncPutMessage`: how a future's end reads as an answer.
+fn answer_of(code: Code) -> u16 {
+    match code {
+        Code::Success => answer_code::SUCCESS,
+        Code::InconsistentLeader | Code::NotLeader | Code::DiskFull => answer_code::SERVICE_NOT_AVAILABLE,
+        _ => answer_code::SYSTEM_ERROR,
+    }
+}
+
+impl Broker {
+    /// The member starts on what the disk holds.
+    pub(in super::super) fn group_start(&mut self, cx: &mut Cx<'_, '_>) {
+        let config = self.config.clone();
+        let Some(members) = &config.dledger else { return };
+        let mut group = Group::new(members);
+        let settings = RemotingSettings { connect_timeout_ms: 3_000, idle_ns: 120 * SEC, close_if_timeout: false, port: Port::DLedger };
+        group.remoting = RemotingClient::new(OWNER, settings, Arc::new([]), 0, cx.now);
+        let mut ledger = RecordLedger { disk: cx.env.disk, names: &config.names };
+        let mut files = ledger.disk.dledger.files;
+        let (draws, entity, life) = (cx.env.draws, cx.env.entity, cx.env.life);
+        let host = Host { now: cx.now, ledger: &mut ledger, files: &mut files, draws, entity, life };
+        let member = DLedgerServer::start(group.config.clone(), host, &mut group.effects);
+        let visible = member.committed_pos(&ledger);
+        cx.env.disk.dledger.files = files;
+        cx.env.disk.broker.log.visible = Some(visible);
+        group.member = Some(member);
+        self.group = Some(Box::new(group));
+        self.group_effects(cx);
+    }
+
+    /// One call of the member, and what it asks for.
+    fn member<R>(
+        &mut self,
+        cx: &mut Cx<'_, '_>,
+        act: impl FnOnce(&mut DLedgerServer<Message>, Host<'_, RecordLedger<'_>>, &mut Vec<Effect<Message>>) -> R,
+    ) -> Option<R> {
+        let config = self.config.clone();
+        let group = self.group.as_mut()?;
+        let member = group.member.as_mut()?;
+        let before = cx.env.disk.broker.log.ends.written;
+        let (draws, entity, life) = (cx.env.draws, cx.env.entity, cx.env.life);
+        let mut files = cx.env.disk.dledger.files;
+        let mut ledger = RecordLedger { disk: cx.env.disk, names: &config.names };
+        let host = Host { now: cx.now, ledger: &mut ledger, files: &mut files, draws, entity, life };
+        let done = act(member, host, &mut group.effects);
+        cx.env.disk.dledger.files = files;
+        let upto = cx.env.disk.broker.log.ends.written;
+        if upto > before && member.role() != Role::Leader {
+            cx.out.note(Note::Replicated { upto });
+        }
+        self.group_effects(cx);
+        Some(done)
+    }
+
+    /// Does what the member wants, and what follows from that, until it wants nothing.
+    fn group_effects(&mut self, cx: &mut Cx<'_, '_>) {
+        loop {
+            let Some(group) = self.group.as_mut() else { return };
+            if group.effects.is_empty() {
+                break;
+            }
+            let effects = std::mem::take(&mut group.effects);
+            for effect in &effects {
+                self.group_effect(cx, effect);
+            }
+            if let Some(group) = self.group.as_mut()
+                && group.effects.is_empty()
+            {
+                group.effects = effects;
+                group.effects.clear();
+            }
+        }
+        self.group_deadline(cx);
+    }
+
+    fn group_deadline(&mut self, cx: &mut Cx<'_, '_>) {
+        let config = self.config.clone();
+        if let Some(group) = self.group.as_mut()
+            && let Some(member) = &group.member
+        {
+            let ledger = RecordLedger { disk: cx.env.disk, names: &config.names };
+            group.deadline = member.next_deadline(cx.now, &ledger);
+        }
+    }
+
+    fn group_effect(&mut self, cx: &mut Cx<'_, '_>, effect: &Effect<Message>) {
+        match *effect {
+            Effect::Call { call, to, rpc } => {
+                let luck = self.luck(cx.env);
+                let Some(group) = self.group.as_mut() else { return };
+                let Some(addr) = group.peers.get(usize::from(to.0)).copied() else { return };
+                let mut net = Net { now: cx.now, out: cx.out, conns: &mut self.conns };
+                let request = Request::DLedger(Box::new(rpc));
+                group.remoting.call(&mut net, Invoke::Async, Target::Addr(addr), request, CALL_TIMEOUT, luck, call);
+                self.drain_group(cx);
+            }
+            Effect::Answer { request: RequestId(request), answer } => {
+                let Some(asked) = self.group.as_mut().and_then(|g| g.asked.remove(&request)) else { return };
+                if self.channels.is_open(asked.conn, asked.serial) {
+                    self.channels.touch(asked.conn, cx.now.mono);
+                    let answer = Answer::DLedger(answer);
+                    let bytes = answer.bytes();
+                    let frame = Frame { opaque: asked.opaque, luck: asked.luck, body: Body::Answer(answer) };
+                    cx.out.write(asked.conn, frame, bytes, asked.luck.inbound());
+                }
+            }
+            Effect::Forgotten { request: RequestId(request) } => {
+                if let Some(group) = self.group.as_mut() {
+                    group.asked.remove(&request);
+                }
+            }
+            Effect::Role { role, .. } => self.role_changed(cx, role),
+            Effect::Appended { index, code } => {
+                let puts = self.group.as_mut().and_then(|g| g.waiting.remove(&index)).unwrap_or_default();
+                for put in puts {
+                    self.replicated(cx, put, answer_of(code));
+                }
+            }
+            Effect::Committed { .. } => self.group_committed(cx),
+            Effect::Truncated { .. } => {
+                // Queue offsets of what is gone are told by whoever leads next.
+                cx.env.disk.broker.discarded.clear();
+                self.group_committed(cx);
+            }
+            Effect::Flush { .. } => {
+                let Some(group) = self.group.as_mut() else { return };
+                group.flushing = true;
+                group.fsyncs += 1;
+                let n = u64::from(cx.env.life) << 40 | group.fsyncs;
+                let word = cx.env.draws.word(cx.env.entity, Purpose::Work, n);
+                cx.out.work(super::super::flush::FSYNC_TICKET, WorkClass::Fsync, word);
+            }
+        }
+    }
+
+    /// The committed index moved: readers see so far.
+    fn group_committed(&mut self, cx: &mut Cx<'_, '_>) {
+        let config = self.config.clone();
+        let Some(member) = self.group.as_ref().and_then(|g| g.member.as_ref()) else { return };
+        let ledger = RecordLedger { disk: cx.env.disk, names: &config.names };
+        let visible = member.committed_pos(&ledger);
+        cx.env.disk.broker.log.visible = Some(visible);
+        self.plan_reput(cx);
+    }
+
+    /// Answers to this member's own calls.
+    fn drain_group(&mut self, cx: &mut Cx<'_, '_>) {
+        while let Some(done) = self.group.as_mut().and_then(|g| g.remoting.done.pop_front()) {
+            let call = done.token;
+            let input = match done.result {
+                Ok(Answer::DLedger(answer)) => MemberInput::Answered { call, answer },
+                _ => MemberInput::Failed { call },
+            };
+            self.member(cx, |member, host, out| member.handle(input, host, out));
+        }
+    }
+
+    /// A connection of the group's remoting: what happened to it.
+    pub(in super::super) fn on_group_net(&mut self, cx: &mut Cx<'_, '_>, act: impl FnOnce(&mut RemotingClient<CallId>, &mut Net<'_>)) {
+        if let Some(group) = self.group.as_mut() {
+            act(&mut group.remoting, &mut Net { now: cx.now, out: cx.out, conns: &mut self.conns });
+        }
+        self.drain_group(cx);
+    }
+
+    /// A request of a peer. While the disk stands still nobody is answered: the thread is inside an append.
+    pub(in super::super) fn on_group_request(&mut self, cx: &mut Cx<'_, '_>, conn: Conn, opaque: u32, luck: Luck, rpc: Rpc<Message>) {
+        let Some(serial) = self.channels.serial(conn) else { return };
+        let Some(group) = self.group.as_mut() else { return };
+        let asked = Asked { conn, serial, opaque, luck };
+        if matches!(rpc, Rpc::Push(_)) && (cx.env.disk.broker.stalled || !group.held_up.is_empty()) {
+            return group.held_up.push_back((asked, rpc));
+        }
+        self.group_asked(cx, asked, rpc);
+    }
+
+    fn group_asked(&mut self, cx: &mut Cx<'_, '_>, asked: Asked, rpc: Rpc<Message>) {
+        let Some(group) = self.group.as_mut() else { return };
+        group.next_request += 1;
+        let request = RequestId(group.next_request);
+        group.asked.insert(request.0, asked);
+        self.member(cx, |member, host, out| member.handle(MemberInput::Request { request, rpc }, host, out));
+    }
+
+    /// Everything of the group that is due, and what waited for the disk.
+    pub(in super::super) fn group_turn(&mut self, cx: &mut Cx<'_, '_>) {
+        while !cx.env.disk.broker.stalled
+            && let Some((asked, rpc)) = self.group.as_mut().and_then(|g| g.held_up.pop_front())
+        {
+            self.group_asked(cx, asked, rpc);
+        }
+        let Some(group) = self.group.as_mut() else { return };
+        if group.remoting.is_due(cx.now) {
+            self.on_group_net(cx, |remoting, net| remoting.wake(net));
+        }
+        if self.group.as_ref().is_some_and(|g| g.deadline.is_some_and(|d| d.in_ns(cx.now) == 0)) {
+            self.member(cx, |member, host, out| member.handle(MemberInput::Wake, host, out));
+        }
+    }
+
+    /// An fsync of the log is over.
+    pub(in super::super) fn group_flushed(&mut self, cx: &mut Cx<'_, '_>) {
+        if let Some(group) = self.group.as_mut() {
+            group.flushing = false;
+        }
+        self.member(cx, |member, host, out| member.handle(MemberInput::Flushed, host, out));
+        let upto = cx.env.disk.broker.log.ends.durable;
+        cx.out.note(Note::Flushed { upto });
+    }
+
+    /// `DLedgerServer#handleAppend` for one message; where it lies, or the answer that refuses it.
+    pub(in super::super) fn group_put(&mut self, cx: &mut Cx<'_, '_>, message: &mut Message, size: u32) -> Result<(), u16> {
+        let payload = [(*message, size + BODY_OFFSET)];
+        let done = self.member(cx, |member, host, out| member.append(&payload, host, out));
+        match done {
+            Some(Ok(appended)) => {
+                if let Some(stored) = usize::try_from(appended.last).ok().and_then(|i| cx.env.disk.broker.log.get(i)) {
+                    *message = *stored;
+                }
+                Ok(())
+            }
+            Some(Err(code)) => Err(answer_of(code)),
+            None => Err(answer_code::SERVICE_NOT_AVAILABLE),
+        }
+    }
+
+    /// The put waits until a quorum has everything up to the present end of the log.
+    pub(in super::super) fn await_quorum(&mut self, cx: &mut Cx<'_, '_>, put: u32) {
+        let end = cx.env.disk.broker.log.len() as i64 - 1;
+        let Some(group) = self.group.as_mut() else { return };
+        // In a group of one it has been completed already.
+        let done = group.member.as_ref().is_some_and(|m| m.committed_index() >= end);
+        if done {
+            return self.replicated(cx, put, answer_code::SUCCESS);
+        }
+        group.waiting.entry(end).or_default().push(put);
+    }
+
+    // ---- DLedgerRoleChangeHandler
+
+    fn role_changed(&mut self, cx: &mut Cx<'_, '_>, role: Role) {
+        match role {
+            Role::Candidate if self.role == BrokerRole::Slave => self.rising(false),
+            Role::Candidate | Role::Follower => {
+                self.rising(false);
+                self.change_to_slave(cx);
+            }
+            Role::Leader => {
+                self.rising(true);
+                self.become_master(cx);
+            }
+        }
+    }
+
+    fn rising(&mut self, rising: bool) {
+        if let Some(group) = self.group.as_mut() {
+            group.rising = rising;
+        }
+    }
+
+    /// A new leader opens when all it holds is committed and dispatched; it looks every 100 ms.
+    pub(in super::super) fn become_master(&mut self, cx: &mut Cx<'_, '_>) {
+        let config = self.config.clone();
+        let Some(group) = self.group.as_ref().filter(|g| g.rising) else { return };
+        let Some(member) = group.member.as_ref().filter(|m| m.role() == Role::Leader) else { return };
+        let ledger = RecordLedger { disk: cx.env.disk, names: &config.names };
+        if !member.all_committed(&ledger) || ledger.disk.broker.dispatched < ledger.disk.broker.log.len() {
+            return self.timers.set(cx.now.mono + LEADER_LOOK * MS, Tick::BecomeMaster);
+        }
+        self.rising(false);
+        if self.role == BrokerRole::SyncMaster {
+            return;
+        }
+        self.next_offsets = cx.env.disk.broker.queues().iter().map(|q| q.max()).collect();
+        self.sync.stop();
+        self.schedule_start(cx);
+        (self.broker_id, self.role) = (crate::rocketmq::route::MASTER_ID, BrokerRole::SyncMaster);
+        let upto = cx.env.disk.broker.log.ends.written;
+        cx.out.note(Note::Serving { upto });
+        self.register_oneway(cx);
+    }
+
+    /// `BrokerController#changeToSlave`: its number in the group, counted from 1, is its id.
+    fn change_to_slave(&mut self, cx: &mut Cx<'_, '_>) {
+        let number = self.config.dledger.as_ref().map_or(0, |m| u64::from(m.0));
+        (self.broker_id, self.role) = (number + 1, BrokerRole::Slave);
+        self.schedule_stop();
+        self.sync_start(cx);
+        self.register_oneway(cx);
+    }
+}
