@@ -105,7 +105,8 @@ fn an_empty_slave_begins_with_the_newest_file() {
     let small = r#", "mappedFileSizeCommitLog": 65536"#;
     let late = r#", "mappedFileSizeCommitLog": 65536, "start": "20s""#;
     // Reading from the slave alone, after the master's host is gone: the older files are not there.
-    let rest = format!(r#"{LOAD}, "faults": [{{"at": "58s", "lose_host": "broker-a:0"}}, {{"at": "59s", "promote": "broker-a:1"}}]"#);
+    let rest =
+        format!(r#"{LOAD}, "faults": [{{"at": "58s", "lose_host": "broker-a:0"}}, {{"at": "59s", "promote": "broker-a:1"}}]"#);
     for seed in 1..4 {
         let found = Stage { role: "ASYNC_MASTER", master: small, slave: late, rest: &rest }.run(seed);
         assert_eq!(counter(&found, "diverged_replicas"), 1, "the old master has what the new one never got");

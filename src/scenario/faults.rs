@@ -11,7 +11,7 @@ use super::tree::{Node, Place, Shape};
 use super::values::{self, ANSWER_CODES, REQUEST_CODES, TargetName, label};
 use crate::base::ids::NodeId;
 use crate::base::names::Names;
-use crate::world::spec::{FaultKind, FaultSpec, HoldStep, InterceptAction};
+use crate::world::spec::{FaultKind, FaultSpec, HoldStep, InterceptAction, Only};
 
 /// What verbs are read against.
 #[derive(Debug)]
@@ -26,6 +26,9 @@ type Verb = (FaultKind, String, Node);
 
 /// Verbs that do not end, so that `for` means nothing to them.
 const ENDLESS: &[&str] = &["restart", "rolling_restart", "start", "promote", "clock_step", "reset", "update_topic"];
+
+/// Verbs that `only` can narrow down to those brokers that lead, or do not.
+const NARROWED: &[&str] = &["kill", "lose_host", "freeze", "shutdown", "restart"];
 
 /// The key `faults`.
 pub(super) fn faults(top: &mut Fields<'_>, scene: &Scene<'_>) -> Vec<FaultSpec> {
@@ -62,10 +65,22 @@ fn one(ctx: &Ctx<'_>, entry: &Node, scene: &Scene<'_>) -> Option<(FaultSpec, Nod
             ScenarioError::new(Problem::Conflict, format!("\"for\" means nothing to \"{}\", which does not last", verb.name));
         ctx.push(fields.key_place(&fault::FOR), error.remedy("leave it out"));
     }
+    let only = fields.choice(&fault::ONLY).map(|choice| if choice == 0 { Only::Leader } else { Only::Followers });
+    if only.is_some() && !NARROWED.contains(&verb.name) {
+        let error = ScenarioError::new(Problem::Conflict, format!("\"only\" means nothing to \"{}\"", verb.name));
+        ctx.push(fields.key_place(&fault::ONLY), error.expected(format!("one of {}", NARROWED.join(", "))));
+    }
     let node = fields.given(verb)?;
     let (what, on, shown) = kind(ctx, verb, node, scene)?;
     fields.show(verb, shown);
-    let label = own_label.unwrap_or_else(|| format!("{} {on}", verb.name.replace('_', " ")));
+    let label = own_label.unwrap_or_else(|| {
+        let whom = match only {
+            Some(Only::Leader) => "leader of ",
+            Some(Only::Followers) => "followers of ",
+            None => "",
+        };
+        format!("{} {whom}{on}", verb.name.replace('_', " "))
+    });
     let at = at?;
     if let Some((period, times)) = every {
         let last = at.saturating_add((period as i64).saturating_mul(times as i64 - 1));
@@ -75,7 +90,7 @@ fn one(ctx: &Ctx<'_>, entry: &Node, scene: &Scene<'_>) -> Option<(FaultSpec, Nod
             ctx.push(fields.place_of(&fault::EVERY), error.expected("a period of at least \"for\""));
         }
     }
-    let spec = FaultSpec { label, at, lasts, every: every.map(|(period, times)| (period, times as u32)), what };
+    let spec = FaultSpec { label, at, lasts, every: every.map(|(period, times)| (period, times as u32)), only, what };
     Some((spec, fields.finish()))
 }
 

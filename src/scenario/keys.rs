@@ -561,6 +561,7 @@ section! {
         FOR "for", SOME, Optional, "How long it lasts. Left out: it does not end by itself.";
         EVERY "every", Takes::Section(&every::SECTION), Optional, "It strikes again and again.";
         LABEL "label", Takes::Text, Optional, "What reports and needs_fault call it. Left out: verb and target.";
+        ONLY "only", Takes::Choice(&["leader", "followers"]), Optional, "Of the brokers it names, only those that take messages at that moment (the leader of a DLedger group, a master), or only the others. For kill, lose_host, freeze, shutdown and restart.";
         KILL "kill", Takes::Target, Optional, "SIGKILL; with `for`, started again on the same disk.";
         LOSE_HOST "lose_host", Takes::Target, Optional, "The hosts of these nodes lose power; with `for`, they return.";
         FREEZE "freeze", Takes::Target, Optional, "SIGSTOP; with `for`, SIGCONT.";
@@ -584,7 +585,7 @@ section! {
 
 /// The keys of a fault that are verbs: everything after these four.
 pub(crate) fn verbs() -> &'static [Key] {
-    &fault::SECTION.keys[4..]
+    &fault::SECTION.keys[5..]
 }
 
 section! {

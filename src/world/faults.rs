@@ -3,8 +3,8 @@
 //! A fault that met nothing (no running process, no open connection, no frame) is reported as such: an expectation that rests on it is then
 //! unknown, not passed.
 
-use super::spec::{FaultKind, HoldStep, InterceptAction, NodeKind, Spec};
-use super::{Blueprint, Event, Held, Kind, State, World};
+use super::spec::{FaultKind, HoldStep, InterceptAction, NodeKind, Only, Spec};
+use super::{AnyRole, Blueprint, Event, Held, Kind, State, World};
 use crate::base::draw::Draws;
 use crate::base::ids::{Entity, NodeId};
 use crate::contract::note::{Note, Observer};
@@ -41,13 +41,21 @@ pub(super) struct Faults {
     slow_disks: Vec<(u16, NodeId, Option<u32>)>,
     /// Conditions on links by fault.
     conditions: Vec<(u16, u32)>,
+    /// Faults that strike only some of those they name: whom they struck.
+    narrowed: Vec<(u16, FaultKind)>,
     /// What each fault has met.
     touched: Vec<u64>,
 }
 
 impl Faults {
     pub(super) fn new(spec: &Spec) -> Self {
-        Faults { intercepts: Vec::new(), slow_disks: Vec::new(), conditions: Vec::new(), touched: vec![0; spec.faults.len()] }
+        Faults {
+            intercepts: Vec::new(),
+            slow_disks: Vec::new(),
+            conditions: Vec::new(),
+            narrowed: Vec::new(),
+            touched: vec![0; spec.faults.len()],
+        }
     }
     pub(super) fn disks_are_slow(&self) -> bool {
         !self.slow_disks.is_empty()
@@ -127,11 +135,43 @@ impl<O: Observer> World<O> {
             return;
         }
         let on = what == STRIKE;
-        let met = if on { self.strike(f, &fault.what) } else { self.relent(f, &fault.what) };
+        let narrowed = match fault.only {
+            Some(only) if on => {
+                let narrowed = self.narrowed(&fault.what, only);
+                self.faults.narrowed.retain(|(g, _)| *g != f);
+                self.faults.narrowed.push((f, narrowed.clone()));
+                Some(narrowed)
+            }
+            // It ends for those whom it struck.
+            Some(_) => self.faults.narrowed.iter().find(|(g, _)| *g == f).map(|(_, what)| what.clone()),
+            None => None,
+        };
+        let kind = narrowed.as_ref().unwrap_or(&fault.what);
+        let met = if on { self.strike(f, kind) } else { self.relent(f, kind) };
         self.faults.touched[index as usize] += met;
         let touched = self.touched(f);
         let node = Self::owner(&spec, &fault.what);
         self.truth(node, Note::Fault { index: f, on, touched });
+    }
+
+    /// The fault, for those of its brokers that lead at this moment, or for the others.
+    fn narrowed(&self, what: &FaultKind, only: Only) -> FaultKind {
+        let chosen = |node: &NodeId| match &self.processes[node.0 as usize].role {
+            Some(AnyRole::Broker(broker)) => broker.leads() == (only == Only::Leader),
+            _ => only == Only::Followers,
+        };
+        let of = |nodes: &[NodeId]| nodes.iter().filter(|n| chosen(n)).copied().collect::<Vec<_>>();
+        match what {
+            FaultKind::Kill { nodes } => FaultKind::Kill { nodes: of(nodes) },
+            FaultKind::Freeze { nodes } => FaultKind::Freeze { nodes: of(nodes) },
+            FaultKind::Shutdown { nodes, .. } => FaultKind::Shutdown { nodes: of(nodes), members: Vec::new() },
+            FaultKind::Restart { nodes, down } => FaultKind::Restart { nodes: of(nodes), down: *down },
+            FaultKind::LoseHost { hosts } => {
+                let any = |host: &u16| self.nodes_of(*host).iter().any(|n| chosen(n));
+                FaultKind::LoseHost { hosts: hosts.iter().filter(|h| any(h)).copied().collect() }
+            }
+            other => other.clone(),
+        }
     }
 
     /// What a fault has met so far, open conditions included.

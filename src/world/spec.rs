@@ -359,7 +359,18 @@ pub struct FaultSpec {
     pub lasts: Option<u64>,
     /// Repeats every so many ns, this many times in all.
     pub every: Option<(u64, u32)>,
+    /// Of the brokers it names, only these, as they are when it strikes.
+    pub only: Option<Only>,
     pub what: FaultKind,
+}
+
+/// Which brokers of a set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Only {
+    /// Those that take messages.
+    Leader,
+    /// The others.
+    Followers,
 }
 
 /// What strikes.

@@ -222,6 +222,7 @@ fn two_masters_one_killed() {
         label: "kill".into(),
         at: 30 * SEC as i64,
         lasts: Some(30 * SEC),
+        only: None,
         every: None,
         what: FaultKind::Kill { nodes: vec![NodeId(2)] },
     });
@@ -306,7 +307,7 @@ fn dump_scenario() {
 }
 
 fn fault(at: u64, lasts: Option<u64>, what: FaultKind) -> FaultSpec {
-    FaultSpec { label: "test".into(), at: (at * SEC) as i64, lasts, every: None, what }
+    FaultSpec { label: "test".into(), at: (at * SEC) as i64, lasts, every: None, only: None, what }
 }
 
 /// The producer of [`cluster`].

@@ -73,8 +73,7 @@ impl Broker {
         for addr in self.config.clone().nameservers.iter().copied() {
             let luck = self.luck(cx.env);
             let mut net = Net { now: cx.now, out: cx.out, conns: &mut self.conns };
-            let request =
-                Request::Unregister { broker: self.config.broker, broker_id: self.broker_id, addr: self.config.addr };
+            let request = Request::Unregister { broker: self.config.broker, broker_id: self.broker_id, addr: self.config.addr };
             self.outer.call(&mut net, Invoke::Sync, Target::Addr(addr), request, 3_000, luck, Outer::Unregister(addr));
         }
         self.drain_outer(cx);

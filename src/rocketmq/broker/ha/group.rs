@@ -124,7 +124,8 @@ impl Ledger for RecordLedger<'_> {
 impl Group {
     pub(in super::super) fn new((number, peers): &Members) -> Group {
         let ids = (0..peers.len() as u16).map(PeerId).collect();
-        let settings = RemotingSettings { connect_timeout_ms: 3_000, idle_ns: 120 * SEC, close_if_timeout: false, port: Port::DLedger };
+        let settings =
+            RemotingSettings { connect_timeout_ms: 3_000, idle_ns: 120 * SEC, close_if_timeout: false, port: Port::DLedger };
         let start = crate::contract::Now { mono: 0, wall_ms: 0 };
         Group {
             member: None,
@@ -163,7 +164,8 @@ impl Broker {
         let config = self.config.clone();
         let Some(members) = &config.dledger else { return };
         let mut group = Group::new(members);
-        let settings = RemotingSettings { connect_timeout_ms: 3_000, idle_ns: 120 * SEC, close_if_timeout: false, port: Port::DLedger };
+        let settings =
+            RemotingSettings { connect_timeout_ms: 3_000, idle_ns: 120 * SEC, close_if_timeout: false, port: Port::DLedger };
         group.remoting = RemotingClient::new(OWNER, settings, Arc::new([]), 0, cx.now);
         let mut ledger = RecordLedger { disk: cx.env.disk, names: &config.names };
         let mut files = ledger.disk.dledger.files;
@@ -306,7 +308,11 @@ impl Broker {
     }
 
     /// A connection of the group's remoting: what happened to it.
-    pub(in super::super) fn on_group_net(&mut self, cx: &mut Cx<'_, '_>, act: impl FnOnce(&mut RemotingClient<CallId>, &mut Net<'_>)) {
+    pub(in super::super) fn on_group_net(
+        &mut self,
+        cx: &mut Cx<'_, '_>,
+        act: impl FnOnce(&mut RemotingClient<CallId>, &mut Net<'_>),
+    ) {
         if let Some(group) = self.group.as_mut() {
             act(&mut group.remoting, &mut Net { now: cx.now, out: cx.out, conns: &mut self.conns });
         }
@@ -314,7 +320,14 @@ impl Broker {
     }
 
     /// A request of a peer. While the disk stands still nobody is answered: the thread is inside an append.
-    pub(in super::super) fn on_group_request(&mut self, cx: &mut Cx<'_, '_>, conn: Conn, opaque: u32, luck: Luck, rpc: Rpc<Message>) {
+    pub(in super::super) fn on_group_request(
+        &mut self,
+        cx: &mut Cx<'_, '_>,
+        conn: Conn,
+        opaque: u32,
+        luck: Luck,
+        rpc: Rpc<Message>,
+    ) {
         let Some(serial) = self.channels.serial(conn) else { return };
         let Some(group) = self.group.as_mut() else { return };
         let asked = Asked { conn, serial, opaque, luck };

@@ -34,6 +34,11 @@ impl Broker {
         self.role != BrokerRole::Slave
     }
 
+    /// Whether it takes messages at present.
+    pub fn leads(&self) -> bool {
+        self.writable()
+    }
+
     /// How far readers and slaves may see the log (`MappedFile#getReadPosition`): neither flush nor replication is waited for.
     pub(super) fn readable(&self, cx: &Cx<'_, '_>) -> u64 {
         cx.env.disk.broker.log.readable()
