@@ -153,3 +153,25 @@ fn a_lost_host_for_the_same_time_raises_no_ghosts() {
         assert_eq!(counter(o, "ghost_members"), 0);
     }
 }
+
+// ---- and an orderly end
+
+/// `ThreadUtils.shutdownGracefully`: what the pool has is worked off within awaitTerminationMillisWhenShutdown, and nothing new is taken. The one member is
+/// as busy as it can be (20 listeners of 200 ms, 100 messages a second), so what is pulled meanwhile would keep it going for all of the 10 s, and
+/// the queues would wait for the next member for 10 s instead of nearly 20.
+#[test]
+fn a_pool_that_is_shut_down_takes_nothing_new() {
+    let wait = json!("10s");
+    let runs = with(json!({"at": "20s", "shutdown": "cg-0"}), "100s", |s| {
+        s["consumers"] = json!([
+            {"group": "cg", "topic": "T", "name": "cg-0", "service_time": "200ms", "awaitTerminationMillisWhenShutdown": wait},
+            {"group": "cg", "topic": "T", "name": "cg-1", "started": false},
+        ]);
+        s["faults"] = json!([{"at": "20s", "shutdown": "cg-0"}, {"at": "40s", "start": "cg-1"}]);
+    });
+    for o in &runs {
+        assert_eq!(counter(o, "lost"), 0);
+        let stall = counter(o, "longest_stall");
+        assert!((15 * S..25 * S).contains(&stall), "{stall}");
+    }
+}
