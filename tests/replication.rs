@@ -155,3 +155,56 @@ fn consumers_read_on_from_the_slave() {
         assert!(again <= 50 * 16, "{again}: at most the slave's sync and the client's commit, 15 s");
     }
 }
+
+/// A DLedger group of three, its producers and its consumers.
+fn group(seed: u64, faults: &str) -> Outcome {
+    let member = |n| format!(r#"{{"brokerName": "broker-a", "dledger": {{"group": "broker-a", "index": {n}}}}}"#);
+    let text = format!(
+        r#"{{"format": 1, "question": "?", "rocketmq": "4.9.8", "duration": "90s", "drain": "60s", "nameservers": 1,
+        "brokers": [{}, {}, {}], "topics": [{{"name": "T", "queues": 4}}],
+        "consumers": [{{"group": "cg", "topic": "T", "consumeFromWhere": "CONSUME_FROM_FIRST_OFFSET"}}], {LOAD}, "faults": [{faults}]}}"#,
+        member(0),
+        member(1),
+        member(2)
+    );
+    let overrides = Overrides { seed: Some(seed), ..Overrides::default() };
+    let loaded = parse("group", &text, &overrides, &Known::default()).unwrap_or_else(|e| panic!("{e}"));
+    let stop = AtomicBool::new(false);
+    let outcome = run(&loaded.spec, &Control { stop: &stop, progress: None });
+    assert!(outcome.laws.iter().all(|l| l.verdict != Verdict::Fail), "{:?}", outcome.laws);
+    outcome
+}
+
+/// 6 s of silence, 0.3 to 1 s and a vote, then the clients' route poll: nothing that was answered is lost, and the old leader comes back into line.
+#[test]
+fn a_group_outlives_its_leader() {
+    for (seed, strike) in [(1, "kill"), (2, "kill"), (3, "lose_host"), (4, "lose_host")] {
+        let found = group(seed, &format!(r#"{{"at": "20s", "{strike}": "broker-a", "only": "leader", "for": "20s"}}"#));
+        let outage = counter(&found, "longest_time_without_success") as f64 / 1e9;
+        assert!((6.0..6.0 + 5.0 + 31.0).contains(&outage), "seed {seed}: {outage} s");
+        let gone = (counter(&found, "discarded_send_ok"), counter(&found, "lost"), counter(&found, "diverged_replicas"));
+        assert_eq!(gone, (0, 0, 0), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_group_without_one_follower_does_not_notice_and_without_two_takes_nothing() {
+    let found = group(1, r#"{"at": "20s", "kill": "broker-a", "only": "followers"}"#);
+    let sends = found.sends.values().next().expect("a producer");
+    assert!(sends.failed_first_s.is_some_and(|at| (16.0..21.0).contains(&at)), "puts wait 2.5 s for a quorum in vain");
+    assert_eq!(counter(&found, "discarded_send_ok"), 0);
+    assert!(answered(&found)["SEND_OK"] < 21 * 50);
+    let alone = group(2, r#"{"at": "20s", "slow_disk": {"target": "broker-a", "stall": true}, "for": "1ms"}"#);
+    assert_eq!((answered(&alone)["SEND_OK"], counter(&alone, "lost")), (4_500, 0));
+}
+
+/// Acknowledged from page caches: when all hosts lose power at once, what no member had flushed is gone; at 50 messages a second that is one at most.
+#[test]
+fn a_group_that_loses_all_its_hosts_comes_back() {
+    for seed in 1..4 {
+        let found = group(seed, r#"{"at": "20s", "lose_host": "broker-a", "for": "5s"}"#);
+        assert!(counter(&found, "discarded_send_ok") <= 2, "10 ms, and one under way");
+        assert_eq!(counter(&found, "diverged_replicas"), 0);
+        assert!(answered(&found)["SEND_OK"] > 25 * 50, "it takes messages again");
+    }
+}

@@ -138,11 +138,11 @@ impl Durability {
         }
     }
 
-    /// A broker takes the messages of its set from now on, with a log that ends at `upto`. If another one did before, what lies behind is gone: who that
-    /// was, and the first lost queue offset of each queue.
+    /// A broker takes the messages of its set from now on, with a log that ends at `upto`. What somebody had stored behind that is gone: who took them
+    /// before, and the first lost queue offset of each queue.
     pub fn serves(&mut self, node: NodeId, upto: u64, ledger: &Ledger, index: &Index) -> Option<(NodeId, Vec<(u32, u64)>)> {
         let broker = self.copies.get(node.0 as usize)?.as_ref()?.0;
-        let before = self.serving[broker.0 as usize].replace(node).filter(|before| *before != node)?;
+        let before = self.serving[broker.0 as usize].replace(node)?;
         let mut cuts: BTreeMap<u32, u64> = BTreeMap::new();
         for (table, rows) in ledger.tables() {
             let ends = self.ends.get(table).map_or(&[][..], |e| e);

@@ -267,6 +267,11 @@ pub enum Note {
     Flushed {
         upto: u64,
     },
+    /// A member of a replicated group believes that it leads, or leads no more.
+    Elected {
+        term: u64,
+        leads: bool,
+    },
     /// What a broker had in a buffer of its own is in the page cache up to here.
     PageCached {
         upto: u64,

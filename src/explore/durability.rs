@@ -1,6 +1,6 @@
 //! What a broker's settings are worth: messages answered SEND_OK that are gone, by setting and fault, over many seeds.
 //!
-//! A master and its slave on two hosts take a steady load; at 20 s a fault strikes. Each cell of the matrix is that stage with one setting and
+//! A master and its slave on two hosts, or a DLedger group on three, take a steady load; at 20 s a fault strikes. Each cell of the matrix is that stage with one setting and
 //! one fault, run under every seed, so that the phases of the flush and transfer timers vary. Beside what was measured stands what RocketMQ's rules allow (server spec 4.9,
 //! 10.4 and 16): a bound that follows from intervals and rates alone, and whether the loss must show at all. A cell that breaks its bound is a failure of the
 //! simulator or of the rule.
@@ -17,16 +17,22 @@ pub struct Mode {
     pub sync_flush: bool,
     pub pool: bool,
     pub sync_master: bool,
+    /// A DLedger group of three instead: the other settings mean nothing to it.
+    pub dledger: bool,
 }
 
 impl Mode {
-    pub const ALL: [Mode; 6] = [
-        Mode { sync_flush: false, pool: true, sync_master: false },
-        Mode { sync_flush: false, pool: false, sync_master: false },
-        Mode { sync_flush: true, pool: false, sync_master: false },
-        Mode { sync_flush: false, pool: true, sync_master: true },
-        Mode { sync_flush: false, pool: false, sync_master: true },
-        Mode { sync_flush: true, pool: false, sync_master: true },
+    const fn of(sync_flush: bool, pool: bool, sync_master: bool) -> Mode {
+        Mode { sync_flush, pool, sync_master, dledger: false }
+    }
+    pub const ALL: [Mode; 7] = [
+        Mode::of(false, true, false),
+        Mode::of(false, false, false),
+        Mode::of(true, false, false),
+        Mode::of(false, true, true),
+        Mode::of(false, false, true),
+        Mode::of(true, false, true),
+        Mode { dledger: true, ..Mode::of(false, false, false) },
     ];
 
     pub fn flush_disk_type(self) -> &'static str {
@@ -36,6 +42,9 @@ impl Mode {
         if self.sync_master { "SYNC_MASTER" } else { "ASYNC_MASTER" }
     }
     pub fn name(self) -> String {
+        if self.dledger {
+            return "DLedger group of 3".to_owned();
+        }
         let pool = if self.pool { " + pool" } else { "" };
         format!("{}{pool}, {}", self.flush_disk_type(), self.broker_role())
     }
@@ -48,9 +57,9 @@ pub enum Strike {
     ProcessKill,
     /// The master's host loses power and comes back on the same disk.
     HostLoss,
-    /// The master's host never comes back; an operator promotes the slave.
+    /// The master's host never comes back; an operator promotes the slave, or the group elects another leader.
     Promotion,
-    /// Both hosts lose power and come back.
+    /// All hosts of the set lose power and come back.
     BothHosts,
 }
 
@@ -61,11 +70,19 @@ impl Strike {
         match self {
             Strike::ProcessKill => "process killed",
             Strike::HostLoss => "host loses power",
-            Strike::Promotion => "host gone, slave promoted",
-            Strike::BothHosts => "both hosts lose power",
+            Strike::Promotion => "host gone, another serves",
+            Strike::BothHosts => "all hosts lose power",
         }
     }
-    const fn faults(self) -> &'static str {
+    const fn faults(self, dledger: bool) -> &'static str {
+        if dledger {
+            return match self {
+                Strike::ProcessKill => r#"{"at": "20s", "kill": "broker-a", "only": "leader", "for": "10s"}"#,
+                Strike::HostLoss => r#"{"at": "20s", "lose_host": "broker-a", "only": "leader", "for": "10s"}"#,
+                Strike::Promotion => r#"{"at": "20s", "lose_host": "broker-a", "only": "leader"}"#,
+                Strike::BothHosts => r#"{"at": "20s", "lose_host": "broker-a", "for": "10s"}"#,
+            };
+        }
         match self {
             Strike::ProcessKill => r#"{"at": "20s", "kill": "broker-a:0", "for": "10s"}"#,
             Strike::HostLoss => r#"{"at": "20s", "lose_host": "broker-a:0", "for": "10s"}"#,
@@ -109,6 +126,8 @@ const FLUSH: u64 = 500 + 40;
 const COMMIT: u64 = 200;
 /// The idle wait of a writer to a slave, ms, and the way there.
 const SHIP: u64 = 100 + 20;
+/// `flushFileInterval` of DLedger, ms, and what a fsync of each member may add: the one that has flushed most may lead.
+const GROUP_FLUSH: u64 = 10 + 30;
 /// Calls under way at once: the answer to the last one may come a moment before the fault.
 const IN_FLIGHT: u64 = 8;
 
@@ -121,6 +140,17 @@ pub fn allowed(mode: Mode, strike: Strike, load: Load) -> Allowed {
     let (unflushed, unshipped) = (within(FLUSH), within(SHIP));
     let none = |rule| Allowed { most: 0, some: false, rule };
     let some = |most, rule| Allowed { most, some: true, rule };
+    if mode.dledger {
+        return match strike {
+            Strike::BothHosts => Allowed {
+                most: within(GROUP_FLUSH),
+                // Each page has three chances to have been written by itself.
+                some: load.rate * record / 100 >= 16 * 4_096,
+                rule: "a quorum acknowledges from its page caches; each member flushes every 10 ms, and none asks for that before it answers",
+            },
+            _ => none("SEND_OK means that a quorum of the group has it, and a leader must have all of that"),
+        };
+    }
     let buffer = "the pool's buffer dies with the process: up to four pages, for at most 200 ms, are not committed";
     match strike {
         Strike::ProcessKill if mode.pool && mode.sync_master => {
@@ -194,17 +224,26 @@ pub struct Matrix {
 
 /// The scenario of a cell, for those who want to look closer.
 pub fn text(mode: Mode, strike: Strike, load: Load) -> String {
+    let (role, flush, pool) = (mode.broker_role(), mode.flush_disk_type(), mode.pool);
+    let brokers = if mode.dledger {
+        let member = |n: u8| format!(r#"    {{"brokerName": "broker-a", "dledger": {{"group": "broker-a", "index": {n}}}}}"#);
+        [member(0), member(1), member(2)].join(",\n")
+    } else {
+        format!(
+            r#"    {{"brokerName": "broker-a", "brokerId": 0, "brokerRole": "{role}", "flushDiskType": "{flush}", "transientStorePoolEnable": {pool}}},
+    {{"brokerName": "broker-a", "brokerId": 1, "brokerRole": "SLAVE", "flushDiskType": "{flush}"}}"#
+        )
+    };
     format!(
         r#"{{
   "format": 1,
   "question": "{mode}: {strike}. What of what was answered SEND_OK is gone?",
   "rocketmq": "4.9.8",
-  "duration": "30s",
+  "duration": "60s",
   "drain": "30s",
   "nameservers": 1,
   "brokers": [
-    {{"brokerName": "broker-a", "brokerId": 0, "brokerRole": "{role}", "flushDiskType": "{flush}", "transientStorePoolEnable": {pool}}},
-    {{"brokerName": "broker-a", "brokerId": 1, "brokerRole": "SLAVE", "flushDiskType": "{flush}"}}
+{brokers}
   ],
   "topics": [{{"name": "orders", "queues": 4}}],
   "producers": [{{"group": "pg", "topic": "orders", "rate": "{rate}/s", "size": {size}, "threads": 64}}],
@@ -214,12 +253,9 @@ pub fn text(mode: Mode, strike: Strike, load: Load) -> String {
 "#,
         mode = mode.name(),
         strike = strike.name(),
-        role = mode.broker_role(),
-        flush = mode.flush_disk_type(),
-        pool = mode.pool,
         rate = load.rate,
         size = load.size,
-        faults = strike.faults(),
+        faults = strike.faults(mode.dledger),
     )
 }
 

@@ -541,7 +541,7 @@ impl Observer for Watch {
                 self.births.attempted(*msg, *attempt, *queue, at);
             }
             // Pulls, flushes and requests that failed are told by their consequences.
-            Note::Pulled { .. } | Note::RpcFailed { .. } | Note::NameserverChosen { .. } => {}
+            Note::Pulled { .. } | Note::Elected { .. } | Note::RpcFailed { .. } | Note::NameserverChosen { .. } => {}
             Note::Flushed { upto } => self.durability.flushed(node, *upto),
             Note::PageCached { upto } | Note::Replicated { upto } => self.durability.cached(node, *upto),
             Note::Recovered { upto, buffered } => self.durability.recovered(node, *upto, *buffered),

@@ -164,6 +164,7 @@ impl Broker {
         let config = self.config.clone();
         let Some(members) = &config.dledger else { return };
         let mut group = Group::new(members);
+        cx.env.disk.broker.log.header = u64::from(BODY_OFFSET);
         let settings =
             RemotingSettings { connect_timeout_ms: 3_000, idle_ns: 120 * SEC, close_if_timeout: false, port: Port::DLedger };
         group.remoting = RemotingClient::new(OWNER, settings, Arc::new([]), 0, cx.now);
@@ -261,7 +262,10 @@ impl Broker {
                     group.asked.remove(&request);
                 }
             }
-            Effect::Role { role, .. } => self.role_changed(cx, role),
+            Effect::Role { role, term, .. } => {
+                cx.out.note(Note::Elected { term: u64::try_from(term).unwrap_or(0), leads: role == Role::Leader });
+                self.role_changed(cx, role);
+            }
             Effect::Appended { index, code } => {
                 let puts = self.group.as_mut().and_then(|g| g.waiting.remove(&index)).unwrap_or_default();
                 for put in puts {

@@ -32,6 +32,8 @@ pub struct CommitLog {
     whole: u64,
     /// Readers see no further, whatever is written: what a DLedger group has committed. `None`: everything in the page cache.
     pub visible: Option<u64>,
+    /// Bytes in front of each record: DLedger wraps it into an entry of its own.
+    pub header: u64,
     /// Bytes that are no record begin here: another log's bytes were appended in the middle of one (server spec 10.5).
     garbage: Option<u64>,
 }
@@ -62,7 +64,7 @@ impl CommitLog {
     }
     /// Where the record at an index ends: where the next one, or a blank before it, begins.
     pub fn end_of(&self, index: usize) -> u64 {
-        self.get(index + 1).map_or(self.whole, |next| next.phys)
+        self.get(index + 1).map_or(self.whole, |next| next.phys - self.header)
     }
     /// Every record as (physical offset, message).
     pub fn places(&self) -> impl Iterator<Item = (u64, MessageId)> + '_ {
@@ -241,11 +243,8 @@ impl BrokerDisk {
     }
     /// Drops every record from an index on, and everything that refers to it.
     pub fn drop_from(&mut self, index: usize) {
-        if let Some(first) = self.log.get(index) {
-            let upto = match index {
-                0 => self.log.min_phys(),
-                _ => self.log.end_of(index - 1).min(first.phys),
-            };
+        if index < self.log.len() {
+            let upto = if index == 0 { self.log.min_phys() } else { self.log.end_of(index - 1) };
             self.cut_back(upto);
         }
     }
