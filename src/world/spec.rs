@@ -253,6 +253,8 @@ pub struct ConsumerSpec {
     /// Number of the consumer in the run.
     pub index: u16,
     pub group: GroupId,
+    /// Even, and the first at the very beginning.
+    Pinned,
     pub settings: ConsumerSettings,
     pub orderly: bool,
     /// Topic and tag expression ("*" or "a || b").
