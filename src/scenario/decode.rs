@@ -122,7 +122,10 @@ fn head(fields: &mut Fields<'_>) -> (Draft, Head) {
             thaw: constant.clone(),
             thaw_frame: constant.clone(),
             wakeup: constant.clone(),
-            resume: constant,
+            resume: constant.clone(),
+            failure: constant.clone(),
+            exit: constant.clone(),
+            first_delivery: constant,
         };
         super::nodes::AllServices { nameserver: services.clone(), broker: services.clone(), client: services }
     });

@@ -9,12 +9,15 @@ impl<O: Observer> World<O> {
     pub(super) fn boot(&mut self, node: NodeId) {
         let host = self.processes[node.0 as usize].host as usize;
         let process = &mut self.processes[node.0 as usize];
+        if process.dying {
+            process.again = Some(1);
+        }
         if process.state != State::Down || self.hosts[host].lost {
             return;
         }
         process.life += 1;
         process.state = State::Booting;
-        (process.thawed_at, process.drained_at) = (0, 0);
+        (process.thawed_at, process.drained_at, process.deliveries) = (0, 0, 0);
         process.fresh = false;
         process.disarm();
         let word = self.draws.word(process.entity, Purpose::Boot, process.life as u64);
@@ -42,6 +45,7 @@ impl<O: Observer> World<O> {
             return;
         }
         process.state = State::Down;
+        process.dying = false;
         let role = process.role.take();
         process.disarm();
         let held = std::mem::take(&mut process.held);
@@ -85,8 +89,20 @@ impl<O: Observer> World<O> {
         if self.processes[node.0 as usize].state == State::Down {
             return false;
         }
+        if self.processes[node.0 as usize].dying {
+            return false;
+        }
         self.truth(node, Note::Killed);
-        self.end_life(node, false);
+        // It does nothing more, but the kernel closes its sockets only when its last thread has died and its memory is free (`do_exit`).
+        let process = &mut self.processes[node.0 as usize];
+        let word = self.draws.word(process.entity, Purpose::Boot, (process.life as u64) << 8 | 2);
+        let lasts = self.spec.nodes[node.0 as usize].services.exit.at(word);
+        if lasts == 0 || process.state == State::Booting {
+            self.end_life(node, false);
+        } else {
+            (process.state, process.dying) = (State::Frozen, true);
+            self.schedule_at(self.now + lasts, Class::Fault, node, Kind::Ended, 0, 0);
+        }
         true
     }
 
@@ -161,7 +177,7 @@ impl<O: Observer> World<O> {
     /// Every thread goes on after a draw of its own: sockets are drained at a cost a frame, work that ran goes on, deadlines that passed fire.
     pub(super) fn thaw(&mut self, node: NodeId) {
         let n = node.0 as usize;
-        if self.processes[n].state != State::Frozen {
+        if self.processes[n].state != State::Frozen || self.processes[n].dying {
             return;
         }
         self.processes[n].state = State::Up;
