@@ -308,6 +308,7 @@ fn client(names: &Arc<Names>, name: &str, role: MemberKind) -> ClientProcess {
         client_ip: name.into(),
         new_ip_each_life: false,
         threads_resume_late: false,
+        failures_cost: false,
         rules: Rules::of(Version::V4_9_8),
         cpus: 2,
         members: vec![MemberConfig { instance, started: true, role }],

@@ -390,6 +390,8 @@ fn compared(folder: &Folder, change: impl Fn(&mut Value)) -> [String; 2] {
         "duration=8s",
         "--set",
         "producers.p1.until=5s",
+        "--set",
+        "producers.p1.arrivals=pinned",
     ]);
     let mut live: Value = serde_json::from_slice(&run.stdout).expect("a summary is JSON");
     live["experiment"] = json!("small");

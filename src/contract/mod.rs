@@ -238,6 +238,10 @@ pub enum WorkClass {
     Boot,
     /// A thread that another has woken goes on.
     Resume,
+    /// A thread handles a request that failed: half of what that takes, on one of the process's processors.
+    Failure,
+    /// A thread that a batch has woken takes it to the listener.
+    Delivery,
 }
 
 /// What a role may ask for.

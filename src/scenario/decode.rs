@@ -123,7 +123,9 @@ fn head(fields: &mut Fields<'_>) -> (Draft, Head) {
             thaw_frame: constant.clone(),
             wakeup: constant.clone(),
             resume: constant.clone(),
-            exit: constant,
+            failure: constant.clone(),
+            exit: constant.clone(),
+            first_delivery: constant,
         };
         super::nodes::AllServices { nameserver: services.clone(), broker: services.clone(), client: services }
     });

@@ -208,7 +208,9 @@ section! {
         THAW_FRAME "thaw_frame", Takes::Delay, Optional, "What each frame costs that was buffered during a freeze.";
         WAKEUP "wakeup", Takes::Delay, Optional, "How late a timed wait ends: timer slack, scheduling, pauses.";
         RESUME "resume", Takes::Delay, Optional, "How late a thread goes on whose answer has come, or whose channel has ended.";
-        EXIT "exit", Takes::Delay, Optional, "From the kill of a process until its kernel has closed its sockets.";
+        FAILURE "failure", Takes::Delay, Optional, "What a failed request costs its thread, in each of the two places that log it.";
+        EXIT "exit", Takes::Delay, Optional, "From a kill until the kernel closes the process's sockets.";
+        FIRST_DELIVERY "first_delivery", Takes::Delay, Optional, "What a consumer process's first delivery costs a processor; the n-th costs an n-th of it.";
     }
 }
 
@@ -224,9 +226,11 @@ section! {
         BOOT "boot", Takes::Delay, Optional, "From the start of the process to its first action, on every kind of node. Left out: 1s and 3s for nameservers and brokers, 500ms and 1500ms for clients.";
         THAW "thaw", Takes::Delay, Default(r#"{"p50": "2ms", "p99": "30ms"}"#), "How late a thread goes on after a thaw.";
         THAW_FRAME "thaw_frame", Takes::Delay, Default(r#"{"p50": "20us", "p99": "200us"}"#), "What each frame costs that was buffered during a freeze.";
-        WAKEUP "wakeup", Takes::Delay, Default(r#"{"p50": "1.8ms", "p99": "8ms"}"#), "How late a timed wait ends and its thread has gone on: timer slack, scheduling, pauses. Live runs: a send that timed out after 3000 ms returns at 3001 in the median, and about one in 15 still counts as within its budget.";
+        WAKEUP "wakeup", Takes::Delay, Default(r#"{"p50": "0.3ms", "p99": "3ms"}"#), "How late a timed wait ends: timer slack, scheduling, pauses.";
         RESUME "resume", Takes::Delay, Default(r#""0s""#), "How late a thread goes on whose answer has come, or whose channel has ended: what a busy client machine adds to each round trip. Each thread draws for itself.";
-        EXIT "exit", Takes::Delay, Default(r#"{"p50": "25ms", "p99": "60ms"}"#), "From the kill of a process until its kernel has closed its sockets: the memory is freed first. Live runs: a killed broker's connection still counted for 30 to 60 ms.";
+        FAILURE "failure", Takes::Delay, Default(r#"{"p50": "0.15ms", "p99": "1.5ms"}"#), "What a failed request costs its thread, in each of the two places that log it: the exception, the channel's end, the lines of the log. The threads that one closed channel fails share the processors of their host (`cpus`).";
+        EXIT "exit", Takes::Delay, Default(r#"{"p50": "30ms", "p99": "80ms"}"#), "From a kill until the kernel closes the process's sockets: its threads must run once more to die, and its memory is given back before its files are closed (Linux do_exit: exit_mm before exit_files); a JVM of some hundred megabytes.";
+        FIRST_DELIVERY "first_delivery", Takes::Delay, Default(r#""0s""#), "What a consumer process's first delivery costs a processor; the n-th costs an n-th of it: classes are loaded, then interpreted, then compiled.";
         NAMESERVER "nameserver", Takes::Section(&services::SECTION), Optional, "On nameservers.";
         BROKER "broker", Takes::Section(&services::SECTION), Optional, "On brokers.";
         CLIENT "client", Takes::Section(&services::SECTION), Optional, "On producers and consumers.";
@@ -351,7 +355,7 @@ section! {
         UNTIL "until", Takes::Moment, Optional, "End of its load. Left out: the end of the load.";
         BURST "burst", Takes::Count { min: 1, max: 1_000_000 }, Optional, "Messages that fall due together. Left out: 1.";
         PHASES "phases", Takes::List(&Takes::Section(&phase::SECTION)), Optional, "Stretches of load, in order, instead of rate, from, until and burst.";
-        ARRIVALS "arrivals", Takes::Choice(&["even", "poisson"]), Default("\"even\""), "How messages fall due.";
+        ARRIVALS "arrivals", Takes::Choice(&["even", "poisson", "pinned"]), Default("\"even\""), "How messages fall due: evenly from a drawn moment of the first interval, at random, or evenly with the first at the very beginning.";
         MODE "mode", Takes::Choice(&["sync", "async", "oneway"]), Default("\"sync\""), "How it sends.";
         THREADS "threads", Takes::Count { min: 1, max: 10_000 }, Optional, "Application threads that send. Left out: 8, or 1 with keys.";
         KEYS "keys", Takes::Count { min: 0, max: 10_000_000 }, Default("0"), "Sharding keys, each bound to a queue by a selector; 0: none. Keyed sends use one thread.";

@@ -183,7 +183,7 @@ pub(super) struct AllServices {
     pub(super) client: Services,
 }
 
-fn service_slots(s: &Services) -> [&Quantiles; 12] {
+fn service_slots(s: &Services) -> [&Quantiles; 14] {
     [
         &s.send,
         &s.pull,
@@ -196,12 +196,14 @@ fn service_slots(s: &Services) -> [&Quantiles; 12] {
         &s.thaw_frame,
         &s.wakeup,
         &s.resume,
+        &s.failure,
         &s.exit,
+        &s.first_delivery,
     ]
 }
 
 /// The services that an object gives, on top of those it inherits.
-fn overlay(fields: &mut Fields<'_>, base: &Services, keys: [&Key; 12]) -> Services {
+fn overlay(fields: &mut Fields<'_>, base: &Services, keys: [&Key; 14]) -> Services {
     let mut read =
         keys.into_iter().zip(service_slots(base)).map(|(key, inherited)| fields.delay(key).unwrap_or_else(|| inherited.clone()));
     let mut next = || read.next().unwrap_or_else(|| Quantiles::constant(0));
@@ -217,7 +219,9 @@ fn overlay(fields: &mut Fields<'_>, base: &Services, keys: [&Key; 12]) -> Servic
         thaw_frame: next(),
         wakeup: next(),
         resume: next(),
+        failure: next(),
         exit: next(),
+        first_delivery: next(),
     }
 }
 
@@ -226,7 +230,22 @@ fn node_overlay(mut fields: Fields<'_>, base: &Services) -> (Services, Node) {
     let services = overlay(
         &mut fields,
         base,
-        [&SEND, &PULL, &MANAGE, &ROUTE, &CHANNEL_EVENT, &FSYNC, &BOOT, &THAW, &THAW_FRAME, &WAKEUP, &RESUME, &EXIT],
+        [
+            &SEND,
+            &PULL,
+            &MANAGE,
+            &ROUTE,
+            &CHANNEL_EVENT,
+            &FSYNC,
+            &BOOT,
+            &THAW,
+            &THAW_FRAME,
+            &WAKEUP,
+            &RESUME,
+            &FAILURE,
+            &EXIT,
+            &FIRST_DELIVERY,
+        ],
     );
     (services, fields.finish())
 }
@@ -247,13 +266,30 @@ pub(super) fn all_services(mut fields: Fields<'_>) -> (AllServices, Node) {
         thaw_frame: none(),
         wakeup: none(),
         resume: none(),
+        failure: none(),
         exit: none(),
+        first_delivery: none(),
     };
     let own_boot = fields.given(&BOOT).is_some();
     let base = overlay(
         &mut fields,
         &empty,
-        [&SEND, &PULL, &MANAGE, &ROUTE, &CHANNEL_EVENT, &FSYNC, &BOOT, &THAW, &THAW_FRAME, &WAKEUP, &RESUME, &EXIT],
+        [
+            &SEND,
+            &PULL,
+            &MANAGE,
+            &ROUTE,
+            &CHANNEL_EVENT,
+            &FSYNC,
+            &BOOT,
+            &THAW,
+            &THAW_FRAME,
+            &WAKEUP,
+            &RESUME,
+            &FAILURE,
+            &EXIT,
+            &FIRST_DELIVERY,
+        ],
     );
     let mut kind = |key: &Key, boot: &str| {
         let mut base = base.clone();

@@ -84,6 +84,7 @@ impl Draft {
         let phases = self.phases(fields);
         let arrivals = match fields.choice(&producer::ARRIVALS) {
             Some(1) => Arrivals::Poisson,
+            Some(2) => Arrivals::Pinned,
             _ => Arrivals::Even,
         };
         let keys = fields.count(&producer::KEYS).unwrap_or_default() as u32;

@@ -52,7 +52,10 @@ impl Load {
             let gap = (1_000 * SEC as u128 * phase.burst.max(1) as u128 / phase.per_1000s.max(1) as u128) as u64;
             if !self.begun {
                 self.begun = true;
-                self.next_in_phase = draws.below(self.entity, Purpose::Arrival, (self.phase as u64) << 48, gap.max(1));
+                self.next_in_phase = match self.spec.arrivals {
+                    Arrivals::Pinned => 0,
+                    _ => draws.below(self.entity, Purpose::Arrival, (self.phase as u64) << 48, gap.max(1)),
+                };
                 self.burst_left = phase.burst.max(1);
             }
             let at = zero as i128 + phase.from as i128 + self.next_in_phase as i128;
@@ -75,7 +78,7 @@ impl Load {
             self.burst_left = phase.burst.max(1);
             let gap = (1_000 * SEC as u128 * phase.burst.max(1) as u128 / phase.per_1000s.max(1) as u128) as u64;
             self.next_in_phase += match self.spec.arrivals {
-                Arrivals::Even => gap.max(1),
+                Arrivals::Even | Arrivals::Pinned => gap.max(1),
                 Arrivals::Poisson => exponential(gap, draws.word(self.entity, Purpose::Arrival, n + 1)).max(1),
             };
         }

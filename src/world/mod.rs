@@ -23,7 +23,7 @@ pub use self::planted::Planted;
 use self::clock::NodeClock;
 use self::load::Load;
 use self::net::{ConnId, Connection, Direction, End, Item, Links};
-use self::process::{AnyRole, Blueprint, Call, Held, Host, Listener, Process, State};
+use self::process::{AnyRole, Blueprint, Call, Held, Host, Listener, Process, State, hosts};
 use self::set_up::blueprint;
 use self::spec::{ListenerScript, MemberRole, NodeKind, Spec, StartSpec};
 use crate::base::draw::{Draws, Purpose};
@@ -249,6 +249,7 @@ impl<O: Observer> World<O> {
                 drained_at: 0,
                 backlog: 0,
                 consumers,
+                deliveries: 0,
                 fresh: true,
                 again: None,
             });
@@ -263,7 +264,7 @@ impl<O: Observer> World<O> {
             at_this_instant: 0,
             disks: vec![NodeDisk::default(); processes.len()],
             calls: vec![Vec::new(); processes.len()],
-            hosts: vec![Host::default(); spec.hosts.len()],
+            hosts: hosts(&spec),
             processes,
             pool: BatchPool::default(),
             links: Links::new(&spec),
@@ -490,11 +491,18 @@ impl<O: Observer> World<O> {
             match op {
                 Op::Write { conn, frame, bytes, hop } => self.write(node, conn, frame, bytes, hop),
                 Op::Work { ticket, class, word } => {
-                    let mut lasts =
-                        self.spec.nodes[node.0 as usize].services.of(class).at(word) + self.wakes_after_thaw(node, class);
+                    let mut lasts = self.spec.nodes[node.0 as usize].services.of(class).at(word);
                     if self.faults.disks_are_slow() && matches!(class, WorkClass::Send | WorkClass::Fsync) {
                         lasts = lasts.saturating_mul(self.faults.slow_disk(node));
                     }
+                    lasts = match class {
+                        // It is woken as any thread is, and then has work of its own.
+                        WorkClass::Delivery => {
+                            let cold = self.coldness(node);
+                            lasts + self.in_line(node, class, cold)
+                        }
+                        _ => self.in_line(node, class, lasts) + self.wakes_after_thaw(node, class),
+                    };
                     if lasts == 0 {
                         self.inbox.push_back((node.0, Input::Worked { ticket }));
                     } else {
@@ -530,6 +538,40 @@ impl<O: Observer> World<O> {
         let word = self.draws.word(process.entity, Purpose::Thaw, n);
         let late = thaw.at(word);
         if event { late.saturating_sub(since) } else { late }
+    }
+
+    /// What a delivery costs because the process has made few so far, ns.
+    fn coldness(&mut self, node: NodeId) -> u64 {
+        let first = &self.spec.nodes[node.0 as usize].services.first_delivery;
+        let process = &mut self.processes[node.0 as usize];
+        process.deliveries += 1;
+        if first.p99() == 0 {
+            return 0;
+        }
+        let word = self.draws.word(process.entity, Purpose::Boot, (process.life as u64) << 8 | 1);
+        first.at(word) / process.deliveries
+    }
+
+    /// Threads that a closing channel fails together stand in line for the processors of their host, with the work of every process
+    /// that shares it; a thread whose answer comes meanwhile stands behind them. How long work lasts with the wait before it, ns.
+    fn in_line(&mut self, node: NodeId, class: WorkClass, lasts: u64) -> u64 {
+        let host = self.host_of(node) as usize;
+        let host = &mut self.hosts[host];
+        let works = match class {
+            WorkClass::Failure | WorkClass::Delivery => true,
+            WorkClass::Resume => false,
+            WorkClass::Boot | WorkClass::Fsync => return lasts,
+            _ if host.shared => true,
+            // The pools of a process alone on its host have no more threads than it has processors.
+            _ => return lasts,
+        };
+        let now = self.now;
+        let Some(free) = host.processors.iter_mut().min() else { return lasts };
+        let end = now.max(*free) + lasts;
+        if works {
+            *free = end;
+        }
+        end - now
     }
 
     /// Keeps one live wake-up for the role.

@@ -91,6 +91,8 @@ pub(super) struct Process {
     /// Connections the kernel accepted for a frozen process.
     pub(super) backlog: u32,
     pub(super) consumers: Vec<Listener>,
+    /// Batches that this life has taken to its listeners.
+    pub(super) deliveries: u64,
     pub(super) fresh: bool,
     /// It is to start again so long after its end, ns.
     pub(super) again: Option<u64>,
@@ -135,4 +137,20 @@ pub(super) struct Host {
     pub(super) lost: bool,
     /// Rises when the host comes back: flows of before are unknown to it.
     pub(super) incarnation: u32,
+    /// Until when each of its processors has work.
+    pub(super) processors: Vec<u64>,
+    /// More than one process runs on it.
+    pub(super) shared: bool,
+}
+
+/// The hosts of a specification. Processes that share one share its processors: as many as the largest of them is told it has.
+pub(super) fn hosts(spec: &Spec) -> Vec<Host> {
+    let mut hosts = vec![Host::default(); spec.hosts.len()];
+    for node in &spec.nodes {
+        let Some(host) = hosts.get_mut(node.host as usize) else { continue };
+        host.shared = !host.processors.is_empty();
+        let cpus = host.processors.len().max(node.cpus.max(1) as usize);
+        host.processors.resize(cpus, 0);
+    }
+    hosts
 }

@@ -105,13 +105,17 @@ pub struct Services {
     /// How late a thread goes on after a thaw, and the cost of each buffered frame.
     pub thaw: Quantiles,
     pub thaw_frame: Quantiles,
-    /// How late a timed wait ends: timer slack, scheduling, pauses of the runtime. It decides whether a send that timed out after
-    /// exactly its budget still counts as within it.
+    /// How late a timed wait ends: timer slack, scheduling, pauses of the runtime.
     pub wakeup: Quantiles,
     /// How late a thread goes on that was woken: the answer it waits for has come, or its channel has ended.
     pub resume: Quantiles,
-    /// From the kill of a process until its kernel has closed its sockets.
+    /// What a failed request costs its thread, in each of the two places that log it.
+    pub failure: Quantiles,
+    /// How long the kernel takes to end a killed process, until its sockets close.
     pub exit: Quantiles,
+    /// What a consumer's first delivery costs, the n-th costs an n-th of it: the classes of the way to the listener are loaded, then interpreted, then
+    /// compiled.
+    pub first_delivery: Quantiles,
 }
 
 impl Services {
@@ -124,7 +128,8 @@ impl Services {
             WorkClass::ChannelEvent => &self.channel_event,
             WorkClass::Fsync => &self.fsync,
             WorkClass::Boot => &self.boot,
-            WorkClass::Resume => &self.resume,
+            WorkClass::Resume | WorkClass::Delivery => &self.resume,
+            WorkClass::Failure => &self.failure,
         }
     }
 }
@@ -248,6 +253,8 @@ pub enum Arrivals {
     Even,
     /// Exponential inter-arrival times.
     Poisson,
+    /// Even, and the first at the very beginning.
+    Pinned,
 }
 
 #[derive(Clone, Debug)]
@@ -491,6 +498,7 @@ pub(super) fn client_config(spec: &Spec, node: &NodeSpec, client: &ClientSpec) -
         client_ip: client.client_ip.as_str().into(),
         new_ip_each_life: client.new_ip_each_life,
         threads_resume_late: node.services.resume.p99() > 0,
+        failures_cost: node.services.failure.p99() > 0,
         rules: node.rules,
         cpus: node.cpus,
         members,

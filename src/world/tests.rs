@@ -57,9 +57,11 @@ fn node(name: &str, index: u16, names: &mut Vec<String>, kind: NodeKind) -> Node
             boot: us(500_000, 1_500_000),
             thaw: us(2000, 30_000),
             thaw_frame: us(20, 200),
-            wakeup: us(1800, 8000),
+            wakeup: us(300, 3000),
             resume: Quantiles::constant(0),
-            exit: Quantiles::constant(0),
+            failure: us(100, 1000),
+            exit: us(30_000, 80_000),
+            first_delivery: Quantiles::constant(0),
         },
         kind,
     }
@@ -565,4 +567,46 @@ fn a_woken_thread_goes_on_late() {
     };
     let (at_once, late) = (quickest(0), quickest(50 * MS));
     assert_eq!(late - at_once, 50 * MS, "the same luck but for that");
+}
+
+/// The kernel frees a killed process's memory before it closes its files: until then its peers hear nothing.
+#[test]
+fn a_killed_members_sockets_close_when_its_kernel_has_done() {
+    let heard = |exit: u64| {
+        let mut spec = cluster(1, 2, 10, false);
+        spec.nodes.iter_mut().for_each(|n| n.services.exit = Quantiles::constant(exit));
+        spec.faults.push(fault(10, None, FaultKind::Kill { nodes: vec![NodeId(3)] }));
+        let (kill, until) = (spec.warmup + 10 * SEC, spec.warmup + 15 * SEC);
+        let notes = notes_of(spec, 4, until);
+        notes.iter().find(|(at, n)| *at > kill && matches!(n, Note::Assigned { .. })).map(|(at, _)| at - kill).unwrap()
+    };
+    let (at_once, late) = (heard(0), heard(700 * MS));
+    assert!(at_once < 300 * MS && (700 * MS..SEC).contains(&late), "{at_once} and {late}");
+}
+
+/// A restart that comes while the kernel still ends the old process is not lost.
+#[test]
+fn a_process_that_is_still_dying_starts_again() {
+    let mut spec = cluster(1, 1, 10, false);
+    spec.nodes.iter_mut().for_each(|n| n.services.exit = Quantiles::constant(700 * MS));
+    spec.faults.push(fault(10, Some(100 * MS), FaultKind::Kill { nodes: vec![NodeId(3)] }));
+    let until = spec.warmup + 15 * SEC;
+    let ups = notes_of(spec, 3, until).iter().filter(|(_, n)| matches!(n, Note::Up)).count();
+    assert_eq!(ups, 2);
+}
+
+/// The n-th delivery of a life costs an n-th of the first.
+#[test]
+fn the_first_delivery_of_a_life_is_the_slowest() {
+    let first = |cost: u64| {
+        let mut spec = cluster(1, 1, 10, false);
+        for node in &mut spec.nodes {
+            (node.services.resume, node.services.first_delivery) = (Quantiles::constant(MS), Quantiles::constant(cost));
+        }
+        let until = spec.warmup + 5 * SEC;
+        let entered = notes_of(spec, 3, until).into_iter().filter(|(_, n)| matches!(n, Note::ListenerEntered { .. }));
+        entered.map(|(at, _)| at).take(20).collect::<Vec<u64>>()
+    };
+    let late: Vec<u64> = first(60 * MS).iter().zip(first(0)).map(|(slow, fast)| slow - fast).collect();
+    assert_eq!((late[0], late[1], late[2], late[19]), (60 * MS, 30 * MS, 20 * MS, 3 * MS));
 }

@@ -72,6 +72,7 @@ pub fn changes(live: &Live, base: &Loaded) -> Result<Vec<String>, SetUpError> {
             let until = from.saturating_add(*lasts).min(live.end);
             set.push(format!("{list}.{node}.from={}", nanos(from)));
             set.push(format!("{list}.{node}.until={}", nanos(until)));
+            set.push(format!("{list}.{node}.arrivals=pinned"));
         }
     }
     let mut used = BTreeSet::new();
@@ -88,7 +89,7 @@ pub fn changes(live: &Live, base: &Loaded) -> Result<Vec<String>, SetUpError> {
     Ok(set)
 }
 
-/// When a producer's measured sends begin: at time 0 by definition, or, where it starts later, with its first send, which the live run tells
+/// When a producer's measured sends begin, the first of them at that very moment: at time 0 by definition, or, where it starts later, with its first send, which the live run tells
 /// if that failed. Otherwise the scenario says when.
 fn first_send(live: &Live, node: &str, start: i64) -> Option<i64> {
     if start <= 0 {

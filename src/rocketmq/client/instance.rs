@@ -167,7 +167,8 @@ impl Instance {
             client_id,
             entity,
             state: ServiceState::CreateJust,
-            remoting: RemotingClient::new(number, remoting, nameservers, first, cx.now),
+            remoting: RemotingClient::new(number, remoting, nameservers, first, cx.now)
+                .with_late_waiters(config.threads_resume_late),
             routes: vec![None; config.names.topics().count()],
             config,
             addrs: BTreeMap::new(),

@@ -251,8 +251,9 @@ impl Role for ClientProcess {
             }
             Input::Worked { ticket } => {
                 let Some(instance) = self.instances.get_mut((ticket >> 20) as usize) else { return };
-                instance.resumed(ticket & 0xf_ffff);
-                instance.pump(&mut Cx { now, env, out, conns: &mut self.conns });
+                let mut cx = Cx { now, env, out, conns: &mut self.conns };
+                instance.resumed(&mut cx, ticket & 0xf_ffff);
+                instance.pump(&mut cx);
             }
             Input::Accepted { .. } | Input::Admin(_) => {}
         }

@@ -24,6 +24,8 @@ use crate::rocketmq::remoting::client::RpcError;
 pub(super) enum Ret {
     /// Begin.
     Go,
+    /// This call's wait is over; no routine sees it.
+    Awake(u32),
     /// The answer of a request, or why there is none.
     Rpc(Result<Answer, RpcError>),
     /// A lock was got, or the wait for it ended without.

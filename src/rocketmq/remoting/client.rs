@@ -5,6 +5,8 @@
 //! them; asynchronous timeouts are noticed by a scan once a second, a second late; a connect blocks its caller for up to 3 s whatever the
 //! request's own timeout. A call is a row in a table and ends as a row in [`RemotingClient::done`], with the caller's token.
 
+mod choice;
+
 use super::idle::IdleWatch;
 use super::timers::Timers;
 use crate::base::draw::Luck;
@@ -88,6 +90,8 @@ const LOCK_TIMEOUT: u64 = 3_000 * MS;
 enum State {
     /// Waits for the channel to this address.
     Connecting(Addr),
+    /// The channel is open; its thread has yet to wake up.
+    Connected(Conn, Addr),
     /// Waits for another caller to choose a nameserver.
     Selecting,
     /// Written on the channel with this connection.
@@ -103,6 +107,18 @@ struct Call<T> {
     request: Option<Request>,
     luck: Luck,
     state: State,
+    /// Its wait has timed out, and its thread has yet to wake up and see; what came meanwhile.
+    patience: Patience,
+}
+
+/// How far the wait for an answer is.
+#[derive(Clone, Debug)]
+enum Patience {
+    Waits,
+    /// The thread is on its way; it finds this, or else gives up.
+    Over(Option<Result<Answer, RpcFailure>>),
+    /// It has the processor again.
+    Found,
 }
 
 #[derive(Clone, Debug)]
@@ -151,6 +167,18 @@ pub struct Done<T> {
     pub result: Result<Answer, RpcError>,
     /// The waiting thread was woken by another one: the word of how late it goes on.
     pub woken: Option<u32>,
+    /// What the two steps take in which a failure is handled.
+    pub failure: [u32; 2],
+}
+
+/// A caller whose channel has opened, or whose time for the answer is over.
+#[derive(Clone, Copy, Debug)]
+pub struct Awake<T> {
+    pub token: T,
+    /// What [`RemotingClient::go_on`] wants.
+    pub call: u32,
+    /// The word of how late it goes on.
+    pub word: u32,
 }
 
 /// One remoting client.
@@ -174,6 +202,10 @@ pub struct RemotingClient<T> {
     idle: IdleWatch,
     /// Calls that ended, in order.
     pub done: VecDeque<Done<T>>,
+    /// A thread whose wait for a channel or an answer ends asks for the processor before it goes on.
+    waiters_resume_late: bool,
+    /// Callers to wake up.
+    pub awake: VecDeque<Awake<T>>,
 }
 
 /// Keeps a queue of deadlines sorted; they are nearly in order already.
@@ -207,7 +239,14 @@ impl<T: Copy + std::fmt::Debug> RemotingClient<T> {
             scan_from_ms: now.wall_ms + 3_000,
             idle: IdleWatch::new(settings.idle_ns),
             done: VecDeque::new(),
+            waiters_resume_late: false,
+            awake: VecDeque::new(),
         }
+    }
+
+    /// Callers whose wait ends come through [`Self::awake`], and see what there is when they [`Self::go_on`].
+    pub fn with_late_waiters(self, late: bool) -> Self {
+        RemotingClient { waiters_resume_late: late, ..self }
     }
 
     /// The nameserver in use.
@@ -227,8 +266,16 @@ impl<T: Copy + std::fmt::Debug> RemotingClient<T> {
         luck: Luck,
         token: T,
     ) {
-        let call =
-            Call { token, invoke, begin_ms: net.now.wall_ms, timeout_ms, request: Some(request), luck, state: State::Selecting };
+        let call = Call {
+            token,
+            invoke,
+            begin_ms: net.now.wall_ms,
+            timeout_ms,
+            request: Some(request),
+            luck,
+            state: State::Selecting,
+            patience: Patience::Waits,
+        };
         let id = self.insert(call);
         match target {
             Target::Addr(addr) => self.reach(net, id, addr),
@@ -276,17 +323,22 @@ impl<T: Copy + std::fmt::Debug> RemotingClient<T> {
     }
 
     fn end(&mut self, id: u32, result: Result<Answer, RpcFailure>) {
+        if let Some(Call { patience: Patience::Over(found), .. }) = self.get(id) {
+            found.get_or_insert(result);
+            return;
+        }
         if let Some(call) = self.take(id) {
             let (written, to) = match call.state {
                 State::Outstanding(_, addr) => (true, Some(addr)),
-                State::Connecting(addr) => (false, Some(addr)),
+                State::Connecting(addr) | State::Connected(_, addr) => (false, Some(addr)),
                 State::Selecting => (false, self.chosen),
             };
-            // A thread that waits for an answer is woken by the thread that brings it; the end of its own patience it finds itself.
-            let own = !written || matches!(result, Err(RpcFailure::Timeout));
+            // A thread that waits for an answer is woken by the thread that brings it. A timeout it has found itself.
+            let own = !written || matches!(result, Err(RpcFailure::Timeout)) || matches!(call.patience, Patience::Found);
             let woken = (call.invoke == Invoke::Sync && !own).then_some(call.luck.resume());
             let result = result.map_err(|why| RpcError { why, written, to });
-            self.done.push_back(Done { token: call.token, result, woken });
+            let failure = [call.luck.spare(0), call.luck.spare(1)];
+            self.done.push_back(Done { token: call.token, result, woken, failure });
         }
     }
 
@@ -335,7 +387,13 @@ impl<T: Copy + std::fmt::Debug> RemotingClient<T> {
         let invoke = call.invoke;
         if invoke != Invoke::Oneway && call.timeout_ms < cost {
             let why = if invoke == Invoke::Sync { RpcFailure::Timeout } else { RpcFailure::TooMuchRequest };
-            return self.end(id, Err(why));
+            self.end(id, Err(why));
+            // `invokeSync` throws this timeout where it catches the one of the answer: the channel that has just opened is closed, and whoever
+            // shares it fails.
+            if invoke == Invoke::Sync && self.settings.close_if_timeout {
+                self.close_channel(net, addr);
+            }
+            return;
         }
         if invoke == Invoke::Async && outstanding_async >= ASYNC_PERMITS {
             return self.end(id, Err(RpcFailure::TooMuchRequest));
@@ -364,66 +422,6 @@ impl<T: Copy + std::fmt::Debug> RemotingClient<T> {
         }
     }
 
-    // ---- nameserver choice: NettyRemotingClient#getAndCreateNameserverChannel
-
-    fn select(&mut self, net: &mut Net<'_>, id: u32) {
-        match &mut self.selection {
-            Some(selection) => {
-                selection.waiters.push_back(id);
-                self.timers.set(net.now.mono + LOCK_TIMEOUT, Tick::LockWait(id));
-            }
-            None => {
-                self.selection = Some(Selection { holder: id, tries_left: self.nameservers.len(), waiters: VecDeque::new() });
-                self.try_next_nameserver(net);
-            }
-        }
-    }
-
-    fn try_next_nameserver(&mut self, net: &mut Net<'_>) {
-        let Some(selection) = &mut self.selection else { return };
-        if selection.tries_left == 0 {
-            let holder = selection.holder;
-            self.end(holder, Err(RpcFailure::Connect));
-            return self.pass_selection_on(net);
-        }
-        selection.tries_left -= 1;
-        let holder = selection.holder;
-        self.namesrv_index += 1;
-        let addr = self.nameservers[(self.namesrv_index % self.nameservers.len() as u64) as usize];
-        if self.chosen != Some(addr) {
-            self.chosen = Some(addr);
-            net.out.note(Note::NameserverChosen { addr });
-        }
-        if self.is_active(addr) {
-            self.reach(net, holder, addr);
-            return self.pass_selection_on(net);
-        }
-        self.reach(net, holder, addr);
-    }
-
-    /// The lock is free again: the next caller in line uses the choice, or makes one of its own.
-    fn pass_selection_on(&mut self, net: &mut Net<'_>) {
-        let Some(mut selection) = self.selection.take() else { return };
-        while let Some(id) = selection.waiters.pop_front() {
-            if self.get(id).is_none() {
-                continue;
-            }
-            match self.chosen.filter(|addr| self.is_active(*addr)) {
-                Some(addr) => self.reach(net, id, addr),
-                None => {
-                    selection.holder = id;
-                    selection.tries_left = self.nameservers.len();
-                    self.selection = Some(selection);
-                    return self.try_next_nameserver(net);
-                }
-            }
-        }
-    }
-
-    fn is_holder(&self, id: u32) -> bool {
-        self.selection.as_ref().is_some_and(|s| s.holder == id)
-    }
-
     // ---- what the sockets bring
 
     /// A connection asked for is open.
@@ -439,11 +437,49 @@ impl<T: Copy + std::fmt::Debug> RemotingClient<T> {
         for id in waiters {
             if self.get(id).is_some_and(|call| call.state == State::Connecting(addr)) {
                 let holder = self.is_holder(id);
-                self.write(net, id, conn, addr);
+                if self.waiters_resume_late && !holder {
+                    self.wake_waiter(id, conn, addr);
+                } else {
+                    self.write(net, id, conn, addr);
+                }
                 if holder {
                     self.pass_selection_on(net);
                 }
             }
+        }
+    }
+
+    /// A synchronous call gives up.
+    fn timed_out(&mut self, net: &mut Net<'_>, id: u32) {
+        let Some(State::Outstanding(conn, addr)) = self.get(id).map(|call| call.state) else { return };
+        self.end(id, Err(RpcFailure::Timeout));
+        if self.settings.close_if_timeout && matches!(self.channel(addr), Some(Channel::Active { conn: c, .. }) if *c == conn) {
+            self.close_channel(net, addr);
+        }
+    }
+
+    fn wake_waiter(&mut self, id: u32, conn: Conn, addr: Addr) {
+        let Some(call) = self.get(id) else { return };
+        call.state = State::Connected(conn, addr);
+        let awake = Awake { token: call.token, call: id, word: call.luck.resume() };
+        self.awake.push_back(awake);
+    }
+
+    /// A caller has woken up. If it waited for its channel it writes, unless the channel is no longer active (`NettyRemotingClient#invokeSync`); if
+    /// its time for the answer was over it takes what has come meanwhile (`ResponseFuture#waitResponse`), or gives up and closes the channel.
+    pub fn go_on(&mut self, net: &mut Net<'_>, id: u32) {
+        let Some(call) = self.get(id) else { return };
+        if let Patience::Over(found) = std::mem::replace(&mut call.patience, Patience::Found) {
+            return match found {
+                Some(result) => self.end(id, result),
+                None => self.timed_out(net, id),
+            };
+        }
+        let State::Connected(conn, addr) = call.state else { return };
+        if matches!(self.channel(addr), Some(Channel::Active { conn: c, .. }) if *c == conn) {
+            self.write(net, id, conn, addr);
+        } else {
+            self.end(id, Err(RpcFailure::Connect));
         }
     }
 
@@ -560,13 +596,12 @@ impl<T: Copy + std::fmt::Debug> RemotingClient<T> {
                 break;
             }
             self.sync_deadlines.pop_front();
-            if let Some(State::Outstanding(conn, addr)) = self.get(id).map(|call| call.state) {
-                self.end(id, Err(RpcFailure::Timeout));
-                if self.settings.close_if_timeout
-                    && matches!(self.channel(addr), Some(Channel::Active { conn: c, .. }) if *c == conn)
-                {
-                    self.close_channel(net, addr);
-                }
+            if !self.waiters_resume_late {
+                self.timed_out(net, id);
+            } else if let Some(call) = self.get(id).filter(|call| matches!(call.state, State::Outstanding(..))) {
+                call.patience = Patience::Over(None);
+                let awake = Awake { token: call.token, call: id, word: call.luck.resume() };
+                self.awake.push_back(awake);
             }
         }
         if self.next_scan_ms().is_some_and(|at| at <= now.wall_ms) {

@@ -4,6 +4,7 @@
 //! next job, as `ThreadPoolExecutor` has it (4.9.8 runs on it throughout). With `threads_resume_late` a woken thread first asks for the processor.
 
 use super::*;
+use crate::rocketmq::remoting::client::Awake;
 
 /// A thread of an instance.
 pub(in crate::rocketmq::client) type ThreadId = u32;
@@ -56,6 +57,8 @@ pub(in crate::rocketmq::client) struct Thread {
     pub(in crate::rocketmq::client) stack: Vec<Op>,
     /// What it was woken for, until it runs.
     pub(in crate::rocketmq::client) woken: Option<Ret>,
+    /// Steps that it has yet to take before it goes on: its request failed.
+    pub(in crate::rocketmq::client) failing: SmallVec<[u32; 2]>,
     /// Counts the waits of this thread, so that a stale timer is recognised.
     pub(in crate::rocketmq::client) waits: u32,
 }
@@ -97,7 +100,7 @@ impl Instance {
         let thread = if executor.created < size {
             let ordinal = executor.created;
             executor.created += 1;
-            self.threads.push(Thread { exec, ordinal, stack: Vec::new(), woken: None, waits: 0 });
+            self.threads.push(Thread { exec, ordinal, stack: Vec::new(), woken: None, failing: SmallVec::new(), waits: 0 });
             self.threads.len() as ThreadId - 1
         } else if let Some(thread) = executor.idle.pop_front() {
             thread
@@ -199,18 +202,35 @@ impl Instance {
     /// Runs until nothing can go on at this instant.
     pub(in crate::rocketmq::client) fn pump(&mut self, cx: &mut Cx<'_, '_>) {
         loop {
-            if let Some(Done { token, result, woken }) = self.remoting.done.pop_front() {
-                match (token, woken) {
-                    (Token::Thread(t), Some(word)) if self.config.threads_resume_late => {
+            if let Some(Done { token, result, woken, failure }) = self.remoting.done.pop_front() {
+                let late = woken.filter(|_| self.config.threads_resume_late);
+                let failed = result.is_err() && self.config.failures_cost;
+                match (token, late) {
+                    (Token::Thread(t), Some(word)) => {
+                        if failed {
+                            self.threads[t as usize].failing = failure.into();
+                        }
                         self.wake_thread(cx, t, Ret::Rpc(result), word);
                     }
+                    (Token::Thread(t), None) if failed => {
+                        let thread = &mut self.threads[t as usize];
+                        thread.woken = Some(Ret::Rpc(result));
+                        thread.failing = failure.into();
+                        self.resumed(cx, t);
+                    }
                     _ => self.answered(cx, token, result),
+                }
+            } else if let Some(Awake { token, call, word }) = self.remoting.awake.pop_front() {
+                match token {
+                    Token::Thread(t) => self.wake_thread(cx, t, Ret::Awake(call), word),
+                    Token::Pull(..) | Token::AsyncSend(_) => self.remoting.go_on(&mut cx.net(), call),
                 }
             } else if let Some((t, ret)) = self.ready.pop_front() {
                 self.run(cx, t, ret);
             } else if let Some(t) = self.waking.pop_front() {
                 let word = self.wake_word(cx);
-                self.wake_thread(cx, t, Ret::Go, word);
+                self.threads[t as usize].woken = Some(Ret::Go);
+                cx.out.work((self.number as u32) << 20 | t, WorkClass::Delivery, word);
             } else if !self.pull_blocked && !self.pull_queue.is_empty() {
                 if self.config.threads_resume_late && !self.pull_awake {
                     // `PullMessageService#run` waits in its queue like everybody else.
@@ -227,12 +247,19 @@ impl Instance {
         }
     }
 
-    /// A thread that was woken has the processor.
-    pub(in crate::rocketmq::client) fn resumed(&mut self, t: ThreadId) {
+    /// A thread that was woken has the processor, or one that handles a failure has taken a step: first in `NettyRemotingClient#invokeSync`, which closes
+    /// the channel and logs, then in the caller, which logs the exception with its stack (`DefaultMQProducerImpl#sendDefaultImpl`). A channel that
+    /// closes fails all that wait on it together, so they stand in line for the processors, and each finds less left of its time.
+    pub(in crate::rocketmq::client) fn resumed(&mut self, cx: &mut Cx<'_, '_>, t: ThreadId) {
         if t == PULL_THREAD {
             (self.pull_blocked, self.pull_awake) = (false, true);
+        } else if let Some(word) = self.threads.get_mut(t as usize).and_then(|thread| thread.failing.pop()) {
+            cx.out.work((self.number as u32) << 20 | t, WorkClass::Failure, word);
         } else if let Some(ret) = self.threads.get_mut(t as usize).and_then(|thread| thread.woken.take()) {
-            self.resume(t, ret);
+            match ret {
+                Ret::Awake(call) => self.remoting.go_on(&mut cx.net(), call),
+                ret => self.resume(t, ret),
+            }
         }
     }
 
