@@ -37,10 +37,10 @@ pub(in super::super) struct HaClient {
     /// `currentReportedOffset`.
     reported: u64,
     last_write_ms: i64,
-    /// The one timer that counts, mono ns.
+    /// When the thread goes on, mono ns.
     timer: u64,
-    /// When the present turn of the loop began, mono ns.
-    turn: u64,
+    /// The timer that is set, mono ns: the thread's moment moves with every frame, the timer follows when it fires.
+    timer_set: Option<u64>,
     /// What came while the disk stood still: the thread is inside an append.
     held_up: VecDeque<HaFrame>,
 }
@@ -71,7 +71,10 @@ impl Broker {
 
     fn ha_timer(&mut self, at: u64) {
         self.ha.client.timer = at;
-        self.timers.set(at, Tick::HaClient);
+        if self.ha.client.timer_set.is_none_or(|set| at < set) {
+            self.ha.client.timer_set = Some(at);
+            self.timers.set(at, Tick::HaClient);
+        }
     }
 
     /// `HAClient#connectMaster`; without an address, or after a failure, again in five seconds.
@@ -108,7 +111,6 @@ impl Broker {
 
     /// A turn of the loop begins: the one in which a report will be due is planned.
     fn next_turn(&mut self, cx: &Cx<'_, '_>) {
-        self.ha.client.turn = cx.now.mono;
         let interval = self.config.settings.ha_send_heartbeat_interval as i64;
         let left = (self.ha.client.last_write_ms + interval + 1 - cx.now.wall_ms).max(0) as u64;
         // Each select returns a little late, so that after whole seconds the interval is over by a millisecond.
@@ -117,8 +119,13 @@ impl Broker {
     }
 
     pub(in super::super) fn ha_client_tick(&mut self, cx: &mut Cx<'_, '_>) {
-        if cx.now.mono < self.ha.client.timer {
+        if self.ha.client.timer_set.is_some_and(|set| cx.now.mono < set) {
             return;
+        }
+        self.ha.client.timer_set = None;
+        let timer = self.ha.client.timer;
+        if cx.now.mono < timer {
+            return self.ha_timer(timer);
         }
         match self.ha.client.link {
             Link::Down => self.connect_master(cx),
