@@ -153,7 +153,7 @@ impl Broker {
         let max = self.readable(cx);
         let slave = &mut self.ha.master.connections[slot];
         slave.last_read_ms = cx.now.wall_ms;
-        slave.ack = offset;
+        slave.ack = slave.ack.max(offset);
         if slave.request.is_none() {
             // Whatever it says is believed.
             slave.request = Some(offset);
@@ -219,6 +219,8 @@ impl Broker {
                     // An empty slave begins with the newest file.
                     let from = if request == 0 { readable - readable % log.ends.file_size } else { request };
                     slave.cursor = log.first_behind(from);
+                    // Nothing is under way yet, although an empty slave has reported 0.
+                    slave.ack = from;
                     from
                 }
             };
