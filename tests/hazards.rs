@@ -288,6 +288,15 @@ const PAIRS: &[Pair] = &[
         why: "shipping to an empty slave begins with the newest file, here the second: one file of 4 MiB with records of 1,163 bytes, 3,606",
         remains: "",
     },
+    // Pulls under way at the kill fail at once if its kernel answers with a reset; after an orderly end of the stream they time out 30 s later.
+    Pair {
+        hazard: "H60",
+        slug: "slave-offset-moved-hot-loop",
+        counter: "pulls_in_vain",
+        phases: Drawn,
+        why: "4 queues x at most 488 a second (two hops of 1 ms and 50 us) for as long as they are at the slave: from 1 s after the kill, or from 32 to 33 s after it, to 1 to 2 s after the master's return",
+        remains: "",
+    },
     Pair {
         hazard: "H62",
         slug: "slave-read-latency-and-flap",

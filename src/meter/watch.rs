@@ -547,6 +547,7 @@ impl Observer for Watch {
             }
             // Pulls, flushes and requests that failed are told by their consequences.
             Note::Pulled { .. } | Note::RpcFailed { .. } | Note::NameserverChosen { .. } => {}
+            Note::PulledInVain { group } => self.groups[group.0 as usize].pulls_in_vain += 1,
             Note::Flushed { upto } => self.durability.flushed(node, *upto),
             Note::PageCached { upto } | Note::Replicated { upto } => self.durability.cached(node, *upto),
             Note::Recovered { upto, buffered } => self.durability.recovered(node, *upto, *buffered),
