@@ -115,6 +115,67 @@ const PAIRS: &[Pair] = &[
         remains: "a lost host says nothing, so silence must last before it counts: 45 s after a heartbeat 0 to 10 s old, scan 0 to 10 s, tick 0 to 5 s",
     },
     Pair {
+        hazard: "H21",
+        slug: "offset-query-error-means-new-group",
+        counter: "skipped",
+        phases: Pinned,
+        why: "of the 5,000 of the two queues that move, less up to 62 that their owner's one thread had done by then at one a second; the error reads as \"no offset\", and the last offset is taken",
+        remains: "",
+    },
+    Pair {
+        hazard: "H23",
+        slug: "overflow-badly-resets-to-zero",
+        counter: "duplicates",
+        phases: Drawn,
+        why: "everything that was shipped comes again: 200 a second for 55 s, less what the idle writer's 100 ms before the cut had not shipped",
+        remains: "",
+    },
+    // Measured as time without an owner: a stall is only counted for messages above the committed offset, and those below it wait for 10 s unseen.
+    Pair {
+        hazard: "H24",
+        slug: "offset-illegal-30s-pause",
+        counter: "unowned_queue_time",
+        phases: Drawn,
+        why: "4 queues are dropped at once, corrected 10 s later, and come back with the next tick, 0 to 20 s",
+        remains: "the correction still waits 10 s, and a tick each second picks it up; if a tick reads the offset before the correction, sent oneway, is at the broker, that queue waits 10 s more",
+    },
+    // The catalogue has the consumer wait in its 30 s pull timeout; a rebalance asks the dead master for the member list, times out and closes that channel, so that
+    // the next route poll decides who comes first. Correction is no rescue either: it goes to the end at the moment of the pull, past whatever was refilled.
+    Pair {
+        hazard: "H25",
+        slug: "offset-past-truncated-tail-skip",
+        counter: "skipped",
+        phases: Drawn,
+        why: "5 s at 100 a second were consumed and never shipped, and up to 100 ms before the cut; producers learn of the new master 15 s before the consumer does, and need 5 s to give the same offsets out again",
+        remains: "",
+    },
+    Pair {
+        hazard: "H27",
+        slug: "from-last-replays-history",
+        counter: "deliveries",
+        phases: Pinned,
+        why: "all of it: a queue that begins at 0 and whose first record is still in memory answers a new group with 0, not \"no offset\"",
+        remains: "",
+    },
+    // The catalogue adds the client's 5 s timer; with pulls that carry offsets many times a second it adds nothing.
+    Pair {
+        hazard: "H29",
+        slug: "promoted-slave-stale-offsets",
+        counter: "duplicates",
+        phases: Drawn,
+        why: "the slave copies offsets every 10 s, and what it copies is current, as each pull carries them: up to 10 s x 200, and 40 in listeners and beyond the oldest of them",
+        remains: "",
+    },
+    // The catalogue says (5 + 5) s x 200: the client's timer again, which counts only for queues that do not pull.
+    Pair {
+        hazard: "H30",
+        slug: "broker-power-loss-offset-file",
+        counter: "duplicates",
+        phases: Drawn,
+        why: "the file is up to 5 s older than the broker's memory, and that is current, as each pull carries offsets: 5 s x 200, and 40 in listeners and beyond the oldest of them",
+        remains: "up to 1 s x 200 and the same 40",
+    },
+    Pair {
         hazard: "H32",
         slug: "order-key-remap-on-broker-loss",
         counter: "order_inversions_per_key",
@@ -171,6 +232,23 @@ const PAIRS: &[Pair] = &[
         remains: "",
     },
     Pair {
+        hazard: "H53a",
+        slug: "async-master-loss",
+        counter: "lost",
+        phases: Drawn,
+        why: "an idle writer looks every 100 ms, and puts of an ASYNC_MASTER do not wake it: 10 messages at 100 a second, and one on its way",
+        remains: "",
+    },
+    // SYNC_MASTER loses nothing that was answered SEND_OK; the 3,000 are answered FLUSH_SLAVE_TIMEOUT and SLAVE_NOT_AVAILABLE, and `lost` counts those too.
+    Pair {
+        hazard: "H53b",
+        slug: "async-master-loss-link-cut",
+        counter: "discarded_send_ok",
+        phases: Drawn,
+        why: "30 s at 100 a second, and up to 100 ms before the cut that the idle writer had not shipped",
+        remains: "",
+    },
+    Pair {
         hazard: "H54a",
         slug: "async-flush-power-loss",
         counter: "lost",
@@ -193,6 +271,39 @@ const PAIRS: &[Pair] = &[
         phases: Drawn,
         why: "a put wakes the commit, which waits for four pages: up to 16 KiB of records of about 200 bytes",
         remains: "",
+    },
+    Pair {
+        hazard: "H57",
+        slug: "read-before-flush",
+        counter: "skipped",
+        phases: Drawn,
+        why: "40 threads have each a send that waits for the flush when power fails; consumers had them all, less those on pages that the kernel had happened to write",
+        remains: "",
+    },
+    Pair {
+        hazard: "H59",
+        slug: "new-slave-has-no-history",
+        counter: "lost",
+        phases: Pinned,
+        why: "shipping to an empty slave begins with the newest file, here the second: one file of 4 MiB with records of 1,163 bytes, 3,606",
+        remains: "",
+    },
+    // Pulls under way at the kill fail at once if its kernel answers with a reset; after an orderly end of the stream they time out 30 s later.
+    Pair {
+        hazard: "H60",
+        slug: "slave-offset-moved-hot-loop",
+        counter: "pulls_in_vain",
+        phases: Drawn,
+        why: "4 queues x at most 488 a second (two hops of 1 ms and 50 us) for as long as they are at the slave: from 1 s after the kill, or from 32 to 33 s after it, to 1 to 2 s after the master's return",
+        remains: "",
+    },
+    Pair {
+        hazard: "H62",
+        slug: "slave-read-latency-and-flap",
+        counter: "duplicates",
+        phases: Drawn,
+        why: "no pull to a slave carries offsets, so they are as old as the 5 s timer: up to 5 s x 200, 20 in listeners, and up to 40 done beyond the oldest of them",
+        remains: "each pull to the master carries them: 8 messages a pull and queue, 20 in listeners, and as many beyond the oldest",
     },
     Pair {
         hazard: "H87",

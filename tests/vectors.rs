@@ -572,7 +572,7 @@ fn message_store(line: Value) -> Result<(), String> {
                 let mut message = stored(id(topic), *queue, *body_len, *properties_len, tag_code);
                 let size = disk.put(&mut message, topic.len(), &settings, &mut next_offsets);
                 disk.log.ends.committed = disk.log.ends.written;
-                while disk.dispatch_next().is_some() {}
+                while disk.dispatch_next(u64::MAX).is_some() {}
                 let ok = size.is_some();
                 let got = PutExpect {
                     status: if ok { "PUT_OK" } else { "MESSAGE_ILLEGAL" }.to_owned(),

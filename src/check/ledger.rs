@@ -85,7 +85,15 @@ pub struct Ledger {
     keys: Vec<Vec<u32>>,
     keyed: Vec<bool>,
     /// All places of messages that were stored more than once.
-    places: BTreeMap<MessageId, SmallVec<[(u32, u32); 2]>>,
+    places: BTreeMap<MessageId, SmallVec<[Place; 2]>>,
+}
+
+/// Where a copy of a message was appended, and whether it has been discarded since.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    queue: u32,
+    offset: u32,
+    gone: bool,
 }
 
 impl Ledger {
@@ -160,7 +168,7 @@ impl Ledger {
     /// An ordinary record was appended here.
     pub fn place(&mut self, msg: MessageId, queue: u32, offset: u64) {
         let Some(row) = self.row(msg) else { return };
-        let old = (row.queue, row.offset);
+        let old = Place { queue: row.queue, offset: row.offset, gone: row.is(Message::GONE) };
         let again = row.is(Message::PLACED);
         row.set(Message::STORED | Message::PLACED);
         row.clear(Message::GONE);
@@ -171,8 +179,28 @@ impl Ledger {
             if places.is_empty() {
                 places.push(old);
             }
-            places.push((queue, offset as u32));
+            places.push(Place { queue, offset: offset as u32, gone: false });
         }
+    }
+
+    /// A truncation takes copies of messages that were stored more than once. Returns those of which no copy is left; the others lie where one is.
+    pub fn cut_copies(&mut self, cut: impl Fn(u32, u32) -> bool) -> Vec<MessageId> {
+        let (mut gone, mut left) = (Vec::new(), Vec::new());
+        for (msg, places) in &mut self.places {
+            let before = places.iter().filter(|p| !p.gone).count();
+            places.iter_mut().for_each(|p| p.gone |= cut(p.queue, p.offset));
+            match places.iter().rfind(|p| !p.gone) {
+                Some(place) => left.push((*msg, *place)),
+                None if before > 0 => gone.push(*msg),
+                None => {}
+            }
+        }
+        for (msg, place) in left {
+            if let Some(row) = self.row(msg) {
+                (row.queue, row.offset) = (place.queue, place.offset);
+            }
+        }
+        gone
     }
 
     /// Whether an ordinary record of the message was appended at this place.
@@ -180,7 +208,9 @@ impl Ledger {
     pub fn lies_at(&self, msg: MessageId, queue: u32, offset: u64) -> bool {
         match self.get(msg) {
             Some(row) if row.is(Message::PLACED) && (row.queue, row.offset) == (queue, offset as u32) => true,
-            Some(row) if row.is(Message::TWICE) => self.places.get(&msg).is_some_and(|p| p.contains(&(queue, offset as u32))),
+            Some(row) if row.is(Message::TWICE) => {
+                self.places.get(&msg).is_some_and(|places| places.iter().any(|p| (p.queue, p.offset) == (queue, offset as u32)))
+            }
             _ => false,
         }
     }

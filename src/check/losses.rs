@@ -88,11 +88,17 @@ pub fn discard(
         }
         from[queue as usize] = from[queue as usize].min(offset);
     }
+    let cut = |queue: u32, offset: u32| from.get(queue as usize).is_some_and(|from| offset as u64 >= *from);
     let mut ghosts = 0;
+    for msg in ledger.cut_copies(cut) {
+        let (Some(table), Some(row)) = (ledger.table(msg), ledger.row(msg)) else { continue };
+        tell(table, msg.n() as usize, row);
+        row.set(Message::GONE);
+        ghosts += delivery.anywhere(table, msg.n() as usize) as u64;
+    }
     for (table, rows) in ledger.tables_mut() {
         for (n, row) in rows.iter_mut().enumerate() {
-            let cut = from.get(row.queue as usize).copied().unwrap_or(u64::MAX);
-            if row.is(Message::PLACED) && !row.is(Message::GONE | Message::TWICE) && row.offset as u64 >= cut {
+            if row.is(Message::PLACED) && !row.is(Message::GONE | Message::TWICE) && cut(row.queue, row.offset) {
                 tell(table, n, row);
                 row.set(Message::GONE);
                 ghosts += delivery.anywhere(table, n) as u64;
@@ -268,6 +274,18 @@ mod tests {
         // The offset is used again by another message, which is then no copy.
         let again = format!("{crash}; 10 broker-a stored 3 a:0 0; 10.1 pg-0 acked 3 a:0 0; 11 c1 entered 3 a:0 0");
         assert_eq!((counter(&play(&again), "duplicates"), counter(&play(&again), "ghosts")), (Some(0), Some(1)));
+    }
+
+    /// A message that was stored twice is discarded with its last copy, not before.
+    #[test]
+    fn copies_are_discarded_one_by_one() {
+        let of = |cuts: &str| {
+            let twice = "1 pg-0 began 0; 1 broker-a stored 0 a:0 0; 2 broker-a stored 0 a:1 0; 2 pg-0 acked 0 a:1 0";
+            causes(&play(&format!("{HELD} {twice}; 3 broker-a hostlost; 9 broker-a up; {cuts} 10 pg-0 began 3")), "lost")
+        };
+        assert_eq!(of("9.1 broker-a truncated a:1 0;"), "SEND_OK, not delivered by the end 1");
+        assert_eq!(of("9.1 broker-a truncated a:0 0; 9.1 broker-a truncated a:1 0;"), "SEND_OK, discarded at recovery 1");
+        assert_eq!(of("9.1 broker-a truncated a:1 0; 9.5 broker-a truncated a:0 0;"), "SEND_OK, discarded at recovery 1");
     }
 
     #[test]

@@ -272,6 +272,7 @@ impl Line<'_> {
                 }
             }
             "left" => Note::ListenerLeft { group, consumer: 0, msg: self.msg()?, rec: self.record()?, ok: !self.has("failed") },
+            "invain" => Note::PulledInVain { group },
             "givenup" => Note::GivenUp { group, msg: self.msg()? },
             "shutting" => Note::ShutdownBegan { index: 0 },
             "shut" => Note::ShutdownEnded { index: 0 },

@@ -405,6 +405,10 @@ pub enum Note {
         to: u64,
         count: u16,
     },
+    /// A pull was answered with nothing, for the offset it had asked for, and with the order to ask again at once.
+    PulledInVain {
+        group: GroupId,
+    },
     /// The listener was entered with this message: a delivery.
     ListenerEntered {
         group: GroupId,

@@ -318,6 +318,7 @@ impl Watch {
         each(book, "retries_sent_back", sum, &|g| count(meter(g).sent_back));
         each(book, "dead_letters", sum, &|g| count(meter(g).dead));
         each(book, "given_up", sum, &|g| count(meter(g).given_up));
+        each(book, "pulls_in_vain", sum, &|g| count(meter(g).pulls_in_vain));
         each(book, "backlog_end", sum, &|g| clustering(g, count(self.counted_feeds(g).map(|f| self.backlog(f)).sum())));
         each(book, "peak_backlog", worst, &|g| clustering(g, count(meter(g).peak_backlog.max(0) as u64)));
     }

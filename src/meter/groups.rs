@@ -46,6 +46,7 @@ pub struct GroupMeter {
     pub sent_back: u64,
     pub dead: u64,
     pub given_up: u64,
+    pub pulls_in_vain: u64,
     /// Stored, not committed: over all ordinary queues.
     pub backlog: i64,
     pub peak_backlog: i64,

@@ -218,8 +218,13 @@ impl Watch {
     // ---- brokers
 
     #[inline]
-    fn stored(&mut self, rec: RecordId, msg: MessageId, store_ms: i64, stored_as: StoredAs) {
+    fn stored(&mut self, node: NodeId, rec: RecordId, msg: MessageId, store_ms: i64, stored_as: StoredAs) {
         let number = self.index.queue(rec.queue);
+        if rec.offset < self.index.queues[number as usize].top && self.durability.serving(rec.queue.broker) == Some(node) {
+            // The broker that took over gives an offset out again: whatever had it on the one before is gone, earlier copies of a message included.
+            self.truncated(rec.queue, rec.log, rec.offset);
+            self.discard();
+        }
         let queue = &mut self.index.queues[number as usize];
         if rec.log < queue.log || (rec.log == queue.log && rec.offset < queue.top) {
             // A slave's copy of a record that is known.
@@ -517,7 +522,7 @@ impl Observer for Watch {
             Note::Stored { rec, msg, store_ms, stored_as, phys, bytes } => {
                 let (table, plain) = (self.ledger.table(*msg), *stored_as == StoredAs::Plain);
                 self.durability.stored(node, table, *msg, phys + *bytes as u64, plain);
-                self.stored(*rec, *msg, *store_ms, *stored_as);
+                self.stored(node, *rec, *msg, *store_ms, *stored_as);
             }
             Note::ListenerEntered { group, consumer, msg, rec, store_ms, reconsume } => {
                 let entry = Entry {
@@ -542,6 +547,7 @@ impl Observer for Watch {
             }
             // Pulls, flushes and requests that failed are told by their consequences.
             Note::Pulled { .. } | Note::Elected { .. } | Note::RpcFailed { .. } | Note::NameserverChosen { .. } => {}
+            Note::PulledInVain { group } => self.groups[group.0 as usize].pulls_in_vain += 1,
             Note::Flushed { upto } => self.durability.flushed(node, *upto),
             Note::PageCached { upto } | Note::Replicated { upto } => self.durability.cached(node, *upto),
             Note::Recovered { upto, buffered } => self.durability.recovered(node, *upto, *buffered),

@@ -81,7 +81,7 @@ impl<O: Observer> World<O> {
                 // It has lain there for long.
                 disk.log.ends.committed = disk.log.ends.written;
                 disk.log.ends.durable = disk.log.ends.written;
-                disk.dispatch_next();
+                disk.dispatch_next(u64::MAX);
                 let queue = crate::base::ids::MessageQueue { topic: preload.topic, broker: b.broker, queue_id: queue as i32 };
                 let rec = crate::base::ids::RecordId { queue, log: 0, offset: message.queue_offset };
                 let note = Note::Stored {

@@ -179,6 +179,9 @@ impl Broker {
         }
         let Some(target) = self.flusher.under_way.take() else { return };
         self.flusher.flushed_where = target;
+        if self.config.rules.dispatch_waits_for_flush {
+            self.plan_reput(cx);
+        }
         let ends = &mut cx.env.disk.broker.log.ends;
         ends.durable = ends.durable.max(target);
         cx.out.note(Note::Flushed { upto: target });
@@ -196,6 +199,13 @@ impl Broker {
             FlushDiskType::AsyncFlush => self.flusher.asleep_since = cx.now.mono,
         }
         self.plan_flush(cx);
+    }
+
+    /// How far the log may enter the consume queues: all that can be read, or by the rule of 5.3.0 what is flushed (server spec 4.5).
+    pub(super) fn dispatchable(&self, cx: &Cx<'_, '_>) -> u64 {
+        let waits =
+            self.config.rules.dispatch_waits_for_flush && self.config.settings.flush_disk_type == FlushDiskType::SyncFlush;
+        if waits { self.flusher.flushed_where } else { self.readable(cx) }
     }
 
     /// The disk goes on.

@@ -299,7 +299,7 @@ impl Broker {
             cx.out.note(Note::Serving { upto });
         }
         self.ensure_system_topics(disk, cx.now);
-        while disk.dispatch_next().is_some() {}
+        while disk.dispatch_next(u64::MAX).is_some() {}
         self.next_offsets = disk.queues().iter().map(|q| q.max()).collect();
         self.offsets = disk.consumer_offsets.clone();
     }

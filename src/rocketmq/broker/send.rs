@@ -228,10 +228,11 @@ impl Broker {
         }
     }
 
-    /// `ReputMessageService#doReput`: everything appended becomes visible, and held pulls hear of it.
+    /// `ReputMessageService#doReput`: everything that may become visible does, and held pulls hear of it.
     pub(super) fn reput(&mut self, cx: &mut Cx<'_, '_>) {
         let schedule = self.topics.schedule;
-        while let Some((number, message)) = cx.env.disk.broker.dispatch_next() {
+        let upto = self.dispatchable(cx);
+        while let Some((number, message)) = cx.env.disk.broker.dispatch_next(upto) {
             if !self.writable() {
                 // `longPollingEnable` or not: on a slave only the holds' own check finds messages.
                 continue;

@@ -121,6 +121,8 @@ rules! {
     delay_sleeps_until_due, "delaySleepsUntilDue", None, Some(Version(4, 9, 2)), "ScheduleMessageService.DeliverDelayedMessageTimerTask";
     /// Any error answer to an offset query counts as "no offset"; from 5.x on only QUERY_NOT_FOUND does.
     offset_query_error_means_none, "offsetQueryErrorMeansNone", None, Some(Version(4, 9, 255)), "RemoteBrokerOffsetStore#readOffset";
+    /// From 5.3.0 on nothing enters its consume queue before it is flushed, if the broker flushes synchronously (`readUnCommitted` = false).
+    dispatch_waits_for_flush, "dispatchWaitsForFlush", Some(Version(5, 3, 0)), None, "CommitLog#getConfirmOffset";
     /// The member list holds one id as often as it has channels; a model switch shows what removing doubles would do.
     member_list_keeps_doubles, "memberListKeepsDoubles", None, None, "ConsumerGroupInfo#getAllClientId";
     /// The broker takes any commit of anybody; a model switch refuses those that go backwards.

@@ -156,7 +156,7 @@ impl Broker {
         let max = self.readable(cx);
         let slave = &mut self.ha.master.connections[slot];
         slave.last_read_ms = cx.now.wall_ms;
-        slave.ack = offset;
+        slave.ack = slave.ack.max(offset);
         if slave.request.is_none() {
             // Whatever it says is believed.
             slave.request = Some(offset);

@@ -221,10 +221,11 @@ impl BrokerDisk {
     pub fn queues(&self) -> &[ConsumeQueue] {
         &self.queues
     }
-    /// Puts the next record of the log into its consume queue (`ReputMessageService#doReput`); returns the queue's number and the record.
-    pub fn dispatch_next(&mut self) -> Option<(usize, Message)> {
+    /// Puts the next record of the log into its consume queue if it ends by `upto` (`ReputMessageService#doReput`); returns the queue's number and the
+    /// record.
+    pub fn dispatch_next(&mut self, upto: u64) -> Option<(usize, Message)> {
         let message = *self.log.get(self.dispatched)?;
-        if self.log.end_of(self.dispatched) > self.log.readable() {
+        if self.log.end_of(self.dispatched) > upto.min(self.log.readable()) {
             return None;
         }
         let number = self.queue_number(message.topic, message.queue_id);

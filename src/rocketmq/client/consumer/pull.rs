@@ -152,7 +152,11 @@ impl Instance {
                     answer_code::SUCCESS => return self.pull_found(cx, c, p, next_begin, max, messages),
                     answer_code::PULL_OFFSET_MOVED => self.pull_illegal(cx, c, p, next_begin),
                     _ => {
-                        let pq = &mut self.consumers[c as usize].pqs[p as usize];
+                        let consumer = &mut self.consumers[c as usize];
+                        let pq = &mut consumer.pqs[p as usize];
+                        if code == answer_code::PULL_RETRY_IMMEDIATELY && pq.next_offset == next_begin as i64 {
+                            cx.out.note(Note::PulledInVain { group: consumer.config.group });
+                        }
                         pq.next_offset = next_begin as i64;
                         if pq.queue.count() == 0 && !pq.queue.dropped {
                             pq.offset = Some(pq.offset.map_or(next_begin, |o| o.max(next_begin)));
