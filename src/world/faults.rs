@@ -167,7 +167,7 @@ impl<O: Observer> World<O> {
             FaultKind::Shutdown { nodes, .. } => FaultKind::Shutdown { nodes: of(nodes), members: Vec::new() },
             FaultKind::Restart { nodes, down } => FaultKind::Restart { nodes: of(nodes), down: *down },
             FaultKind::LoseHost { hosts } => {
-                let any = |host: &u16| self.nodes_of(*host).iter().any(|n| chosen(n));
+                let any = |host: &u16| self.nodes_of(*host).iter().any(&chosen);
                 FaultKind::LoseHost { hosts: hosts.iter().filter(|h| any(h)).copied().collect() }
             }
             other => other.clone(),
