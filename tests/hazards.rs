@@ -306,6 +306,14 @@ const PAIRS: &[Pair] = &[
         remains: "each pull to the master carries them: 8 messages a pull and queue, 20 in listeners, and as many beyond the oldest",
     },
     Pair {
+        hazard: "H77",
+        slug: "dledger-election-gap",
+        counter: "failed_sends",
+        phases: Drawn,
+        why: "a follower waits for 6 s after a heartbeat 0 to 2 s old, votes after 0.3 to 1 s and opens when all is committed (a split vote would add a second); then clients poll within 30 s: 4.3 to 37 s at 20 a second",
+        remains: "",
+    },
+    Pair {
         hazard: "H87",
         slug: "ghost-members-after-freeze",
         counter: "ghost_members",
