@@ -53,6 +53,23 @@ fn with_a_kill(mut s: Value) -> Value {
     s
 }
 
+/// A synchronous pair whose master's host is lost for good, and whose slave an operator promotes.
+fn promoted() -> Value {
+    let mut s = plain();
+    s["brokers"] = json!([
+        {"brokerName": "broker-a", "brokerRole": "SYNC_MASTER"},
+        {"brokerName": "broker-a", "brokerId": 1, "brokerRole": "SLAVE"}
+    ]);
+    s["faults"] = json!([{"at": "30s", "lose_host": "broker-a:0"}, {"at": "32s", "promote": "broker-a:1"}]);
+    s
+}
+
+fn replicated() -> Value {
+    let mut s = promoted();
+    s["faults"] = json!([]);
+    s
+}
+
 fn holds(outcome: &Outcome, caught: &Caught, bug: Option<Planted>) {
     match *caught {
         Law(name) => {
@@ -74,6 +91,8 @@ fn holds(outcome: &Outcome, caught: &Caught, bug: Option<Planted>) {
 fn every_planted_bug_is_caught_and_its_clean_twin_passes() {
     let table: Vec<(Planted, Value, Vec<Caught>)> = vec![
         (Planted::Phantom, plain(), vec![Law("no phantom")]),
+        (Planted::AnsweredEarly, promoted(), vec![Counter("discarded_send_ok", 0, 1)]),
+        (Planted::ShippedWrong, replicated(), vec![Counter("diverged_replicas", 0, 1)]),
         (Planted::Skipped, plain(), vec![Counter("lost", 0, 1), Counter("skipped", 0, 1)]),
         (Planted::ServedTwice, plain(), vec![Counter("duplicates", 0, 1)]),
         (Planted::AckedUnstored, plain(), vec![Law("conservation"), Counter("lost", 0, 1)]),

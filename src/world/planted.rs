@@ -8,7 +8,7 @@ use super::World;
 use crate::base::ids::{MessageId, NodeId};
 use crate::contract::note::{Note, Observer};
 use crate::contract::{AppInput, Input, Verdict};
-use crate::rocketmq::protocol::{Answer, Body, Frame, Request, answer_code};
+use crate::rocketmq::protocol::{Answer, Body, Frame, HaFrame, Request, answer_code};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -35,6 +35,10 @@ pub enum Planted {
     LocksForgotten,
     /// A client takes an orderly listener for returned that still runs.
     ListenerLeftRunning,
+    /// A SYNC_MASTER answers from then on before a slave has the message.
+    AnsweredEarly,
+    /// A master ships another record than the one it has.
+    ShippedWrong,
     /// Brokers never take a member off their lists: its queues are handed on to nobody.
     MembersKept,
 }
@@ -106,6 +110,11 @@ impl<O: Observer> World<O> {
                 *sent = Answer::Code(answer_code::MESSAGE_ILLEGAL);
                 true
             }
+            (Planted::ShippedWrong, Body::Ha(HaFrame::Transfer { records, .. })) if !records.is_empty() => {
+                let id = records[0].id;
+                records[0].id = MessageId::new(id.producer(), id.n() + 100_000);
+                true
+            }
             (Planted::Rewound, Body::Request { request: Request::UpdateOffset { offset, .. }, .. }) if *offset > 1_000 => {
                 *offset -= 1_000;
                 true
@@ -121,6 +130,7 @@ impl<O: Observer> World<O> {
     /// An input that is about to reach a role.
     #[cold]
     pub(super) fn planted_input(&mut self, node: NodeId, input: &Input<Frame>) {
+        self.planted_role(node, input);
         let locks = matches!(
             input,
             Input::Frame { frame: Frame { body: Body::Request { request: Request::LockBatch { .. }, .. }, .. }, .. }
@@ -130,6 +140,18 @@ impl<O: Observer> World<O> {
             && let Some(super::AnyRole::Broker(broker)) = &mut self.processes[node.0 as usize].role
         {
             broker.forget_locks();
+        }
+    }
+
+    /// A master forgets what its role asks of it.
+    fn planted_role(&mut self, node: NodeId, input: &Input<Frame>) {
+        let send =
+            matches!(input, Input::Frame { frame: Frame { body: Body::Request { request: Request::Send(_), .. }, .. }, .. });
+        if send
+            && self.ripe(Planted::AnsweredEarly).is_some()
+            && let Some(super::AnyRole::Broker(broker)) = &mut self.processes[node.0 as usize].role
+        {
+            broker.answer_early();
         }
     }
 
