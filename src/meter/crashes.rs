@@ -3,12 +3,17 @@
 use super::counters::Entry;
 use super::watch::Watch;
 use crate::base::time::seconds;
-use crate::check::durability::Lay;
+use crate::check::durability::{Lay, Stage};
 use crate::run::outcome::CrashReport;
 use std::collections::BTreeMap;
 
 fn named(by: &BTreeMap<Lay, u64>) -> Vec<(String, u64)> {
     by.iter().map(|(lay, n)| (lay.describe(), *n)).collect()
+}
+
+/// Seconds from a death, to the millisecond.
+fn since(death: u64, at: u64) -> f64 {
+    (seconds(at, death) * 1e3).round() / 1e3
 }
 
 impl Watch {
@@ -20,6 +25,8 @@ impl Watch {
                 at_s: (seconds(crash.at, self.clock.zero) * 1e3).round() / 1e3,
                 answered: named(&crash.answered),
                 discarded: named(&crash.discarded),
+                back: Stage::ALL.iter().filter_map(|s| Some((s.name(), since(crash.at, crash.back[*s as usize]?)))).collect(),
+                served: crash.served(),
             }
         };
         self.durability.crashes.iter().map(report).collect()

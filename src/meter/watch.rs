@@ -16,7 +16,7 @@ use crate::base::time::{MS, SEC, WALL_EPOCH_MS};
 use crate::check::conservation::Conservation;
 use crate::check::convergence::Convergence;
 use crate::check::delivery::{Arrival, Circumstances, Delivery, Kind};
-use crate::check::durability::Durability;
+use crate::check::durability::{Durability, Stage};
 use crate::check::facts::RunFacts;
 use crate::check::index::{Group, Index};
 use crate::check::ledger::{Ledger, Message, PRELOADED};
@@ -196,6 +196,7 @@ impl Watch {
         let class = match *end {
             SendEnd::Acked { status, queue, .. } => {
                 row.ack(status);
+                self.durability.reached(queue.broker, Stage::Answered, at);
                 for gap in sends.acked(status, queue.broker, began, &self.clock).into_iter().flatten() {
                     self.outages.sends(producer, gap, SendsEnd::Success);
                 }
@@ -302,6 +303,9 @@ impl Watch {
     /// Another broker of the set takes over: what it does not have is gone.
     #[cold]
     fn serves(&mut self, node: NodeId, upto: u64) {
+        if let Some(broker) = self.durability.set_of(node) {
+            self.durability.reached(broker, Stage::Opened, self.clock.now);
+        }
         let Some((before, cuts)) = self.durability.serves(node, upto, &self.ledger, &self.index) else { return };
         self.cut_of = before;
         for (queue, from) in cuts {
@@ -546,7 +550,12 @@ impl Observer for Watch {
                 self.births.attempted(*msg, *attempt, *queue, at);
             }
             // Pulls, flushes and requests that failed are told by their consequences.
-            Note::Pulled { .. } | Note::Elected { .. } | Note::RpcFailed { .. } | Note::NameserverChosen { .. } => {}
+            Note::Elected { leads, .. } => {
+                if *leads && let Some(broker) = self.durability.set_of(node) {
+                    self.durability.reached(broker, Stage::Elected, at);
+                }
+            }
+            Note::Pulled { .. } | Note::RpcFailed { .. } | Note::NameserverChosen { .. } => {}
             Note::PulledInVain { group } => self.groups[group.0 as usize].pulls_in_vain += 1,
             Note::Flushed { upto } => self.durability.flushed(node, *upto),
             Note::PageCached { upto } | Note::Replicated { upto } => self.durability.cached(node, *upto),
@@ -596,7 +605,12 @@ impl Observer for Watch {
                 self.locks.released(node, feed, client);
             }
 
-            Note::BrokerRegistered { broker, id } => self.routes.registered(node, *broker, *id),
+            Note::BrokerRegistered { broker, id } => {
+                if *id == 0 {
+                    self.durability.reached(*broker, Stage::Registered, at);
+                }
+                self.routes.registered(node, *broker, *id);
+            }
             Note::BrokerForgotten { broker, id, why } => {
                 self.routes.forgotten(node, *broker, *id, at);
                 self.outages.enablers.broker_forgotten(node, *broker, *why, at);

@@ -298,6 +298,17 @@ fn crashes(outcome: &Outcome, page: &mut Page) {
     };
     let rows: Vec<Vec<String>> = told.iter().map(row).collect();
     page.table(&[Align::Right, Align::Left, Align::Left, Align::Left], &rows, &[], ROWS);
+    let served: Vec<_> = told.iter().filter(|c| c.served).collect();
+    if served.is_empty() {
+        return;
+    }
+    page.section("how their sets came back, from the death on");
+    let stages = |c: &crate::run::outcome::CrashReport| {
+        let stages: Vec<String> = c.back.iter().map(|(stage, s)| format!("{stage} {}", text::seconds(*s))).collect();
+        if stages.is_empty() { "not".to_owned() } else { stages.join(" · ") }
+    };
+    let rows: Vec<Vec<String>> = served.iter().map(|c| vec![moment(c.at_s), c.what.clone(), stages(c)]).collect();
+    page.table(&[Align::Right, Align::Left, Align::Left], &rows, &[], ROWS);
 }
 
 fn outages(outcome: &Outcome, page: &mut Page) {

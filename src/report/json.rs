@@ -51,11 +51,13 @@ pub fn summary(outcome: &Outcome) -> String {
         let lay = |parts: &[(String, u64)]| Json::O(parts.iter().map(|(lay, n)| (lay.clone(), Json::U(*n))).collect());
         let one = |c: &CrashReport| {
             let (answered, discarded) = (lay(&c.answered), lay(&c.discarded));
+            let back = Json::O(c.back.iter().map(|(stage, s)| ((*stage).to_owned(), Json::seconds(*s))).collect());
             Json::object([
                 ("what", Json::s(&c.what)),
                 ("at_s", Json::seconds(c.at_s)),
                 ("answered_send_ok", answered),
                 ("discarded", discarded),
+                ("back_after_s", back),
             ])
         };
         put("crashes", Json::A(outcome.crashes.iter().map(one).collect()));

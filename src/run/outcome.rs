@@ -130,6 +130,11 @@ pub struct CrashReport {
     /// "disk of 1 host": how many, the least safe first.
     pub answered: Vec<(String, u64)>,
     pub discarded: Vec<(String, u64)>,
+    /// How the set came back, when this broker took its messages: stage, and seconds since the death. What each stage took is the difference to the
+    /// one before; together they are the time without an answer.
+    pub back: Vec<(&'static str, f64)>,
+    /// It took the messages of its set.
+    pub served: bool,
 }
 
 /// Quantiles of whole milliseconds, as the live summaries have them.

@@ -52,6 +52,8 @@ pub struct RegisterResult {
     pub master_addr: Option<Addr>,
     /// Not part of the answer: another process had this broker id and has lost it.
     pub displaced: Option<Addr>,
+    /// Not part of the answer: the process did not have this broker id before.
+    pub new_id: bool,
 }
 
 /// What the removal of a broker address dropped.
@@ -144,7 +146,8 @@ impl RouteInfoManager {
             self.answers.clear();
         }
 
-        let mut result = RegisterResult { displaced: old.filter(|old| *old != addr), ..RegisterResult::default() };
+        let mut result =
+            RegisterResult { displaced: old.filter(|old| *old != addr), new_id: old != Some(addr), ..RegisterResult::default() };
         if broker_id != MASTER_ID
             && let Some(master) = self.broker_addrs.get(&broker).and_then(BrokerData::master)
             && let Some(live) = self.live.get(&master)
@@ -350,10 +353,11 @@ mod tests {
     #[test]
     fn a_slave_alone_brings_no_topics_and_learns_its_master_once_there_is_one() {
         let mut routes = RouteInfoManager::default();
-        assert_eq!(register(&mut routes, 1, 1, &topics(1, 4), 0), RegisterResult::default());
+        assert_eq!(register(&mut routes, 1, 1, &topics(1, 4), 0), RegisterResult { new_id: true, ..RegisterResult::default() });
         assert_eq!(addrs(&mut routes), None);
         register(&mut routes, 0, 0, &topics(1, 4), 0);
         let answer = register(&mut routes, 1, 1, &topics(1, 4), 0);
+        assert!(!answer.new_id, "a heartbeat");
         assert_eq!((answer.master_addr, answer.ha_server_addr), (Some(Addr(0)), Some(Addr(100))));
         assert_eq!(addrs(&mut routes), Some(vec![(0, 0), (1, 1)]));
     }
