@@ -59,6 +59,8 @@ impl Begun {
         self.recent.insert(place, began);
         if self.recent.len() > Self::KEPT
             && let Some(oldest) = self.recent.pop_front()
+            // One that is older than all that are kept has lain between others that are gone.
+            && place > 0
         {
             self.longest = self.longest.max(self.recent[0] - oldest);
         }

@@ -24,7 +24,8 @@ impl NodeDisk {
         self.broker.power_lost(luck);
         let last = self.broker.log.len() as i64 - 1;
         self.dledger.terms.truncate_after(last);
-        self.dledger.durable = self.dledger.durable.min(last);
+        // What is left has come from the disk.
+        self.dledger.durable = last;
         self.dledger.files.power_lost();
     }
 }

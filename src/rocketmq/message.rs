@@ -48,6 +48,12 @@ impl Message {
     /// The internal producer's fallback for a failed send-back: the broker applies its retry/DLQ rule.
     pub const RETRY_BY_CLIENT: u8 = 4;
 
+    /// `isWaitStoreMsgOK`.
+    #[inline]
+    pub fn waits(&self) -> bool {
+        self.flags & Message::NO_WAIT == 0
+    }
+
     /// Size of the record in the commit log: 91 fixed bytes with IPv4, body, topic, properties (server spec 3.5).
     pub fn record_size(&self, topic_len: usize) -> u32 {
         91 + self.body_len + topic_len as u32 + self.properties_len as u32

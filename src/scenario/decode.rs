@@ -110,23 +110,7 @@ fn head(fields: &mut Fields<'_>) -> (Draft, Head) {
     let max_events = fields.count(&top::MAX_EVENTS).unwrap_or(u64::MAX);
     let cpus = fields.count(&top::CPUS).unwrap_or(4) as u32;
     let services = fields.section(&top::SERVICES, all_services).unwrap_or_else(|| {
-        let constant = crate::base::quantile::Quantiles::constant(0);
-        let services = crate::world::spec::Services {
-            send: constant.clone(),
-            pull: constant.clone(),
-            manage: constant.clone(),
-            route: constant.clone(),
-            channel_event: constant.clone(),
-            fsync: constant.clone(),
-            boot: constant.clone(),
-            thaw: constant.clone(),
-            thaw_frame: constant.clone(),
-            wakeup: constant.clone(),
-            resume: constant.clone(),
-            failure: constant.clone(),
-            exit: constant.clone(),
-            first_delivery: constant,
-        };
+        let services = crate::world::spec::Services::constant(0);
         super::nodes::AllServices { nameserver: services.clone(), broker: services.clone(), client: services }
     });
     let draft = Draft {

@@ -170,7 +170,7 @@ impl Common {
             "version" => self.version.to_string(),
             "rules" => format!("{:?}", self.rules),
             "clock" => format!("{} {}", self.clock_offset, self.clock_drift_ppm),
-            _ => service_slots(&self.services).map(|q| format!("{} {}", q.p50(), q.p99())).join(" "),
+            _ => self.services.clone().slots().map(|q| format!("{} {}", q.p50(), q.p99())).join(" "),
         }
     }
 }
@@ -183,118 +183,31 @@ pub(super) struct AllServices {
     pub(super) client: Services,
 }
 
-fn service_slots(s: &Services) -> [&Quantiles; 14] {
-    [
-        &s.send,
-        &s.pull,
-        &s.manage,
-        &s.route,
-        &s.channel_event,
-        &s.fsync,
-        &s.boot,
-        &s.thaw,
-        &s.thaw_frame,
-        &s.wakeup,
-        &s.resume,
-        &s.failure,
-        &s.exit,
-        &s.first_delivery,
-    ]
-}
-
-/// The services that an object gives, on top of those it inherits.
-fn overlay(fields: &mut Fields<'_>, base: &Services, keys: [&Key; 14]) -> Services {
-    let mut read =
-        keys.into_iter().zip(service_slots(base)).map(|(key, inherited)| fields.delay(key).unwrap_or_else(|| inherited.clone()));
-    let mut next = || read.next().unwrap_or_else(|| Quantiles::constant(0));
-    Services {
-        send: next(),
-        pull: next(),
-        manage: next(),
-        route: next(),
-        channel_event: next(),
-        fsync: next(),
-        boot: next(),
-        thaw: next(),
-        thaw_frame: next(),
-        wakeup: next(),
-        resume: next(),
-        failure: next(),
-        exit: next(),
-        first_delivery: next(),
+/// The services that an object gives, on top of those it inherits. Both sections begin with the keys of the classes, in the order of the slots.
+fn overlay(fields: &mut Fields<'_>, base: &Services, keys: &'static [Key]) -> Services {
+    let mut services = base.clone();
+    for (slot, key) in services.slots().into_iter().zip(keys) {
+        if let Some(given) = fields.delay(key) {
+            *slot = given;
+        }
     }
+    services
 }
 
 fn node_overlay(mut fields: Fields<'_>, base: &Services) -> (Services, Node) {
-    use keys::services::*;
-    let services = overlay(
-        &mut fields,
-        base,
-        [
-            &SEND,
-            &PULL,
-            &MANAGE,
-            &ROUTE,
-            &CHANNEL_EVENT,
-            &FSYNC,
-            &BOOT,
-            &THAW,
-            &THAW_FRAME,
-            &WAKEUP,
-            &RESUME,
-            &FAILURE,
-            &EXIT,
-            &FIRST_DELIVERY,
-        ],
-    );
+    let services = overlay(&mut fields, base, keys::services::SECTION.keys);
     (services, fields.finish())
 }
 
 /// The scenario's `services`.
 pub(super) fn all_services(mut fields: Fields<'_>) -> (AllServices, Node) {
     use keys::all_services::*;
-    let none = || Quantiles::constant(0);
-    let empty = Services {
-        send: none(),
-        pull: none(),
-        manage: none(),
-        route: none(),
-        channel_event: none(),
-        fsync: none(),
-        boot: none(),
-        thaw: none(),
-        thaw_frame: none(),
-        wakeup: none(),
-        resume: none(),
-        failure: none(),
-        exit: none(),
-        first_delivery: none(),
-    };
     let own_boot = fields.given(&BOOT).is_some();
-    let base = overlay(
-        &mut fields,
-        &empty,
-        [
-            &SEND,
-            &PULL,
-            &MANAGE,
-            &ROUTE,
-            &CHANNEL_EVENT,
-            &FSYNC,
-            &BOOT,
-            &THAW,
-            &THAW_FRAME,
-            &WAKEUP,
-            &RESUME,
-            &FAILURE,
-            &EXIT,
-            &FIRST_DELIVERY,
-        ],
-    );
+    let base = overlay(&mut fields, &Services::constant(0), keys::all_services::SECTION.keys);
     let mut kind = |key: &Key, boot: &str| {
         let mut base = base.clone();
         if !own_boot && let Ok(node) = tree::parse(boot) {
-            base.boot = values::delay(fields.ctx, "boot", &BOOT.takes, &node).unwrap_or_else(none);
+            base.boot = values::delay(fields.ctx, "boot", &BOOT.takes, &node).unwrap_or_else(|| Quantiles::constant(0));
         }
         let given = fields.given(key).and_then(|node| Fields::open(fields.ctx, node, &keys::services::SECTION));
         let (services, mut shown) = match given {

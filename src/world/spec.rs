@@ -119,6 +119,45 @@ pub struct Services {
 }
 
 impl Services {
+    /// Everything lasts equally long.
+    pub fn constant(ns: u64) -> Services {
+        let q = || Quantiles::constant(ns);
+        Services {
+            send: q(),
+            pull: q(),
+            manage: q(),
+            route: q(),
+            channel_event: q(),
+            fsync: q(),
+            boot: q(),
+            thaw: q(),
+            thaw_frame: q(),
+            wakeup: q(),
+            resume: q(),
+            failure: q(),
+            exit: q(),
+            first_delivery: q(),
+        }
+    }
+    /// All of them, in the order in which scenario files list them.
+    pub fn slots(&mut self) -> [&mut Quantiles; 14] {
+        [
+            &mut self.send,
+            &mut self.pull,
+            &mut self.manage,
+            &mut self.route,
+            &mut self.channel_event,
+            &mut self.fsync,
+            &mut self.boot,
+            &mut self.thaw,
+            &mut self.thaw_frame,
+            &mut self.wakeup,
+            &mut self.resume,
+            &mut self.failure,
+            &mut self.exit,
+            &mut self.first_delivery,
+        ]
+    }
     pub fn of(&self, class: WorkClass) -> &Quantiles {
         match class {
             WorkClass::Send => &self.send,

@@ -180,6 +180,9 @@ impl SystemTopics {
 const OUTER: RemotingSettings =
     RemotingSettings { connect_timeout_ms: 3_000, idle_ns: 120 * SEC, close_if_timeout: true, port: Port::Main };
 
+/// The id of a broker whose group has given it no role yet: -1 (`BrokerStartup#createBrokerController`).
+const NO_ID: u64 = u64::MAX;
+
 /// The ticket of the event thread's work; jobs count from 0.
 const EVENT_TICKET: u32 = u32::MAX;
 
@@ -198,7 +201,6 @@ impl Broker {
             Pool::new(16, 1_000_000),
         ];
         let levels = DelayLevels::parse(&s.message_delay_level).unwrap_or_default();
-        let remoting = OUTER;
         let start = Now { mono: 0, wall_ms: 0 };
         Broker {
             channels: Channels::new(s.server_channel_max_idle_time_seconds * SEC),
@@ -208,7 +210,7 @@ impl Broker {
             events: Pool::new(1, u64::MAX),
             event_now: None,
             conns: ConnNumbers::default(),
-            outer: RemotingClient::new(0, remoting, config.nameservers.clone(), 0, start),
+            outer: RemotingClient::new(0, OUTER, config.nameservers.clone(), 0, start),
             registration: Default::default(),
             consumers: ConsumerManager::default(),
             locks: RebalanceLockManager::new(s.rebalance_lock_max_live_time as i64),
@@ -221,7 +223,7 @@ impl Broker {
             ha: ha::MasterSlave::default(),
             group: None,
             role: if config.dledger.is_some() { BrokerRole::Slave } else { s.broker_role },
-            broker_id: config.broker_id,
+            broker_id: if config.dledger.is_some() { NO_ID } else { config.broker_id },
             sync: slave_sync::SlaveSynchronize::default(),
             levels,
             next_offsets: Vec::new(),
@@ -266,8 +268,7 @@ impl Broker {
     // ---- life
 
     fn start(&mut self, cx: &mut Cx<'_, '_>) {
-        let remoting = OUTER;
-        self.outer = RemotingClient::new(0, remoting, self.config.nameservers.clone(), 0, cx.now);
+        self.outer = RemotingClient::new(0, OUTER, self.config.nameservers.clone(), 0, cx.now);
         self.phase = cx.now.mono;
         self.load(cx);
         self.flush_start(cx);
@@ -445,13 +446,13 @@ impl Broker {
         let answer = match request {
             Request::Send(send) => {
                 let answer = self.send_message(cx, &send, None);
-                let message = send.message;
+                let waits = send.message.waits();
                 cx.env.pool.unbox(send);
-                return self.answer_put(cx, job, answer, &message);
+                return self.answer_put(cx, job, answer, waits);
             }
             Request::SendBatch(send, rest) => {
                 let answer = self.send_message(cx, &send, Some(&rest));
-                return self.answer_put(cx, job, answer, &send.message);
+                return self.answer_put(cx, job, answer, send.message.waits());
             }
             Request::SendBack { group, phys, delay_level, max_reconsume_times, origin } => {
                 let answer = self.consumer_send_msg_back(cx, group, phys, delay_level, max_reconsume_times, &origin);

@@ -52,13 +52,14 @@ impl Broker {
         let size_of = |m: &Message| m.record_size(names.topic_name(m.topic).len());
         let got = cx.env.disk.broker.get(query, &self.config.settings, size_of, &mut messages);
         let GetMessageResult { status, next_begin_offset, min_offset: min, max_offset: max, suggest_slave, .. } = got;
-        let config = self.config.clone();
-        let s = &config.settings;
         let slave = !self.writable();
+        let s = &self.config.settings;
         // `nextOffsetCorrection`: a slave lets an offset stand that it cannot serve.
         let corrects = !slave || s.offset_check_in_slave;
         let read_on = matches!(status, GetMessageStatus::Found | GetMessageStatus::NoMatchedMessage);
         let next_begin = if corrects || read_on { next_begin_offset } else { pull.offset.max(0) as u64 };
+        // `SubscriptionGroupConfig.whichBrokerWhenConsumeSlowly` is 1 unless an operator changed it, `brokerId` 0.
+        let suggest_broker_id = (s.slave_read_enable && suggest_slave) as u64;
         if job.may_suspend
             && !slave
             && let Some(offset) = pull.commit_offset
@@ -77,10 +78,9 @@ impl Broker {
             answer_code::PULL_OFFSET_MOVED if !corrects => answer_code::PULL_RETRY_IMMEDIATELY,
             code => code,
         };
-        // `SubscriptionGroupConfig.whichBrokerWhenConsumeSlowly` is 1 unless an operator changed it, `brokerId` 0.
-        let suggest_broker_id = (s.slave_read_enable && suggest_slave) as u64;
         if code == answer_code::PULL_NOT_FOUND && job.may_suspend && pull.suspend_timeout_ms > 0 {
             cx.env.pool.give(messages);
+            let s = &self.config.settings;
             let timeout_ms =
                 if s.long_polling_enable { pull.suspend_timeout_ms as i64 } else { s.short_polling_time_mills as i64 };
             let held = Held { job, since_ms: cx.now.wall_ms, timeout_ms, offset: pull.offset, codes };

@@ -72,9 +72,9 @@ impl Broker {
     }
 
     /// Answers a put at once, or when the disk and a slave have it.
-    pub(super) fn answer_put(&mut self, cx: &mut Cx<'_, '_>, job: Job, mut answer: Answer, message: &Message) {
+    pub(super) fn answer_put(&mut self, cx: &mut Cx<'_, '_>, job: Job, mut answer: Answer, waits: bool) {
         let Answer::Sent { code, .. } = &mut answer else { return self.respond(cx, &job, answer) };
-        let Ackable { flush, replica, status } = self.ackable(cx, message);
+        let Ackable { flush, replica, status } = self.ackable(cx, waits);
         if !flush && !replica {
             *code = status;
             return self.respond(cx, &job, answer);
@@ -204,7 +204,7 @@ impl Broker {
         }
         self.appended(cx);
         self.plan_reput(cx);
-        let wake = message.flags & Message::NO_WAIT == 0 && self.role == BrokerRole::SyncMaster;
+        let wake = message.waits() && self.role == BrokerRole::SyncMaster;
         self.log_grew(cx, wake);
         Put::Ok { queue_offset, phys }
     }

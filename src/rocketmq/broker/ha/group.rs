@@ -5,6 +5,7 @@
 //! soon as everything it holds is committed and dispatched, everybody else a slave with its own number. A put is answered when a quorum has it; readers see what is
 //! committed. Offsets, locks and delays are no part of the group: they follow the slave's sync every 10 s.
 
+use super::super::puts::Part;
 use super::super::{Broker, Cx, Tick};
 use super::dledger::config::DLedgerConfig;
 use super::dledger::ledger::{BODY_OFFSET, Entry, Ledger};
@@ -27,6 +28,9 @@ use std::sync::Arc;
 
 /// The remoting instance of the group's own calls.
 pub(in super::super) const OWNER: u16 = 2;
+/// `DLedgerRpcNettyService` makes a remoting client of its own: a timeout of a call leaves its channel open.
+const REMOTING: RemotingSettings =
+    RemotingSettings { connect_timeout_ms: 3_000, idle_ns: 120 * SEC, close_if_timeout: false, port: Port::DLedger };
 /// Timeout of a call between members (`DLedgerRpcNettyService`), ms.
 const CALL_TIMEOUT: u64 = 3_000;
 /// `DLedgerRoleChangeHandler` looks so often whether a new leader may become master, ms.
@@ -47,8 +51,7 @@ struct Asked {
 /// The member and what stands around it.
 #[derive(Clone, Debug)]
 pub(in super::super) struct Group {
-    member: Option<DLedgerServer<Message>>,
-    config: Arc<DLedgerConfig>,
+    member: DLedgerServer<Message>,
     peers: Arc<[Addr]>,
     remoting: RemotingClient<CallId>,
     effects: Vec<Effect<Message>>,
@@ -59,8 +62,7 @@ pub(in super::super) struct Group {
     deadline: Option<Deadline>,
     /// A leader that is not master yet.
     rising: bool,
-    /// The fsync under way reaches so far; it may be over while the disk stands still.
-    flushing: bool,
+    /// Pushes that came while the disk stood still.
     held_up: VecDeque<(Asked, Rpc<Message>)>,
     fsyncs: u64,
 }
@@ -122,27 +124,6 @@ impl Ledger for RecordLedger<'_> {
 }
 
 impl Group {
-    pub(in super::super) fn new((number, peers): &Members) -> Group {
-        let ids = (0..peers.len() as u16).map(PeerId).collect();
-        let settings =
-            RemotingSettings { connect_timeout_ms: 3_000, idle_ns: 120 * SEC, close_if_timeout: false, port: Port::DLedger };
-        let start = crate::contract::Now { mono: 0, wall_ms: 0 };
-        Group {
-            member: None,
-            config: Arc::new(DLedgerConfig::new(PeerId(*number), ids)),
-            peers: peers.clone(),
-            remoting: RemotingClient::new(OWNER, settings, Arc::new([]), 0, start),
-            effects: Vec::new(),
-            asked: BTreeMap::new(),
-            next_request: 0,
-            waiting: BTreeMap::new(),
-            deadline: None,
-            rising: false,
-            flushing: false,
-            held_up: VecDeque::new(),
-            fsyncs: 0,
-        }
-    }
     /// When the member or its calls want to be woken.
     pub(in super::super) fn next_deadline(&mut self, now: crate::contract::Now) -> Option<Deadline> {
         Deadline::sooner(self.deadline, self.remoting.next_deadline(now), now)
@@ -162,22 +143,32 @@ impl Broker {
     /// The member starts on what the disk holds.
     pub(in super::super) fn group_start(&mut self, cx: &mut Cx<'_, '_>) {
         let config = self.config.clone();
-        let Some(members) = &config.dledger else { return };
-        let mut group = Group::new(members);
+        let Some((number, peers)) = &config.dledger else { return };
         cx.env.disk.broker.log.header = u64::from(BODY_OFFSET);
-        let settings =
-            RemotingSettings { connect_timeout_ms: 3_000, idle_ns: 120 * SEC, close_if_timeout: false, port: Port::DLedger };
-        group.remoting = RemotingClient::new(OWNER, settings, Arc::new([]), 0, cx.now);
-        let mut ledger = RecordLedger { disk: cx.env.disk, names: &config.names };
-        let mut files = ledger.disk.dledger.files;
+        let members = (0..peers.len() as u16).map(PeerId).collect();
+        let dledger = Arc::new(DLedgerConfig::new(PeerId(*number), members));
+        let mut effects = Vec::new();
+        let mut files = cx.env.disk.dledger.files;
         let (draws, entity, life) = (cx.env.draws, cx.env.entity, cx.env.life);
+        let mut ledger = RecordLedger { disk: cx.env.disk, names: &config.names };
         let host = Host { now: cx.now, ledger: &mut ledger, files: &mut files, draws, entity, life };
-        let member = DLedgerServer::start(group.config.clone(), host, &mut group.effects);
+        let member = DLedgerServer::start(dledger, host, &mut effects);
         let visible = member.committed_pos(&ledger);
         cx.env.disk.dledger.files = files;
         cx.env.disk.broker.log.visible = Some(visible);
-        group.member = Some(member);
-        self.group = Some(Box::new(group));
+        self.group = Some(Box::new(Group {
+            member,
+            peers: peers.clone(),
+            remoting: RemotingClient::new(OWNER, REMOTING, Arc::new([]), 0, cx.now),
+            effects,
+            asked: BTreeMap::new(),
+            next_request: 0,
+            waiting: BTreeMap::new(),
+            deadline: None,
+            rising: false,
+            held_up: VecDeque::new(),
+            fsyncs: 0,
+        }));
         self.group_effects(cx);
     }
 
@@ -188,14 +179,13 @@ impl Broker {
         act: impl FnOnce(&mut DLedgerServer<Message>, Host<'_, RecordLedger<'_>>, &mut Vec<Effect<Message>>) -> R,
     ) -> Option<R> {
         let config = self.config.clone();
-        let group = self.group.as_mut()?;
-        let member = group.member.as_mut()?;
+        let Group { member, effects, .. } = &mut **self.group.as_mut()?;
         let before = cx.env.disk.broker.log.ends.written;
         let (draws, entity, life) = (cx.env.draws, cx.env.entity, cx.env.life);
         let mut files = cx.env.disk.dledger.files;
         let mut ledger = RecordLedger { disk: cx.env.disk, names: &config.names };
         let host = Host { now: cx.now, ledger: &mut ledger, files: &mut files, draws, entity, life };
-        let done = act(member, host, &mut group.effects);
+        let done = act(member, host, effects);
         cx.env.disk.dledger.files = files;
         let upto = cx.env.disk.broker.log.ends.written;
         if upto > before && member.role() != Role::Leader {
@@ -228,11 +218,9 @@ impl Broker {
 
     fn group_deadline(&mut self, cx: &mut Cx<'_, '_>) {
         let config = self.config.clone();
-        if let Some(group) = self.group.as_mut()
-            && let Some(member) = &group.member
-        {
+        if let Some(group) = self.group.as_mut() {
             let ledger = RecordLedger { disk: cx.env.disk, names: &config.names };
-            group.deadline = member.next_deadline(cx.now, &ledger);
+            group.deadline = group.member.next_deadline(cx.now, &ledger);
         }
     }
 
@@ -269,7 +257,7 @@ impl Broker {
             Effect::Appended { index, code } => {
                 let puts = self.group.as_mut().and_then(|g| g.waiting.remove(&index)).unwrap_or_default();
                 for put in puts {
-                    self.replicated(cx, put, answer_of(code));
+                    self.settle(cx, put, Part::Replica, answer_of(code));
                 }
             }
             Effect::Committed { .. } => self.group_committed(cx),
@@ -280,7 +268,6 @@ impl Broker {
             }
             Effect::Flush { .. } => {
                 let Some(group) = self.group.as_mut() else { return };
-                group.flushing = true;
                 group.fsyncs += 1;
                 let n = u64::from(cx.env.life) << 40 | group.fsyncs;
                 let word = cx.env.draws.word(cx.env.entity, Purpose::Work, n);
@@ -292,9 +279,9 @@ impl Broker {
     /// The committed index moved: readers see so far.
     fn group_committed(&mut self, cx: &mut Cx<'_, '_>) {
         let config = self.config.clone();
-        let Some(member) = self.group.as_ref().and_then(|g| g.member.as_ref()) else { return };
+        let Some(group) = self.group.as_ref() else { return };
         let ledger = RecordLedger { disk: cx.env.disk, names: &config.names };
-        let visible = member.committed_pos(&ledger);
+        let visible = group.member.committed_pos(&ledger);
         cx.env.disk.broker.log.visible = Some(visible);
         self.plan_reput(cx);
     }
@@ -367,9 +354,6 @@ impl Broker {
 
     /// An fsync of the log is over.
     pub(in super::super) fn group_flushed(&mut self, cx: &mut Cx<'_, '_>) {
-        if let Some(group) = self.group.as_mut() {
-            group.flushing = false;
-        }
         self.member(cx, |member, host, out| member.handle(MemberInput::Flushed, host, out));
         let upto = cx.env.disk.broker.log.ends.durable;
         cx.out.note(Note::Flushed { upto });
@@ -396,9 +380,8 @@ impl Broker {
         let end = cx.env.disk.broker.log.len() as i64 - 1;
         let Some(group) = self.group.as_mut() else { return };
         // In a group of one it has been completed already.
-        let done = group.member.as_ref().is_some_and(|m| m.committed_index() >= end);
-        if done {
-            return self.replicated(cx, put, answer_code::SUCCESS);
+        if group.member.committed_index() >= end {
+            return self.settle(cx, put, Part::Replica, answer_code::SUCCESS);
         }
         group.waiting.entry(end).or_default().push(put);
     }
@@ -428,10 +411,9 @@ impl Broker {
     /// A new leader opens when all it holds is committed and dispatched; it looks every 100 ms.
     pub(in super::super) fn become_master(&mut self, cx: &mut Cx<'_, '_>) {
         let config = self.config.clone();
-        let Some(group) = self.group.as_ref().filter(|g| g.rising) else { return };
-        let Some(member) = group.member.as_ref().filter(|m| m.role() == Role::Leader) else { return };
+        let Some(group) = self.group.as_ref().filter(|g| g.rising && g.member.role() == Role::Leader) else { return };
         let ledger = RecordLedger { disk: cx.env.disk, names: &config.names };
-        if !member.all_committed(&ledger) || ledger.disk.broker.dispatched < ledger.disk.broker.log.len() {
+        if !group.member.all_committed(&ledger) || ledger.disk.broker.dispatched < ledger.disk.broker.log.len() {
             return self.timers.set(cx.now.mono + LEADER_LOOK * MS, Tick::BecomeMaster);
         }
         self.rising(false);

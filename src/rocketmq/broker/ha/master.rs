@@ -5,6 +5,7 @@
 //! idle writer looks again after 100 ms, or at once when a put of a SYNC_MASTER wakes it. The largest offset that any slave ever reported only grows: one
 //! slave is enough, and a slave that is ahead makes every put look replicated. The writer's idle looks are computed, not run.
 
+use super::super::puts::Part;
 use super::super::{Broker, Cx, Tick};
 use crate::base::time::MS;
 use crate::contract::Conn;
@@ -139,7 +140,7 @@ impl Broker {
                 return self.timers.set(ends, Tick::GroupTransfer);
             };
             self.ha.master.waiting.pop_front();
-            self.replicated(cx, put, status);
+            self.settle(cx, put, Part::Replica, status);
         }
     }
 

@@ -10,10 +10,8 @@ pub(super) mod slave;
 
 pub mod group;
 
-use super::puts::Part;
 use super::{Broker, Cx};
-use crate::contract::{Conn, Ending, Input};
-use crate::rocketmq::message::Message;
+use crate::contract::{Conn, Input};
 use crate::rocketmq::protocol::{Frame, answer_code};
 use crate::rocketmq::settings::{BrokerRole, FlushDiskType};
 
@@ -44,13 +42,13 @@ impl Broker {
         cx.env.disk.broker.log.readable()
     }
 
-    /// What the answer to a put waits for (`CommitLog#submitFlushRequest`, `#submitReplicaRequest`).
-    pub(super) fn ackable(&self, cx: &Cx<'_, '_>, message: &Message) -> Ackable {
+    /// What the answer to a put waits for (`CommitLog#submitFlushRequest`, `#submitReplicaRequest`); `waits`: `isWaitStoreMsgOK`, which a group does
+    /// not ask for.
+    pub(super) fn ackable(&self, cx: &Cx<'_, '_>, waits: bool) -> Ackable {
         if self.group.is_some() {
             return Ackable { flush: false, replica: true, status: answer_code::SUCCESS };
         }
         let s = &self.config.settings;
-        let waits = message.flags & Message::NO_WAIT == 0;
         let sync = waits && self.role == BrokerRole::SyncMaster;
         let replica = sync && self.is_slave_ok(cx);
         Ackable {
@@ -89,11 +87,6 @@ impl Broker {
         }
         None
     }
-
-    /// The part of a put that waited for replication is over.
-    fn replicated(&mut self, cx: &mut Cx<'_, '_>, put: u32, status: u16) {
-        self.settle(cx, put, Part::Replica, status);
-    }
 }
 
 /// Log shipping of a life, both ends: a broker has them whatever its role, as `HAService` does.
@@ -101,9 +94,4 @@ impl Broker {
 pub(super) struct MasterSlave {
     pub(super) master: master::HaService,
     pub(super) client: slave::HaClient,
-}
-
-/// The link broke in order, or not.
-fn in_order(how: Ending) -> bool {
-    how == Ending::Fin
 }

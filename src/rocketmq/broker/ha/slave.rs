@@ -5,7 +5,6 @@
 //! master, so it never does. What it appends is in its page cache and flushed by its own flush service; the master is told before that.
 
 use super::super::{Broker, Cx, Tick};
-use super::in_order;
 use crate::base::ids::Addr;
 use crate::base::time::MS;
 use crate::contract::note::Note;
@@ -59,10 +58,6 @@ impl HaClient {
 }
 
 impl Broker {
-    fn own_max(&self, cx: &Cx<'_, '_>) -> u64 {
-        self.readable(cx)
-    }
-
     /// The thread begins before the first registration has told it an address.
     pub(in super::super) fn ha_client_start(&mut self, cx: &mut Cx<'_, '_>) {
         self.ha.client = HaClient::default();
@@ -92,7 +87,7 @@ impl Broker {
     pub(super) fn master_connected(&mut self, cx: &mut Cx<'_, '_>) {
         let Link::Connecting(conn) = self.ha.client.link else { return };
         self.ha.client.link = Link::Up(conn);
-        self.ha.client.reported = self.own_max(cx);
+        self.ha.client.reported = self.readable(cx);
         self.ha.client.last_write_ms = cx.now.wall_ms;
         self.next_turn(cx);
     }
@@ -106,7 +101,7 @@ impl Broker {
     pub(super) fn master_gone(&mut self, cx: &mut Cx<'_, '_>, how: Ending) {
         self.ha.client.link = Link::Down;
         self.ha.client.held_up.clear();
-        if in_order(how) { self.connect_master(cx) } else { self.ha_timer(cx.now.mono + PAUSE * MS) }
+        if how == Ending::Fin { self.connect_master(cx) } else { self.ha_timer(cx.now.mono + PAUSE * MS) }
     }
 
     /// A turn of the loop begins: the one in which a report will be due is planned.
@@ -172,7 +167,7 @@ impl Broker {
 
     fn take(&mut self, cx: &mut Cx<'_, '_>, conn: Conn, frame: HaFrame) {
         let HaFrame::Transfer { from, bytes, records } = frame else { return };
-        let own = self.own_max(cx);
+        let own = self.readable(cx);
         if own != 0 && own != from {
             cx.env.pool.give(records);
             cx.out.close(conn);
@@ -184,7 +179,7 @@ impl Broker {
             cx.env.disk.broker.log.append_shipped(from, bytes as u64, &records, size_of);
             self.appended(cx);
             self.plan_reput(cx);
-            let upto = self.own_max(cx);
+            let upto = self.readable(cx);
             cx.out.note(Note::Replicated { upto });
             if upto > self.ha.client.reported {
                 self.ha.client.reported = upto;
