@@ -32,7 +32,7 @@ pub(super) struct Args {
     /// What standard output gets: the answer for people, or JSON
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
-    /// Write durability.json and durability.svg into this folder
+    /// Write durability.txt, durability.json and durability.svg into this folder
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// No progress and no remarks on standard error

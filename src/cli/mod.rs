@@ -88,6 +88,7 @@ Examples:
   windtunnel run scenarios/quickstart.json
   windtunnel run scenarios/quickstart.json --seed 0x2a --set duration=10m --out report
   windtunnel seeds scenarios/quickstart.json --seeds 1..200
+  windtunnel durability --out report
   windtunnel verify scenarios/*.json
   windtunnel allocate --queues 8 --consumers 3 --strategy all";
 

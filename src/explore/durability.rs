@@ -120,8 +120,10 @@ pub struct Allowed {
     pub rule: &'static str,
 }
 
-/// `flushIntervalCommitLog`, ms, and what a fsync and the thread's wake-up may add.
-const FLUSH: u64 = 500 + 40;
+/// `flushIntervalCommitLog` and `flushCommitLogThoroughInterval`, ms, and what a fsync and the thread's wake-up may add.
+const FLUSH: u64 = 500;
+const THOROUGH: u64 = 10_000;
+const FSYNC: u64 = 40;
 /// `commitIntervalCommitLog`, ms.
 const COMMIT: u64 = 200;
 /// The idle wait of a writer to a slave, ms, and the way there.
@@ -137,9 +139,13 @@ pub fn allowed(mode: Mode, strike: Strike, load: Load) -> Allowed {
     let within = |ms: u64| (load.rate * ms).div_ceil(1_000) + IN_FLIGHT;
     // Four dirty pages make the service move at once; fewer wait for the interval.
     let uncommitted = within(COMMIT).min(4 * 4_096 / record + IN_FLIGHT + 1);
-    let (unflushed, unshipped) = (within(FLUSH), within(SHIP));
+    // A cycle that finds fewer than four dirty pages leaves them for a later one, up to the thorough one; a record has at least 100 bytes around its body.
+    let five_pages = 5 * 4_096 * 1_000 / (load.rate * (load.size + 100)).max(1);
+    let cycle = five_pages.div_ceil(FLUSH).max(1).saturating_mul(FLUSH).min(THOROUGH + FLUSH) + FSYNC;
+    let (unflushed, unshipped) = (within(cycle), within(SHIP));
     let none = |rule| Allowed { most: 0, some: false, rule };
-    let some = |most, rule| Allowed { most, some: true, rule };
+    // A loss must show where the mechanism leaves messages enough behind that no seed in five can miss it.
+    let some = |most: u64, rule| Allowed { most, some: most > IN_FLIGHT + 10, rule };
     if mode.dledger {
         return match strike {
             Strike::BothHosts => Allowed {
@@ -161,13 +167,16 @@ pub fn allowed(mode: Mode, strike: Strike, load: Load) -> Allowed {
         Strike::HostLoss | Strike::BothHosts if mode.sync_flush => none("SEND_OK waits for the flush"),
         Strike::HostLoss | Strike::BothHosts if mode.pool => some(
             unflushed + uncommitted,
-            "SEND_OK waits for nothing; FlushRealTimeService comes every 500 ms, after the commit of the pool",
+            "SEND_OK waits for nothing; FlushRealTimeService comes every 500 ms if four pages are dirty, every 10 s if not, after the commit of the pool",
         ),
         Strike::HostLoss => some(
             unflushed,
-            "SEND_OK does not wait for the flush, which comes every 500 ms; the master comes back without asking its slave",
+            "SEND_OK does not wait for the flush, which comes every 500 ms if four pages are dirty, every 10 s if not; the master comes back without asking its slave",
         ),
-        Strike::BothHosts => some(unflushed, "SEND_OK does not wait for the flush, which comes every 500 ms"),
+        Strike::BothHosts => some(
+            unflushed,
+            "SEND_OK does not wait for the flush, which comes every 500 ms if four pages are dirty, every 10 s if not",
+        ),
         Strike::Promotion if mode.sync_master => none("SEND_OK waits until a slave has it"),
         Strike::Promotion if mode.pool => some(
             unshipped + uncommitted,
@@ -307,6 +316,22 @@ pub fn matrix(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The bounds follow the load: a trickle leaves pages to the thorough flush, large records commit one by one.
+    #[test]
+    fn bounds_follow_the_load() {
+        let of = |rate, size, mode, strike| {
+            let allowed = allowed(mode, strike, Load { rate, size });
+            (allowed.most, allowed.some)
+        };
+        let (plain, pool) = (Mode::of(false, false, false), Mode::of(false, true, false));
+        assert_eq!(of(500, 1_000, plain, Strike::HostLoss), (270 + 8, true));
+        assert_eq!(of(1, 100, plain, Strike::HostLoss), (11 + 8, true), "10 s and a cycle, and what is under way");
+        assert_eq!(of(20, 1_000, plain, Strike::HostLoss), (21 + 8, true), "five pages in 0.93 s: two cycles");
+        assert_eq!(of(500, 1_000, pool, Strike::ProcessKill), (13 + 9, true));
+        assert_eq!(of(5_000, 20_000, pool, Strike::ProcessKill), (9, false), "each record is four pages by itself");
+        assert_eq!(of(1, 100, plain, Strike::Promotion), (1 + 8, false));
+    }
 
     /// The whole crash table of the server spec (4.9 and the first rows of 16), with few seeds: the command runs more.
     #[test]

@@ -10,6 +10,9 @@ pub(super) mod slave;
 
 pub mod group;
 
+#[cfg(test)]
+mod tests;
+
 use super::{Broker, Cx};
 use crate::contract::{Conn, Input};
 use crate::rocketmq::protocol::{Frame, answer_code};
