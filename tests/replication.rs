@@ -93,6 +93,22 @@ fn a_slave_that_returns_counts_before_it_receives() {
     }
 }
 
+/// The first timeout closes the channel under 64 callers, each of whom hands the channel's thread a close of its own; the next connection opens behind them
+/// (`NettyRemotingClient#closeChannel`). Who then has no time left closes it at once, so of three attempts not all are written.
+#[test]
+fn callers_that_fail_together_are_late_for_their_next_channel() {
+    let mut scenario = pair("SYNC_MASTER", &json!({}), json!([{"at": "10s", "kill": "broker-a:1", "for": "10s"}]));
+    scenario["cpus"] = json!(2);
+    let (mut failed, mut copies) = (0, 0);
+    for seed in 1..9 {
+        let found = run(&scenario, seed);
+        failed += answered(&found)["EXC"] as i64;
+        copies += counter(&found, "duplicates");
+    }
+    let share = 100 * copies / failed;
+    assert!((60..180).contains(&share), "{share} more copies for 100 sends that failed after three attempts each");
+}
+
 /// Nobody closes anything at a cut: the master waits for a report for 20 s and every put for 3 s; then the slave no longer counts.
 #[test]
 fn a_silent_slave_counts_for_twenty_seconds() {

@@ -355,7 +355,7 @@ section! {
         UNTIL "until", Takes::Moment, Optional, "End of its load. Left out: the end of the load.";
         BURST "burst", Takes::Count { min: 1, max: 1_000_000 }, Optional, "Messages that fall due together. Left out: 1.";
         PHASES "phases", Takes::List(&Takes::Section(&phase::SECTION)), Optional, "Stretches of load, in order, instead of rate, from, until and burst.";
-        ARRIVALS "arrivals", Takes::Choice(&["even", "poisson", "pinned"]), Default("\"even\""), "How messages fall due: evenly from a drawn moment of the first interval, at random, or evenly with the first at the very beginning.";
+        ARRIVALS "arrivals", Takes::Choice(&["even", "poisson", "pinned", "led"]), Default("\"even\""), "How messages fall due: evenly from a drawn moment of the first interval, at random, evenly with the first at the very beginning, or with the first at the very beginning and the others evenly from a drawn moment.";
         MODE "mode", Takes::Choice(&["sync", "async", "oneway"]), Default("\"sync\""), "How it sends.";
         THREADS "threads", Takes::Count { min: 1, max: 10_000 }, Optional, "Application threads that send. Left out: 8, or 1 with keys.";
         KEYS "keys", Takes::Count { min: 0, max: 10_000_000 }, Default("0"), "Sharding keys, each bound to a queue by a selector; 0: none. Keyed sends use one thread.";

@@ -85,6 +85,7 @@ impl Draft {
         let arrivals = match fields.choice(&producer::ARRIVALS) {
             Some(1) => Arrivals::Poisson,
             Some(2) => Arrivals::Pinned,
+            Some(3) => Arrivals::Led,
             _ => Arrivals::Even,
         };
         let keys = fields.count(&producer::KEYS).unwrap_or_default() as u32;

@@ -5,7 +5,7 @@
 
 use super::spec::{Arrivals, LoadSpec, ProducerSpec};
 use crate::base::draw::{Draws, Luck, Purpose};
-use crate::base::ids::{Entity, MessageId};
+use crate::base::ids::{Entity, MessageId, TopicId};
 use crate::base::time::SEC;
 use crate::contract::{Offered, TxState};
 use crate::rocketmq::filter::string_hash;
@@ -15,7 +15,7 @@ use crate::rocketmq::filter::string_hash;
 pub(super) struct Load {
     entity: Entity,
     index: u16,
-    topic: crate::base::ids::TopicId,
+    topic: TopicId,
     spec: LoadSpec,
     tx: Option<TxState>,
     tag_codes: Vec<i32>,
@@ -30,13 +30,18 @@ pub(super) struct Load {
 
 impl Load {
     pub(super) fn new(entity: Entity, producer: &ProducerSpec) -> Self {
+        let tx = producer.transactional.map(|t| t.local);
+        Self::of(entity, producer.index, producer.topic, producer.load.clone(), tx)
+    }
+
+    fn of(entity: Entity, index: u16, topic: TopicId, spec: LoadSpec, tx: Option<TxState>) -> Self {
         Load {
             entity,
-            index: producer.index,
-            topic: producer.topic,
-            spec: producer.load.clone(),
-            tx: producer.transactional.map(|t| t.local),
-            tag_codes: producer.load.tags.iter().map(|t| string_hash(t)).collect(),
+            index,
+            topic,
+            tag_codes: spec.tags.iter().map(|t| string_hash(t)).collect(),
+            spec,
+            tx,
             phase: 0,
             next_in_phase: 0,
             burst_left: 0,
@@ -53,13 +58,15 @@ impl Load {
             if !self.begun {
                 self.begun = true;
                 self.next_in_phase = match self.spec.arrivals {
-                    Arrivals::Pinned => 0,
+                    Arrivals::Pinned | Arrivals::Led => 0,
                     _ => draws.below(self.entity, Purpose::Arrival, (self.phase as u64) << 48, gap.max(1)),
                 };
                 self.burst_left = phase.burst.max(1);
             }
             let at = zero as i128 + phase.from as i128 + self.next_in_phase as i128;
-            if at < zero as i128 + phase.until as i128 && phase.per_1000s > 0 {
+            // The first one is the last moment's: as many as of an even load.
+            let early = if self.spec.arrivals == Arrivals::Led && self.next_in_phase > 0 { gap } else { 0 };
+            if at + (early as i128) < zero as i128 + phase.until as i128 && phase.per_1000s > 0 {
                 return Some(at.max(1) as u64);
             }
             self.phase += 1;
@@ -78,7 +85,10 @@ impl Load {
             self.burst_left = phase.burst.max(1);
             let gap = (1_000 * SEC as u128 * phase.burst.max(1) as u128 / phase.per_1000s.max(1) as u128) as u64;
             self.next_in_phase += match self.spec.arrivals {
-                Arrivals::Even | Arrivals::Pinned => gap.max(1),
+                Arrivals::Led if self.next_in_phase == 0 => {
+                    draws.below(self.entity, Purpose::Arrival, (self.phase as u64) << 48, gap).max(1)
+                }
+                Arrivals::Even | Arrivals::Pinned | Arrivals::Led => gap.max(1),
                 Arrivals::Poisson => exponential(gap, draws.word(self.entity, Purpose::Arrival, n + 1)).max(1),
             };
         }
@@ -125,7 +135,42 @@ fn exponential(mean: u64, word: u32) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::quantile::Quantiles;
     use crate::base::time::MS;
+    use crate::world::spec::LoadPhase;
+
+    /// When the messages of two seconds at two a second fall due, ms.
+    fn due(arrivals: Arrivals, seed: u64) -> Vec<u64> {
+        let spec = LoadSpec {
+            phases: vec![LoadPhase { from: 1_000 * MS as i64, until: 3_000 * MS as i64, per_1000s: 2_000, burst: 1 }],
+            arrivals,
+            keys: 0,
+            keys_drawn: false,
+            size: Quantiles::constant(1),
+            delay_level: 0,
+            tags: Vec::new(),
+        };
+        let mut load = Load::of(Entity::named("pg-0"), 0, TopicId(0), spec, None);
+        let mut due = Vec::new();
+        while let Some(at) = load.next(Draws::new(seed), 0) {
+            due.push(at / MS);
+            load.take(Draws::new(seed), at);
+        }
+        due
+    }
+
+    #[test]
+    fn a_load_falls_due_as_its_arrivals_say() {
+        for seed in 0..50 {
+            assert_eq!(due(Arrivals::Pinned, seed), [1_000, 1_500, 2_000, 2_500]);
+            let even = due(Arrivals::Even, seed);
+            let late = even[0] - 1_000;
+            assert_eq!(even, [0, 500, 1_000, 1_500].map(|at| 1_000 + late + at));
+            assert!(late < 500);
+            // The first stands at the beginning instead of before it, so the others are where an even load has them, and the last is not there.
+            assert_eq!(due(Arrivals::Led, seed), [&[1_000], &even[..3]].concat());
+        }
+    }
 
     #[test]
     fn exponential_has_its_mean_and_its_tail() {

@@ -294,6 +294,8 @@ pub enum Arrivals {
     Poisson,
     /// Even, and the first at the very beginning.
     Pinned,
+    /// The first at the very beginning, the others even from a drawn phase: what a load looks like whose clock starts with its first message, when that one comes late.
+    Led,
 }
 
 #[derive(Clone, Debug)]

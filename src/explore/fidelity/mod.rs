@@ -72,7 +72,7 @@ pub fn changes(live: &Live, base: &Loaded) -> Result<Vec<String>, SetUpError> {
             let until = from.saturating_add(*lasts).min(live.end);
             set.push(format!("{list}.{node}.from={}", nanos(from)));
             set.push(format!("{list}.{node}.until={}", nanos(until)));
-            set.push(format!("{list}.{node}.arrivals=pinned"));
+            set.push(format!("{list}.{node}.arrivals=led"));
         }
     }
     let mut used = BTreeSet::new();

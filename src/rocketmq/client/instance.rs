@@ -7,7 +7,7 @@
 mod threads;
 
 use self::threads::Executor;
-pub(in crate::rocketmq::client) use self::threads::{Exec, Thread, ThreadId};
+pub(in crate::rocketmq::client) use self::threads::{ChannelEvent, Exec, Thread, ThreadId};
 use super::config::{ClientConfig, ConsumerConfig, ProducerConfig};
 use super::consumer::Consumer;
 use super::ops::{Op, Ret, Step};
@@ -17,7 +17,7 @@ use crate::base::draw::{Luck, Purpose};
 use crate::base::ids::{Addr, BrokerName, Entity, MessageId, TopicId};
 use crate::base::time::{MS, SEC};
 use crate::contract::note::Note;
-use crate::contract::{Deadline, Env, Now, Out, WorkClass};
+use crate::contract::{Conn, Deadline, Env, Now, Out, WorkClass};
 use crate::rocketmq::disk::NodeDisk;
 use crate::rocketmq::message::{BatchPool, Message};
 use crate::rocketmq::protocol::{Answer, Frame, Request};
@@ -136,6 +136,7 @@ pub(super) struct Instance {
     /// Threads that a job in their pool's queue has woken.
     waking: VecDeque<ThreadId>,
     wakes: u64,
+    channel_events: VecDeque<ChannelEvent>,
     pub(super) draws: u64,
     pub(super) life: u32,
     pub(super) heartbeat_cache: Option<Arc<crate::rocketmq::protocol::HeartbeatData>>,
@@ -188,6 +189,7 @@ impl Instance {
             pull_awake: false,
             waking: VecDeque::new(),
             wakes: 0,
+            channel_events: VecDeque::new(),
             draws: 0,
             life: cx.env.life,
             heartbeat_cache: None,

@@ -13,7 +13,7 @@ mod route;
 
 use self::config::{ClientConfig, MemberKind, ProducerConfig, SendMode};
 use self::consumer::lifecycle::{ShutdownConsumer, StartConsumer};
-use self::instance::{Cx, Exec, Instance, ServiceState};
+use self::instance::{ChannelEvent, Cx, Exec, Instance, ServiceState};
 use self::ops::Ret;
 use self::producer::parcel::Parcel;
 use self::producer::{ShutdownProducer, StartProducer};
@@ -225,7 +225,7 @@ impl Role for ClientProcess {
                 let Some(instance) = self.instances.get_mut(owner as usize) else { return };
                 let mut cx = Cx { now, env, out, conns: &mut self.conns };
                 match input {
-                    Input::Connected { .. } => instance.remoting.on_connected(&mut cx.net(), conn, addr),
+                    Input::Connected { .. } => instance.channel_event(&mut cx, ChannelEvent::Connected(conn, addr)),
                     Input::ConnectFailed { .. } => instance.remoting.on_connect_failed(&mut cx.net(), conn, addr),
                     Input::Closed { how, .. } => instance.remoting.on_closed(conn, addr, how),
                     Input::Frame { frame, .. } => match instance.remoting.on_frame(now, conn, addr, frame) {

@@ -12,6 +12,17 @@ pub(in crate::rocketmq::client) type ThreadId = u32;
 /// Stands for the pull thread, whose work is not a routine: `PullMessageService`.
 pub(in crate::rocketmq::client) const PULL_THREAD: ThreadId = 0xf_ffff;
 
+/// Stands for the thread of channel events.
+const CHANNEL_THREAD: ThreadId = 0xf_fffe;
+
+/// What the thread of channel events has yet to do, in the order in which it came.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::rocketmq::client) enum ChannelEvent {
+    /// A caller whose request failed closes its channel, whether or not another one has done so; the word says what that takes.
+    Close(u32),
+    Connected(Conn, Addr),
+}
+
 /// Which executor a thread belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::rocketmq::client) enum Exec {
@@ -253,13 +264,42 @@ impl Instance {
     pub(in crate::rocketmq::client) fn resumed(&mut self, cx: &mut Cx<'_, '_>, t: ThreadId) {
         if t == PULL_THREAD {
             (self.pull_blocked, self.pull_awake) = (false, true);
+        } else if t == CHANNEL_THREAD {
+            self.channel_events.pop_front();
+            self.next_channel_event(cx);
         } else if let Some(word) = self.threads.get_mut(t as usize).and_then(|thread| thread.failing.pop()) {
             cx.out.work((self.number as u32) << 20 | t, WorkClass::Failure, word);
+            let thread = &self.threads[t as usize];
+            if let ([other], Some(Ret::Rpc(Err(RpcError { written: true, .. })))) = (&thread.failing[..], &thread.woken) {
+                self.channel_event(cx, ChannelEvent::Close(other.rotate_left(16)));
+            }
         } else if let Some(ret) = self.threads.get_mut(t as usize).and_then(|thread| thread.woken.take()) {
             match ret {
                 Ret::Awake(call) => self.remoting.go_on(&mut cx.net(), call),
                 ret => self.resume(t, ret),
             }
+        }
+    }
+
+    /// `NettyRemotingClient.defaultEventExecutorGroup`: what happens on a channel happens on its one thread. `closeChannel` hands it a close for each caller
+    /// that failed, also when the channel is long closed, and all of them stand before the word that the next connection is open: whoever then has
+    /// little time left closes that one too, and its requests fail before they are written.
+    pub(in crate::rocketmq::client) fn channel_event(&mut self, cx: &mut Cx<'_, '_>, event: ChannelEvent) {
+        self.channel_events.push_back(event);
+        if self.channel_events.len() == 1 {
+            self.next_channel_event(cx);
+        }
+    }
+
+    fn next_channel_event(&mut self, cx: &mut Cx<'_, '_>) {
+        while let Some(event) = self.channel_events.front() {
+            match *event {
+                ChannelEvent::Close(word) => {
+                    return cx.out.work((self.number as u32) << 20 | CHANNEL_THREAD, WorkClass::Failure, word);
+                }
+                ChannelEvent::Connected(conn, addr) => self.remoting.on_connected(&mut cx.net(), conn, addr),
+            }
+            self.channel_events.pop_front();
         }
     }
 
