@@ -449,8 +449,9 @@ fn unknown_key(section: &'static Section, key: &str) -> ScenarioError {
     match near {
         Some(_) => error.did_you_mean(near),
         None => {
-            let names: Vec<_> = section.keys.iter().map(|k| k.name).collect();
-            let rest = if section.shared.is_empty() && section.settings.is_empty() { "" } else { ", …" };
+            let own = section.keys.iter().chain(section.shared.iter().flat_map(|shared| shared.keys));
+            let names: Vec<_> = own.map(|k| k.name).collect();
+            let rest = if section.settings.is_empty() { "" } else { ", …" };
             error.expected(format!("one of {}{rest}", names.join(", ")))
         }
     }

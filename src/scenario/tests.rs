@@ -677,6 +677,12 @@ fn whole_blocks_of_errors_read_well() {
         parsed(&text).unwrap_err().to_string(),
         "test:8:45: a consumer has no key \"persistConsumerOffsetIntervall\"\n  did you mean \"persistConsumerOffsetInterval\"?"
     );
+    // Keys that a section shares with others are named too.
+    let text = changed("faults", r#""faults": [{"at": "10s", "cut": {"zzz": 1, "from": "cg", "to": "pg"}}],"#);
+    assert_eq!(
+        parsed(&text).unwrap_err().to_string(),
+        "test:9:34: a cut has no key \"zzz\"\n  expected one of between, from, to"
+    );
     let cut = parsed("{\"question\": \"Q?\",\n \"brokers\": [{\"brokerName\"").unwrap_err().to_string();
     assert_eq!(
         cut,
