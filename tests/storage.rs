@@ -95,6 +95,20 @@ fn a_new_group_is_owed_what_is_there() {
     within("delivered", &found, "delivered", 7_000 - 10 * A_FILE..=7_000 - 10 * A_FILE);
 }
 
+/// QUERY_CONSUMER_OFFSET answers 0 for a queue that begins at 0 and is young: one that has lost its beginning is old, and a new group that wants the
+/// end gets the end.
+#[test]
+fn a_queue_that_has_lost_its_beginning_is_not_young() {
+    let late = json!([{"group": "cg", "topic": "T", "start": "130s"}]);
+    let mut s = scenario(small_disk());
+    s["consumers"] = late.clone();
+    // 10 s of load are left, less the start.
+    within("old", &runs(&s), "deliveries", 50 * 7..=50 * 10);
+    let mut s = scenario(json!({}));
+    s["consumers"] = late;
+    within("young", &runs(&s), "deliveries", 7_000..=7_000);
+}
+
 /// Set forward to an hour of deletion, the clock makes every full file old at once; the consumers' host does not matter.
 #[test]
 fn a_clock_step_expires_the_backlog() {
@@ -114,14 +128,14 @@ fn a_clock_step_expires_the_backlog() {
     within("not the hour", &other_hour, "lost", 0..=0);
 }
 
-/// A message that waits longer for its delay than files are kept is never delivered, and nobody is told.
+/// A message that waits longer for its delay than files are kept is never delivered, and nobody is told; its level goes on behind it.
 #[test]
 fn delays_longer_than_the_log_are_lost() {
     let mut s = scenario(json!({"fileReservedTime": 1, "deleteWhen": "01"}));
-    s["duration"] = json!("138m");
-    s["drain"] = json!("2m");
+    s["duration"] = json!("184m");
+    let phases = json!([{"rate": "1/s", "until": "1000s"}, {"rate": "1/s", "from": "3700s", "until": "3800s"}]);
     s["producers"] = json!([
-        {"group": "pg", "topic": "T", "rate": "1/s", "size": 1000, "arrivals": "pinned", "until": "1000s", "delay_level": 18},
+        {"group": "pg", "topic": "T", "phases": phases, "size": 1000, "arrivals": "pinned", "delay_level": 18},
         {"group": "plain", "topic": "T", "rate": "1/s", "size": 1000, "arrivals": "pinned"},
     ]);
     let found = runs(&s);
@@ -129,8 +143,8 @@ fn delays_longer_than_the_log_are_lost() {
         let why = causes(outcome, "lost");
         assert!(why.len() == 1 && why[0].0.starts_with("SEND_OK, expired"), "{why:?}");
     }
-    // Half of the records of the first 1000 s are delayed; their files go in the hour from 60 minutes on, one hour after their last write. The last delayed
-    // message's is followed by others within 113 s.
+    // The hour of deletion is over at 7,140 s. Files of the first 1000 s are full 226 s later at the latest and go after 4,826 s; those of 3,700 s on
+    // would go after 7,300 s, and are there when their messages are due, from 10,900 s on.
     within("lost", &found, "lost", 1_000..=1_000);
     s["brokers"][0]["fileReservedTime"] = json!(4);
     let kept = runs(&s);
@@ -196,6 +210,22 @@ fn a_restart_forgets_that_the_disk_is_full() {
     }
     // Refused or unheard: 30 to 40 s, the restart of 5 to 8.2 s, and 32 to 35 s at the end.
     within("failed", &found, "failed_sends", 50 * 66..=50 * 85);
+}
+
+/// What waits behind a full disk comes when there is room, if its file was not deleted to make some: a delayed message is put again every 100 ms, a failed one goes back to its listener.
+#[test]
+fn delays_and_retries_wait_for_room() {
+    let mut s = scenario(json!({"disk": "1GiB", "cleanFileForciblyEnable": false}));
+    s["producers"] = json!([{"group": "pg", "topic": "T", "rate": "50/s", "size": 1000, "delay_level": 4, "until": "59s"}]);
+    s["consumers"] = json!([{"group": "cg", "topic": "T", "fail": {"every": 50, "times": 1}}]);
+    s["faults"] = json!([{"at": "60s", "fill_disk": {"target": "broker-a:0", "percent": 95}, "for": "35s"}]);
+    let found = runs(&s);
+    within("lost", &found, "lost", 0..=0);
+    within("copies", &found, "duplicates", 0..=0);
+    within("asked for", &found, "redelivered_on_request", 59..=59);
+    // Full from at most 70 s on for 30 or 40 s; messages are due from 30 to 89 s, so one of them waits all that time beyond its own 30 s.
+    within("waited", &found, "delivery_latency_max", 60 * S..=71 * S);
+    assert!(found.iter().all(|o| o.header.drained), "nothing is owed at the end");
 }
 
 /// A keyed send goes to its queue or nowhere; a plain one tries the next broker.
