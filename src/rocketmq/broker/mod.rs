@@ -312,6 +312,7 @@ impl Broker {
         }
         self.ensure_system_topics(disk, cx.now);
         while disk.dispatch_next(u64::MAX).is_some() {}
+        disk.correct_min_offsets(&self.config.settings);
         self.next_offsets = disk.queues().iter().map(|q| q.max()).collect();
         self.offsets = disk.consumer_offsets.clone();
     }

@@ -101,7 +101,9 @@ impl Broker {
         self.cleaner = Cleaner { hours: hours(&self.config.settings.delete_when).unwrap_or(1 << 4), ..Cleaner::default() };
         if self.config.dledger.is_none() {
             self.files_changed(cx);
-            self.plan_clean(cx);
+            // A pass of the life before may have ended between the log and the consume queues.
+            let unfinished = cx.env.disk.broker.log.first() > 0;
+            self.plan_pass(cx, unfinished);
         }
     }
 
@@ -122,8 +124,12 @@ impl Broker {
 
     /// The next pass is run if it can find something: on a partition that has a size always, else when a file expires in an hour of deletion.
     pub(super) fn plan_clean(&mut self, cx: &Cx<'_, '_>) {
+        self.plan_pass(cx, false);
+    }
+
+    fn plan_pass(&mut self, cx: &Cx<'_, '_>, anyhow: bool) {
         let now = cx.now;
-        let due = self.cleaner.next_due(now).is_some_and(|due| due.in_ns(now) == 0);
+        let due = anyhow || self.cleaner.next_due(now).is_some_and(|due| due.in_ns(now) == 0);
         if self.cleaner.tick_set || !(due || cx.env.disk.broker.partition.size > 0 && self.config.dledger.is_none()) {
             return;
         }

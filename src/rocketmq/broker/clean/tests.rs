@@ -130,6 +130,10 @@ impl Stage {
 }
 
 fn play(settings: BrokerSettings, partition: Partition, script: &str) -> String {
+    run(settings, partition, script).log
+}
+
+fn run(settings: BrokerSettings, partition: Partition, script: &str) -> Stage {
     let mut stage = Stage::new(settings);
     stage.disk.broker.partition = partition;
     stage.tell(Input::Start);
@@ -152,7 +156,7 @@ fn play(settings: BrokerSettings, partition: Partition, script: &str) -> String 
             _ => panic!("cannot read \"{line}\""),
         }
     }
-    stage.log
+    stage
 }
 
 fn check(settings: BrokerSettings, size: u64, script: &str, expect: &str) {
@@ -253,6 +257,19 @@ fn the_flag_has_two_marks() {
         320 end
         ";
     check(reserved(72), 1_000_000, script, "70.0 disk full\n130.0 disk ok\n150.0 disk full\n215.0 disk full\n305.0 disk ok");
+}
+
+/// Killed between the log and the consume queues: the start corrects the minimum, the first pass deletes what is left to delete.
+#[test]
+fn a_start_corrects_the_minimum() {
+    let cut = "10 put 40\n85 full 86\n90.15 restart\n";
+    let told = "90.0 deleted up to 1000\n90.0 queue lost what is below 9\n90.1 deleted up to 2000\n90.1 queue lost what is below 18\n90.2 minimum 18\n";
+    check(reserved(72), 1_000_000, &format!("{cut}91 free\n200 end"), told);
+    let small = BrokerSettings { mapped_file_size_consume_queue: 200, ..reserved(72) };
+    let mut stage = run(small, Partition { size: 1_000_000, others: 0 }, &format!("{cut}91 free\n150 end"));
+    assert_eq!(stage.disk.broker.stored_bytes(), 3_000 - 600 + 40 * 20, "nothing of the consume queue is deleted yet");
+    stage.until(155_000 * MS);
+    assert_eq!(stage.disk.broker.stored_bytes(), 3_000 - 600 + 30 * 20);
 }
 
 /// A slave cleans by its own clock; what it deletes costs nobody a message, and its flag stops nothing.

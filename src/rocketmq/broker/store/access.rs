@@ -4,7 +4,7 @@
 //! get reads what is dispatched, never past the end of the consume-queue file it begins in, and stops in front of the record that would
 //! make its batch too large.
 
-use super::{BrokerDisk, ENTRY};
+use super::{BrokerDisk, ENTRY, entries_a_file};
 use crate::rocketmq::message::Message;
 use crate::rocketmq::settings::BrokerSettings;
 
@@ -109,7 +109,7 @@ impl BrokerDisk {
             return of(GetMessageStatus::OffsetOverflowBadly, if restart { 0 } else { max_offset }, 0);
         }
         let s = settings;
-        let entries_a_file = (s.mapped_file_size_consume_queue / ENTRY).max(1);
+        let entries_a_file = entries_a_file(s);
         let file_end = (offset / entries_a_file + 1) * entries_a_file;
         let visit = LEAST_SCAN.max(query.max_msg_nums as u64 * ENTRY) / ENTRY;
         let memory = s.physical_memory / 100 * s.access_message_in_memory_max_ratio;

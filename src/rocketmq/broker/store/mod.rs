@@ -138,12 +138,13 @@ impl CommitLog {
     /// Appends bytes that a master has sent, and the records that they complete (`CommitLog#appendData`; server spec 10.3). Where the
     /// bytes do not go on where a record of ours ends or breaks off, nothing behind can ever be read. The file is written now, whenever its master's was.
     pub fn append_shipped(&mut self, from: u64, bytes: u64, records: &[Message], size_of: impl Fn(&Message) -> u32, now_ms: i64) {
-        self.files.shipped(from, now_ms, self.ends.file_size);
         if self.is_empty() && self.ends.written == 0 {
+            self.files = Files::default();
             self.base = from - from % self.ends.file_size;
             (self.ends.written, self.whole) = (from, from);
             (self.ends.committed, self.ends.durable) = (from, from);
         }
+        self.files.shipped(from, now_ms, self.ends.file_size);
         for &message in records {
             let known =
                 self.tail.last().or_else(|| self.sealed.last().and_then(|s| s.last())).is_some_and(|m| message.phys <= m.phys);
@@ -217,7 +218,6 @@ impl ConsumeQueue {
         self.entries.push(index);
     }
     /// `ConsumeQueue#deleteExpiredFile` (4.9.8; server spec 5.7): files whose last entry's record is deleted go, but never the last file; returns how many.
-    /// Then `#correctMinOffset` looks for the first entry of the first file whose record is still there; a file without one leaves the minimum as it was.
     fn delete_expired_files(&mut self, first_record: u32, entries_a_file: u64) -> u64 {
         let file_end = |offset: u64| (offset / entries_a_file + 1) * entries_a_file;
         let mut deleted = 0;
@@ -229,11 +229,15 @@ impl ConsumeQueue {
             self.origin = next;
             deleted += 1;
         }
-        let in_file = (file_end(self.origin) - self.origin).min(self.entries.len() as u64) as usize;
+        deleted
+    }
+    /// `ConsumeQueue#correctMinOffset`: the first entry of the first file whose record is still there; a file without one leaves the minimum as it was.
+    fn correct_min_offset(&mut self, first_record: u32, entries_a_file: u64) {
+        let file_end = (self.origin / entries_a_file + 1) * entries_a_file;
+        let in_file = (file_end - self.origin).min(self.entries.len() as u64) as usize;
         if let Some(at) = self.entries[..in_file].iter().position(|&index| index >= first_record) {
             self.min = self.origin + at as u64;
         }
-        deleted
     }
 }
 
@@ -368,9 +372,16 @@ impl BrokerDisk {
     }
     /// Deletes the files of one consume queue whose records are gone, and corrects its minimum; returns how many.
     pub fn delete_expired_queue_files(&mut self, number: usize, settings: &BrokerSettings) -> u64 {
-        let entries_a_file = (settings.mapped_file_size_consume_queue / ENTRY).max(1);
+        let (first, entries_a_file) = (self.log.first() as u32, entries_a_file(settings));
+        let Some(queue) = self.queues.get_mut(number) else { return 0 };
+        let deleted = queue.delete_expired_files(first, entries_a_file);
+        queue.correct_min_offset(first, entries_a_file);
+        deleted
+    }
+    /// `DefaultMessageStore#recoverTopicQueueTable`: a start corrects every minimum (server spec 4.7).
+    pub fn correct_min_offsets(&mut self, settings: &BrokerSettings) {
         let first = self.log.first() as u32;
-        self.queues.get_mut(number).map_or(0, |queue| queue.delete_expired_files(first, entries_a_file))
+        self.queues.iter_mut().for_each(|queue| queue.correct_min_offset(first, entries_a_file(settings)));
     }
     /// What the store takes of its partition, bytes: what was written. Files have their full length from the beginning, but blocks that
     /// nobody has written yet take no room.
@@ -386,4 +397,9 @@ impl BrokerDisk {
     pub fn record(&self, number: usize, offset: u64) -> Option<&Message> {
         self.queues.get(number)?.entry(offset).and_then(|i| self.log.get(i))
     }
+}
+
+/// Entries of a consume-queue file.
+fn entries_a_file(settings: &BrokerSettings) -> u64 {
+    (settings.mapped_file_size_consume_queue / ENTRY).max(1)
 }
