@@ -25,7 +25,7 @@ fn everything() -> Value {
         "nameservers": [{"name": "ns-0"}, {"name": "ns-1", "clock": {"offset": "5ms", "drift_ppm": 20}}],
         "brokers": [
             {"brokerName": "broker-a", "brokerId": 0, "flushDiskType": "ASYNC_FLUSH", "sendMessageThreadPoolNums": 2},
-            {"brokerName": "broker-b", "host": "shared", "start": "-3s"},
+            {"brokerName": "broker-b", "host": "shared", "start": "-3s", "disk": "1MiB", "disk_used": 1000},
         ],
         "topics": [
             {"name": "T", "queues": 4, "preload": {"messages": 40, "age": "10m", "size": 100}},
@@ -65,6 +65,7 @@ fn everything() -> Value {
             {"at": "12s", "rolling_restart": {"target": "broker-*", "down": "1s", "gap": "2s"}},
             {"at": "13s", "shutdown": "cg-0", "for": "3s"},
             {"at": "14s", "slow_disk": {"target": "broker-a", "stall": true}, "for": "1s"},
+            {"at": "14s", "fill_disk": {"target": "broker-b", "percent": 92}, "for": "3s"},
             {"at": "15s", "wipe_write_perm": "broker-b", "for": "2s"},
             {"at": "16s", "kill": "ns-0", "for": "1s"},
         ],

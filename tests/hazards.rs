@@ -288,6 +288,31 @@ const PAIRS: &[Pair] = &[
         why: "shipping to an empty slave begins with the newest file, here the second: one file of 4 MiB with records of 1,163 bytes, 3,606",
         remains: "",
     },
+    // Not in the catalogue; the windows follow from `CleanCommitLogService` and the sizes of records and files.
+    Pair {
+        hazard: "–",
+        slug: "lagging-group-expiry",
+        counter: "lost",
+        phases: Pinned,
+        why: "225 records of 1,163 bytes a file, one a second: file k is last written at 225 (k + 1) s and goes an hour later, so 40 of them have gone by 12,700 s; the group had had the first 1,791 messages",
+        remains: "",
+    },
+    Pair {
+        hazard: "–",
+        slug: "forced-cleaning-eats-backlog",
+        counter: "lost",
+        phases: Pinned,
+        why: "the first pass that finds more than 85 % deletes ten files, however few would do, and the next is due at 465 s: 10 x 1,803 records, of which the group had had 6,000",
+        remains: "",
+    },
+    Pair {
+        hazard: "–",
+        slug: "full-disk-refuses-sends",
+        counter: "failed_sends",
+        phases: Drawn,
+        why: "the flag is set and cleared by passes 10 s apart: two or three of them begin in 25 s, at 100 sends a second",
+        remains: "",
+    },
     // Pulls under way at the kill fail at once if its kernel answers with a reset; after an orderly end of the stream they time out 30 s later.
     Pair {
         hazard: "H60",

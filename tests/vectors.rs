@@ -598,6 +598,7 @@ fn message_store(line: Value) -> Result<(), String> {
                 let status = match got.status {
                     GetMessageStatus::Found => "FOUND",
                     GetMessageStatus::NoMatchedMessage => "NO_MATCHED_MESSAGE",
+                    GetMessageStatus::MessageWasRemoving => "MESSAGE_WAS_REMOVING",
                     GetMessageStatus::NoMessageInQueue => "NO_MESSAGE_IN_QUEUE",
                     GetMessageStatus::OffsetTooSmall => "OFFSET_TOO_SMALL",
                     GetMessageStatus::OffsetOverflowOne => "OFFSET_OVERFLOW_ONE",

@@ -48,6 +48,8 @@ pub struct Queue {
     pub log: u16,
     /// Offset of the next record: one more than the highest stored.
     pub top: u64,
+    /// Records below this offset were deleted with their log files.
+    pub expired: u64,
     /// Not a retry topic: what counters about queues count.
     pub plain: bool,
     /// Groups that read it, each with its feed.
@@ -141,7 +143,7 @@ impl Index {
     fn add_queue(&mut self, cell: usize, mq: MessageQueue) -> u32 {
         let number = self.queues.len() as u32;
         let retry_of = self.names.retry_group(mq.topic);
-        self.queues.push(Queue { mq, log: 0, top: 0, plain: retry_of.is_none(), readers: SmallVec::new() });
+        self.queues.push(Queue { mq, log: 0, top: 0, expired: 0, plain: retry_of.is_none(), readers: SmallVec::new() });
         let row = &mut self.table[cell];
         let at = mq.queue_id.max(0) as usize;
         if at >= row.len() {

@@ -23,7 +23,7 @@ pub struct Message {
     pub due: u64,
     /// From due to the beginning of the send, in µs.
     pub late_us: u32,
-    /// Queue number and offset of its latest ordinary record; read only when [`Message::is`] `PLACED`.
+    /// Queue number and offset of its latest ordinary record; read only when [`Message::is`] `PLACED`, or of the parked one when it is `PARKED`.
     pub queue: u32,
     pub offset: u32,
     state: u16,
@@ -48,6 +48,8 @@ impl Message {
     pub const UNHEARD: u16 = 1 << 9;
     /// Stored more than once as an ordinary record.
     pub const TWICE: u16 = 1 << 10;
+    /// Parked until its delay is over, and not placed yet.
+    pub const PARKED: u16 = 1 << 11;
 
     #[inline]
     pub fn is(&self, bits: u16) -> bool {
@@ -171,7 +173,7 @@ impl Ledger {
         let old = Place { queue: row.queue, offset: row.offset, gone: row.is(Message::GONE) };
         let again = row.is(Message::PLACED);
         row.set(Message::STORED | Message::PLACED);
-        row.clear(Message::GONE);
+        row.clear(Message::GONE | Message::PARKED);
         (row.queue, row.offset) = (queue, offset as u32);
         if again {
             row.set(Message::TWICE);
@@ -181,6 +183,33 @@ impl Ledger {
             }
             places.push(Place { queue, offset: offset as u32, gone: false });
         }
+    }
+
+    /// A record of it was appended here to wait for its delay.
+    pub fn park(&mut self, msg: MessageId, queue: u32, offset: u64) {
+        if let Some(row) = self.row(msg)
+            && !row.is(Message::PLACED)
+        {
+            row.set(Message::PARKED);
+            (row.queue, row.offset) = (queue, offset as u32);
+        }
+    }
+
+    /// Whether a message that has a place lies nowhere any more: `gone` says it of a place. What recovery discarded is not asked for.
+    pub fn lies_nowhere(&self, table: usize, n: usize, row: &Message, gone: impl Fn(u32, u32) -> bool) -> bool {
+        if !row.is(Message::PLACED | Message::PARKED) || row.is(Message::GONE) {
+            return false;
+        }
+        match self.places.get(&self.id(table, n)).filter(|_| row.is(Message::TWICE)) {
+            Some(places) => places.iter().filter(|p| !p.gone).all(|p| gone(p.queue, p.offset)),
+            None => gone(row.queue, row.offset),
+        }
+    }
+
+    /// The message of a row.
+    fn id(&self, table: usize, n: usize) -> MessageId {
+        let producer = if table < self.producers { table as u16 } else { PRELOADED + (table - self.producers) as u16 };
+        MessageId::new(producer, n as u64)
     }
 
     /// A truncation takes copies of messages that were stored more than once. Returns those of which no copy is left; the others lie where one is.

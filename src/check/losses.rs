@@ -3,7 +3,8 @@
 //! *Lost*: acknowledged, and never delivered to a clustering group that subscribes to it. A group owes nothing for messages older than
 //! itself and below the offset at which it began; everything sent while it existed is owed, whatever offset policy it follows. *Skipped*: stored,
 //! owed, below the group's committed offset, never delivered: nobody will ever look there again. *Ghosts*: delivered, then
-//! discarded from the log at recovery. Records that recovery discards are marked when it happens, since their offsets are used again.
+//! discarded from the log at recovery. Records that recovery discards are marked when it happens, since their offsets are used again; those that
+//! expire with their log file leave an offset of their queue below which nothing is.
 
 use super::delivery::Delivery;
 use super::facts::{RunFacts, TagFilter};
@@ -19,6 +20,8 @@ use std::sync::Arc;
 pub enum Lost {
     /// Its record was discarded at recovery.
     Discarded,
+    /// Its log file was deleted, by age or for want of room.
+    Expired,
     /// The committed offset moved past it.
     Skipped,
     /// It is still in the log, or parked.
@@ -26,10 +29,11 @@ pub enum Lost {
 }
 
 impl Lost {
-    pub const ALL: [Lost; 3] = [Lost::Discarded, Lost::Skipped, Lost::Waiting];
+    pub const ALL: [Lost; 4] = [Lost::Discarded, Lost::Expired, Lost::Skipped, Lost::Waiting];
     pub const fn name(self) -> &'static str {
         match self {
             Lost::Discarded => "discarded at recovery",
+            Lost::Expired => "expired: its log file was deleted before it was delivered",
             Lost::Skipped => "passed over by the committed offset",
             Lost::Waiting => "not delivered by the end",
         }
@@ -40,7 +44,7 @@ impl Lost {
 #[derive(Clone, Debug, Default)]
 pub struct Losses {
     /// By status (the fifth: preloaded) and reason.
-    pub lost: [[u64; 3]; 5],
+    pub lost: [[u64; 4]; 5],
     pub lost_at_load_end: u64,
     pub skipped: u64,
     /// Delivered although the call was refused, and although its fate was unknown to the sender.
@@ -63,7 +67,7 @@ impl Losses {
     }
     /// Part of the lost that no waiting would bring: passed over, or gone from the log.
     pub fn lost_for_good(&self) -> u64 {
-        self.lost_by(Lost::Discarded) + self.lost_by(Lost::Skipped)
+        self.lost_by(Lost::Discarded) + self.lost_by(Lost::Expired) + self.lost_by(Lost::Skipped)
     }
     /// "SEND_OK, discarded at recovery" and how many.
     pub fn lost_causes(&self) -> impl Iterator<Item = (String, i64)> + '_ {
@@ -158,6 +162,8 @@ pub fn settle(evidence: &Evidence, group: GroupId) -> Losses {
         feed_of[index.feeds[feed as usize].queue as usize] = Some(feed);
     }
     let slots = delivery.slots(index, group.0 as usize);
+    let deleted = |queue: u32, offset: u32| (offset as u64) < index.queues[queue as usize].expired;
+    let expired = |table: usize, n: usize, row: &Message| ledger.lies_nowhere(table, n, row, deleted);
     for (table, rows) in ledger.tables() {
         let producer = facts.producers.get(table);
         let wants = match producer {
@@ -177,12 +183,16 @@ pub fn settle(evidence: &Evidence, group: GroupId) -> Losses {
             for &slot in &slots {
                 match delivery.first_ms(slot, table, n) {
                     Some(first) => delivered(&mut found, row, producer.is_none(), first, facts.load_end),
-                    None => undelivered(&mut found, evidence, group, row, feed, producer.is_none(), transactional),
+                    None => {
+                        let expired = expired(table, n, row);
+                        undelivered(&mut found, evidence, group, row, feed, expired, producer.is_none(), transactional)
+                    }
                 }
             }
             if let Some(feed) = feed
                 && !row.is(Message::GONE)
                 && row.offset as u64 >= evidence.offsets.offset(feed)
+                && !expired(table, n, row)
                 && owed(evidence, group, row, Some(feed))
             {
                 let oldest = found.oldest.at(feed);
@@ -216,23 +226,27 @@ fn owed(evidence: &Evidence, group: GroupId, row: &Message, feed: Option<u32>) -
     row.due >= began || row.offset as u64 >= start
 }
 
+#[allow(clippy::too_many_arguments, reason = "what is known of one message that did not come")]
 fn undelivered(
     found: &mut Losses,
     evidence: &Evidence,
     group: GroupId,
     row: &Message,
     feed: Option<u32>,
+    expired: bool,
     preloaded: bool,
     transactional: bool,
 ) {
     if !owed(evidence, group, row, feed) || (transactional && !row.is(Message::PLACED)) {
         return;
     }
-    let skipped = !row.is(Message::GONE) && feed.is_some_and(|feed| (row.offset as u64) < evidence.offsets.offset(feed));
+    let skipped =
+        !row.is(Message::GONE) && !expired && feed.is_some_and(|feed| (row.offset as u64) < evidence.offsets.offset(feed));
     found.skipped += skipped as u64;
     if row.is(Message::ACKED) || preloaded {
         let why = match row.is(Message::GONE) {
             true => Lost::Discarded,
+            false if expired => Lost::Expired,
             false if skipped => Lost::Skipped,
             false => Lost::Waiting,
         };
@@ -274,6 +288,30 @@ mod tests {
         // The offset is used again by another message, which is then no copy.
         let again = format!("{crash}; 10 broker-a stored 3 a:0 0; 10.1 pg-0 acked 3 a:0 0; 11 c1 entered 3 a:0 0");
         assert_eq!((counter(&play(&again), "duplicates"), counter(&play(&again), "ghosts")), (Some(0), Some(1)));
+    }
+
+    /// Deleted with its log file: lost for good, whether the offset has passed it or not, and by no means skipped; what somebody got before is not lost.
+    #[test]
+    fn expired_records_are_losses_of_their_own() {
+        let of = |rest: &str| play(&format!("{HELD} {} 2 c1 entered 0 a:0 0; 3 broker-a expired a:0 2; {rest}", sent(0..3)));
+        let found = of("");
+        let why = "SEND_OK, expired: its log file was deleted before it was delivered 1, SEND_OK, not delivered by the end 1";
+        assert_eq!(causes(&found, "lost@cg"), why);
+        assert_eq!((found.groups["cg"].lost_for_good, counter(&found, "skipped")), (1, Some(0)));
+        assert_eq!(found.groups["cg"].undelivered_by_queue["broker-a:0"], 1, "what is deleted waits no more");
+        let corrected = of("4 broker-a committed a:0 2; 5 c1 entered 2 a:0 2");
+        assert_eq!((counter(&corrected, "lost"), counter(&corrected, "skipped")), (Some(1), Some(0)));
+        assert_eq!(counter(&of("4 c1 entered 1 a:0 1; 5 c1 entered 2 a:0 2"), "lost"), Some(0));
+        // A copy elsewhere is still there.
+        let twice = of("1.5 broker-a stored 1 a:1 0; 5 c1 entered 2 a:0 2");
+        assert_eq!(causes(&twice, "lost@cg"), "SEND_OK, not delivered by the end 1");
+        // A group that comes when they are gone was never owed them, wherever it begins.
+        let late = format!("{} 3 broker-a expired a:0 2; 5 c1 assigned a:0 0; 6 c1 entered 2 a:0 2", sent(0..3));
+        assert_eq!(counter(&play(&late), "lost"), Some(0));
+        // One that is parked for its delay lies in a queue too.
+        let parked = "1 pg-0 began 0; 1 broker-a stored 0 b:0 4 as=delayed; 1 pg-0 acked 0 a:0 0; 3 broker-a expired b:0";
+        assert!(causes(&play(&format!("{HELD} {parked} 5")), "lost").contains("expired"));
+        assert!(!causes(&play(&format!("{HELD} {parked} 4")), "lost").contains("expired"));
     }
 
     /// A message that was stored twice is discarded with its last copy, not before.

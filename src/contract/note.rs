@@ -309,6 +309,21 @@ pub enum Note {
         log: u16,
         from: u64,
     },
+    /// Log files were deleted because of their age or a full disk, and with them the records of this queue below an offset.
+    Expired {
+        queue: MessageQueue,
+        log: u16,
+        below: u64,
+    },
+    /// The oldest file of a broker's log was deleted: the log begins here now. Not `expired`: its time had not come.
+    FileDeleted {
+        upto: u64,
+        expired: bool,
+    },
+    /// The broker takes no more messages, because its disk is too full; or takes them again.
+    DiskFull {
+        on: bool,
+    },
     /// A request waited too long or the store was busy: answered with this code, SYSTEM_BUSY.
     Busy {
         code: u16,

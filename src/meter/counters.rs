@@ -165,6 +165,13 @@ static TABLE: &[CounterDoc] = &[
     ),
     doc("busy_answers", Count, R, "requests answered SYSTEM_BUSY or the like, by code"),
     doc(
+        "disk_full_time",
+        Duration,
+        R,
+        "time brokers took no messages because their disk was too full (DISK_FULL), summed over the brokers",
+    ),
+    doc("log_files_deleted", Count, R, "files of commit logs that brokers deleted, by broker and reason"),
+    doc(
         "route_removal",
         Duration,
         R,

@@ -1,6 +1,7 @@
 //! The end of a run: what the checks and meters hold becomes laws, counters, figures, outages and series.
 
 use super::counters::{Book, Entry, sum, worst};
+use super::drain::undrained;
 use super::hist::Hist;
 use super::routes::Worst;
 use super::sends::Sends;
@@ -9,7 +10,7 @@ use crate::base::ids::GroupId;
 use crate::base::time::{MS, SEC, seconds};
 use crate::check::delivery::Cause;
 use crate::check::ledger::Message;
-use crate::check::losses::{self, Evidence, Losses, Lost};
+use crate::check::losses::{self, Evidence, Losses};
 use crate::check::offsets::RollbackCause;
 use crate::check::ownership::{QueueTime, Unowned};
 use crate::check::takeover::{Ending, Taken};
@@ -206,7 +207,7 @@ impl Watch {
         let mut book = Book::default();
         self.producer_counters(&mut book);
         self.group_counters(&mut book, losses, end);
-        self.run_counters(&mut book);
+        self.run_counters(&mut book, end);
         book.counters()
     }
 
@@ -323,7 +324,7 @@ impl Watch {
         each(book, "peak_backlog", worst, &|g| clustering(g, count(meter(g).peak_backlog.max(0) as u64)));
     }
 
-    fn run_counters(&self, book: &mut Book) {
+    fn run_counters(&self, book: &mut Book, end: u64) {
         book.put("ghosts", None, count(self.ghosts));
         let diverged = self.diverged.iter();
         let causes =
@@ -332,6 +333,8 @@ impl Watch {
         book.put("discarded_send_ok", None, self.discarded_send_ok());
         let busy = self.busy.iter().map(|(code, n)| (response_name(*code), *n as i64)).collect();
         book.put("busy_answers", None, (Some(self.busy.values().sum::<u64>() as i64), busy));
+        book.put("disk_full_time", None, self.disk_full_time(end));
+        book.put("log_files_deleted", None, self.log_files_deleted());
         book.put("route_removal", None, self.believers(&self.routes.removal));
         book.put("stale_route", None, self.believers(&self.routes.stale));
         let names = &self.facts.names;
@@ -489,33 +492,6 @@ impl Watch {
     }
 }
 
-/// Why a run did not drain. A message that the committed offset has passed will not come however long one waits, one that is still in the
-/// log or parked may.
-fn undrained(losses: &[Losses]) -> Vec<String> {
-    let sum = |of: &dyn Fn(&Losses) -> u64| losses.iter().map(of).sum::<u64>();
-    let waiting = sum(&|l| l.lost_by(Lost::Waiting));
-    let mut reasons = Vec::new();
-    if waiting > 0 {
-        reasons.push(format!(
-            "the run did not drain: {waiting} of the messages called lost were still waiting at its end and may only be late"
-        ));
-    }
-    for (n, why) in [
-        (sum(&|l| l.lost_by(Lost::Skipped)), "the group's committed offset has passed them"),
-        (sum(&|l| l.lost_by(Lost::Discarded)), "recovery discarded them"),
-    ] {
-        if n > 0 {
-            reasons.push(format!("the run waited in vain for {n} messages that are lost for good: {why}"));
-        }
-    }
-    if reasons.is_empty() {
-        reasons.push(
-            "the run did not drain: calls, or deliveries that a listener asked for again, were still open at its end".to_owned(),
-        );
-    }
-    reasons
-}
-
 /// Quantiles of each entity, and of all together.
 fn quantiles(book: &mut Book, names: [&'static str; 4], hists: &[(String, &Hist)]) {
     let mut all = Hist::default();
@@ -579,20 +555,6 @@ mod tests {
         assert_eq!(
             cut_off.warnings,
             ["the run did not drain: 2 of the messages called lost were still waiting at its end and may only be late"]
-        );
-    }
-
-    #[test]
-    fn what_is_lost_for_good_is_not_called_late() {
-        let of = |rest: &str| play_until(&format!("-5 c1 assigned a:0 0; {} {rest}", sent(0..3)), 50.0, false).warnings;
-        let good = "the run waited in vain for 3 messages that are lost for good: the group's committed offset has passed them";
-        assert_eq!(of("3 broker-a committed a:0 3"), [good]);
-        let late = "the run did not drain: 1 of the messages called lost were still waiting at its end and may only be late";
-        assert_eq!(of("3 broker-a committed a:0 2"), [late, &good.replace('3', "2")]);
-        let all = "2 c1 entered 0 a:0 0; 2 c1 entered 1 a:0 1; 2 c1 entered 2 a:0 2; 2 c1 left 2 a:0 2 failed";
-        assert_eq!(
-            of(all),
-            ["the run did not drain: calls, or deliveries that a listener asked for again, were still open at its end"]
         );
     }
 

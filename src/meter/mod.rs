@@ -5,6 +5,8 @@ pub mod births;
 pub mod clock;
 pub mod counters;
 mod crashes;
+mod disks;
+mod drain;
 mod findings;
 pub mod groups;
 pub mod hist;

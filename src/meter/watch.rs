@@ -5,6 +5,7 @@
 
 use super::births::Births;
 use super::clock::Clock;
+use super::disks::Disks;
 use super::groups::{Change, Delivered, GroupMeter, Spread};
 use super::outages::{Outages, SendsEnd, Stall};
 use super::routes::Routes;
@@ -90,6 +91,7 @@ pub struct Watch {
     pub(super) groups: Vec<GroupMeter>,
     pub(super) spread: Spread,
     pub(super) transactions: Transactions,
+    pub(super) disks: Disks,
     pub(super) outages: Outages,
     pub(super) delivery_points: Thin,
     pub(super) send_points: Thin,
@@ -141,6 +143,7 @@ impl Watch {
             groups: vec![GroupMeter::default(); groups],
             spread: Spread::default(),
             transactions: Transactions::default(),
+            disks: Disks::default(),
             outages: Outages::new(&facts),
             delivery_points: Thin::default(),
             send_points: Thin::default(),
@@ -231,9 +234,14 @@ impl Watch {
             // A slave's copy of a record that is known.
             return;
         }
+        if rec.log != queue.log {
+            queue.expired = 0;
+        }
         (queue.log, queue.top) = (rec.log, rec.offset + 1);
-        if stored_as == StoredAs::Plain {
-            self.ledger.place(msg, number, rec.offset);
+        match stored_as {
+            StoredAs::Plain => self.ledger.place(msg, number, rec.offset),
+            StoredAs::Delayed => self.ledger.park(msg, number, rec.offset),
+            _ => {}
         }
         if let Some(row) = self.ledger.row(msg) {
             row.set(Message::STORED);
@@ -422,14 +430,16 @@ impl Watch {
     fn assigned(&mut self, node: NodeId, group: GroupId, mq: MessageQueue, offset: i64, orderly: bool) {
         let at = self.clock.now;
         let feed = self.index.feed(group, mq);
+        // Whoever begins below what is still there was never promised what is deleted.
         let start = u64::try_from(offset).ok();
+        let begins = start.map(|offset| offset.max(self.index.queue_of(feed).expired));
         let down_at = self.broker_down_at[mq.broker.0 as usize];
         let Some((feed, member)) = self.held(node, group, mq) else {
-            self.delivery.assigned(feed, group.0 as usize, start, at, down_at, false);
+            self.delivery.assigned(feed, group.0 as usize, begins, at, down_at, false);
             return;
         };
         let rolled = start.is_some_and(|offset| self.offset_set(group, mq, offset, true));
-        self.delivery.assigned(feed, group.0 as usize, start, at, down_at, rolled);
+        self.delivery.assigned(feed, group.0 as usize, begins, at, down_at, rolled);
         self.ownership.assigned(feed, member, orderly, at);
         self.outages.enablers.assigned(feed, member, at);
         if !orderly {
@@ -578,6 +588,15 @@ impl Observer for Watch {
                 self.cut_of = node;
                 self.truncated(*queue, *log, *from);
             }
+            Note::Expired { queue, log, below } => {
+                let number = self.index.queue(*queue);
+                let queue = &mut self.index.queues[number as usize];
+                if queue.log == *log {
+                    queue.expired = queue.expired.max(*below);
+                }
+            }
+            Note::FileDeleted { expired, .. } => self.disks.deleted(node, *expired),
+            Note::DiskFull { on } => self.disks.full(node, *on, at),
             Note::Busy { code } => *self.busy.entry(*code).or_default() += 1,
             Note::TransactionChecked { msg } => self.transactions.checked(&self.ledger, *msg, &self.clock),
             Note::NotOffered { msg } => {
@@ -654,9 +673,14 @@ impl Observer for Watch {
             Note::Killed | Note::HostLost => {
                 let host = matches!(note, Note::HostLost);
                 self.durability.died(node, host, at, &self.ledger, &self.index);
+                self.disks.full(node, false, at);
                 self.life(stamp, note);
             }
-            Note::Up | Note::Exited | Note::Frozen | Note::Thawed => self.life(stamp, note),
+            Note::Exited => {
+                self.disks.full(node, false, at);
+                self.life(stamp, note);
+            }
+            Note::Up | Note::Frozen | Note::Thawed => self.life(stamp, note),
             Note::ClockStepped { ms } => self.locks.clock_stepped(node, *ms),
             Note::Fault { index, on, touched } => self.fault(*index, *on, *touched),
         }

@@ -409,6 +409,7 @@ impl Parts<'_> {
                         .dledger
                         .as_ref()
                         .and_then(|(group, index, _)| Some((*index, dledger.get(group.as_str())?.clone()))),
+                    disk: b.disk,
                 })),
                 KindDraft::Client(client) => {
                     let members =

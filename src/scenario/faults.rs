@@ -128,6 +128,7 @@ fn kind(ctx: &Ctx<'_>, verb: &'static Key, node: &Node, scene: &Scene<'_>) -> Op
                 "cut" => cut(fields, scene),
                 "slow_link" => slow_link(fields, scene),
                 "slow_disk" => slow_disk(fields, scene),
+                "fill_disk" => fill_disk(fields, scene),
                 "clock_step" => clock_step(fields, scene),
                 "clock_drift" => clock_drift(fields, scene),
                 "reset" => reset(fields, scene),
@@ -275,6 +276,24 @@ fn slow_disk(mut fields: Fields<'_>, scene: &Scene<'_>) -> Option<Verb> {
     let nodes = scene.roster.processes(fields.ctx, &target, "slow_disk", place);
     let what = FaultKind::SlowDisk { nodes, factor: factor.unwrap_or(1) as u32, stall };
     Some((what, label(&target), fields.finish()))
+}
+
+fn fill_disk(mut fields: Fields<'_>, scene: &Scene<'_>) -> Option<Verb> {
+    use keys::fill_disk::*;
+    let place = fields.place_of(&TARGET);
+    let target = fields.target(&TARGET);
+    let percent = fields.count(&PERCENT);
+    let target = target?;
+    let nodes = scene.roster.processes(fields.ctx, &target, "fill_disk", place);
+    for node in &nodes {
+        if let Some(entry) = scene.draft.nodes.get(node.0 as usize)
+            && !matches!(&entry.kind, KindDraft::Broker(b) if b.disk.size > 0)
+        {
+            let error = ScenarioError::new(Problem::Conflict, format!("\"{}\" has no disk that could fill up", entry.name));
+            fields.ctx.push(place, error.remedy("give the broker a size: \"disk\": \"100GiB\""));
+        }
+    }
+    Some((FaultKind::FillDisk { nodes, percent: percent? }, label(&target), fields.finish()))
 }
 
 fn clock_step(mut fields: Fields<'_>, scene: &Scene<'_>) -> Option<Verb> {

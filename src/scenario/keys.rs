@@ -284,6 +284,8 @@ section! {
         BROKER_CLUSTER_NAME "brokerClusterName", Takes::Text, Default("\"DefaultCluster\""), "brokerClusterName.";
         NAME "name", Takes::Text, Optional, "Its name in this scenario. Left out: brokerName:brokerId.";
         NAMESERVERS "nameservers", Takes::Target, Optional, "The nameservers it registers with. Left out: all.";
+        DISK "disk", Takes::Bytes { min: 1 << 20, max: 1 << 50 }, Optional, "Size of the partition that its store lies on. Left out: as large as need be.";
+        DISK_USED "disk_used", Takes::Bytes { min: 0, max: 1 << 50 }, Optional, "What others keep on that partition at the beginning.";
         DLEDGER "dledger", Takes::Section(&dledger::SECTION), Optional, "Its place in a DLedger group (enableDLegerCommitLog).";
     }
 }
@@ -508,6 +510,14 @@ section! {
 }
 
 section! {
+    /// A partition that others fill.
+    fill_disk, "a full disk", shared [], settings [] {
+        TARGET "target", Takes::Target, Required, "On which brokers; each needs a `disk`.";
+        PERCENT "percent", Takes::Count { min: 1, max: 100 }, Required, "Other files grow until the partition is so full. What the broker writes and deletes afterwards moves it from there.";
+    }
+}
+
+section! {
     /// A step of the wall clock.
     clock_step, "a clock step", shared [], settings [] {
         TARGET "target", Takes::Target, Required, "On which nodes.";
@@ -577,6 +587,7 @@ section! {
         CUT "cut", Takes::Section(&cut::SECTION), Optional, "No packet passes.";
         SLOW_LINK "slow_link", Takes::Section(&slow_link::SECTION), Optional, "Packets take longer.";
         SLOW_DISK "slow_disk", Takes::Section(&slow_disk::SECTION), Optional, "What these brokers write takes `factor` times as long, or stands still.";
+        FILL_DISK "fill_disk", Takes::Section(&fill_disk::SECTION), Optional, "The partitions of these brokers' stores are filled by others; with `for`, what they brought is deleted again.";
         CLOCK_STEP "clock_step", Takes::Section(&clock_step::SECTION), Optional, "Wall clocks are set.";
         CLOCK_DRIFT "clock_drift", Takes::Section(&clock_drift::SECTION), Optional, "Clocks run fast or slow.";
         RESET "reset", Takes::Section(&reset::SECTION), Optional, "Open connections are reset.";

@@ -53,6 +53,7 @@ const ROWS: &[(&str, i64, i64)] = &[
     ("flushIntervalCommitLog", 1, YEAR_MS),
     ("flushIntervalConsumeQueue", 1, YEAR_MS),
     ("commitIntervalCommitLog", 1, YEAR_MS),
+    ("cleanResourceInterval", 1, YEAR_MS),
     ("haSendHeartbeatInterval", 1, YEAR_MS),
     ("transactionCheckInterval", 1, YEAR_MS),
     // Sizes that divide or count.
@@ -77,7 +78,9 @@ const ROWS: &[(&str, i64, i64)] = &[
     ("retryTimesWhenSendAsyncFailed", 0, 1_000),
     ("maxReconsumeTimes", -1, i32::MAX as i64),
     ("suspendCurrentQueueTimeMillis", -1, YEAR_MS),
-    // Seconds and minutes.
+    ("diskMaxUsedSpaceRatio", 0, 100),
+    // Seconds, minutes and hours.
+    ("fileReservedTime", 0, YEAR_MS / 3_600_000),
     ("serverChannelMaxIdleTimeSeconds", 0, YEAR_MS / 1_000),
     ("clientChannelMaxIdleTimeSeconds", 0, YEAR_MS / 1_000),
     ("consumeTimeout", 1, YEAR_MS / 60_000),

@@ -9,8 +9,9 @@ use super::keys::{self, BOOT_CLIENT, BOOT_SERVER, Key, MAX_BROKERS, MAX_NODES};
 use super::tree::{self, Node, Place, Shape};
 use super::values::{self, TargetName};
 use crate::base::quantile::Quantiles;
+use crate::rocketmq::settings::cleaning;
 use crate::rocketmq::settings::{BrokerRole, BrokerSettings, InstanceSettings, NameserverSettings, Rules, Version};
-use crate::world::spec::{ConsumerSpec, LoadSpec, ProducerSpec, SendMode, Services, TransactionSpec};
+use crate::world::spec::{ConsumerSpec, LoadSpec, Partition, ProducerSpec, SendMode, Services, TransactionSpec};
 use std::collections::BTreeMap;
 
 /// What the entries of nodes are read against, and what they add up to.
@@ -62,6 +63,7 @@ pub(super) struct BrokerDraft {
     pub(super) nameservers: Option<Vec<TargetName>>,
     /// Group, index, and where it stands.
     pub(super) dledger: Option<(String, u8, Place)>,
+    pub(super) disk: Partition,
 }
 
 impl BrokerDraft {
@@ -404,6 +406,7 @@ impl Draft {
             (group.zip(index), inner.finish())
         });
         let dledger = dledger.flatten().map(|(group, index)| (group, index as u8, dledger_place));
+        let disk = disk(&mut fields);
         let common = self.common(&mut fields, &self.services.broker, true);
         let settings = fields.settings(BrokerSettings::default());
         check_host(ctx, &common);
@@ -463,7 +466,7 @@ impl Draft {
             self.take_name(ctx, &node_name, own_place);
         }
         if self.room_for(ctx, entry.place, 1) {
-            let kind = KindDraft::Broker(Box::new(BrokerDraft { broker, id, cluster, settings, nameservers, dledger }));
+            let kind = KindDraft::Broker(Box::new(BrokerDraft { broker, id, cluster, settings, nameservers, dledger, disk }));
             self.nodes.push(NodeDraft { name: node_name, common, kind });
         }
         Some(shown)
@@ -545,17 +548,48 @@ fn check_host(ctx: &Ctx<'_>, common: &Common) {
     }
 }
 
+/// The keys `disk` and `disk_used`.
+fn disk(fields: &mut Fields<'_>) -> Partition {
+    use keys::broker::{DISK, DISK_USED};
+    let place = fields.place_of(&DISK_USED);
+    let size = fields.bytes(&DISK);
+    let others = fields.bytes(&DISK_USED);
+    if let Some(others) = others
+        && size.is_none_or(|size| others > size)
+    {
+        let what = match size {
+            None => "\"disk_used\" means nothing without \"disk\"".to_owned(),
+            Some(size) => format!("\"disk_used\" is {others} bytes, of a disk of {size}"),
+        };
+        let error = ScenarioError::new(Problem::Conflict, what);
+        fields.ctx.push(place, error.expected("\"disk\": the size of the partition, and no more on it than that"));
+    }
+    Partition { size: size.unwrap_or(0), others: others.unwrap_or(0) }
+}
+
 /// What single keys of a broker cannot say alone.
 fn check_broker_settings(fields: &Fields<'_>, settings: &BrokerSettings) {
+    let refuse = |key: &'static str, fits: bool, expected: &str| {
+        if let Some(node) = fields.given_setting(key)
+            && !fits
+        {
+            let error = ScenarioError::new(Problem::WrongValue, format!("\"{key}\" cannot be {}", node.describe()));
+            fields.ctx.push(node.place, error.expected(expected));
+        }
+    };
+    refuse("deleteWhen", cleaning::hours(&settings.delete_when).is_some(), "hours of the day, such as \"04\" or \"02;04\"");
+    for (key, value) in [
+        ("rocketmq.broker.diskSpaceWarningLevelRatio", &settings.disk_space_warning_level_ratio),
+        ("rocketmq.broker.diskSpaceCleanForciblyRatio", &settings.disk_space_clean_forcibly_ratio),
+    ] {
+        let fits = cleaning::ratio(value).is_some_and(|ratio| ratio <= 10_000);
+        refuse(key, fits, "a share from \"0.0\" to \"1.0\" with at most four decimals, such as \"0.90\"");
+    }
     let level = |text: &str| {
         let (number, unit) = text.split_at(text.len() - text.chars().last().map_or(0, char::len_utf8));
         matches!(unit, "s" | "m" | "h" | "d") && number.parse::<u32>().is_ok_and(|n| n <= 100_000)
     };
     let levels: Vec<&str> = settings.message_delay_level.split_whitespace().collect();
-    if let Some(node) = fields.given_setting("messageDelayLevel")
-        && (levels.is_empty() || levels.len() > 255 || !levels.iter().all(|l| level(l)))
-    {
-        let error = ScenarioError::new(Problem::WrongValue, format!("\"messageDelayLevel\" cannot be {}", node.describe()));
-        fields.ctx.push(node.place, error.expected("1 to 255 delays with the units s, m, h or d, such as \"1s 5s 10s 1m\""));
-    }
+    let fits = !levels.is_empty() && levels.len() <= 255 && levels.iter().all(|l| level(l));
+    refuse("messageDelayLevel", fits, "1 to 255 delays with the units s, m, h or d, such as \"1s 5s 10s 1m\"");
 }

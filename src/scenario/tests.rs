@@ -35,7 +35,8 @@ const EVERYTHING: &str = r#"{
     {"brokerName": "broker-a", "name": "broker-a", "brokerRole": "SYNC_MASTER", "host": "rack-1", "nameservers": ["ns0"],
      "clock": {"offset": "-5ms", "drift_ppm": 40}, "services": {"send": {"p50": "80us", "p99": "1ms"}}, "cpus": 2,
      "rules": {"memberListKeepsDoubles": false}, "mappedFileSizeCommitLog": "64MiB", "rocketmq.broker.rebalance.lockMaxLiveTime": "25s"},
-    {"brokerName": "broker-a", "name": "broker-a-s", "brokerId": 1, "brokerRole": "SLAVE", "start": "60s"},
+    {"brokerName": "broker-a", "name": "broker-a-s", "brokerId": 1, "brokerRole": "SLAVE", "start": "60s", "disk": "10GiB", "disk_used": "1GiB",
+     "deleteWhen": "02;04", "rocketmq.broker.diskSpaceWarningLevelRatio": "0.95"},
     {"brokerName": "dl", "dledger": {"group": "g", "index": 0}}, {"brokerName": "dl", "dledger": {"group": "g", "index": 1}},
     {"brokerName": "dl", "dledger": {"group": "g", "index": 2}}
   ],
@@ -77,7 +78,8 @@ const EVERYTHING: &str = r#"{
     {"at": "76s", "intercept": {"from": "p1", "to": "dl", "code": 310, "delay": "20ms"}},
     {"at": "77s", "hold": {"target": "broker-a", "step": "pull_suspend", "pause": "10ms"}},
     {"at": "78s", "update_topic": {"topic": "T", "queues": 8}}, {"at": "79s", "update_topic": {"topic": "%RETRY%cg", "readQueueNums": 2, "brokers": "broker-a"}},
-    {"at": "80s", "wipe_write_perm": "broker-a", "for": "30s"}
+    {"at": "80s", "wipe_write_perm": "broker-a", "for": "30s"},
+    {"at": "81s", "fill_disk": {"target": "broker-a-s", "percent": 91}, "for": "30s"}
   ],
   "expect": {"lost": {"max": 0, "needs_fault": 1}, "lost@cg": {"min": 1, "needs_fault": "the freeze"}, "sends@p1": {"min": "1.5s", "max": "2m"}, "x@dlq-0": {"max": -1}}
 }"#;
@@ -184,6 +186,11 @@ fn every_key_reads_and_means_what_it_says() {
         &spec.faults[18].what,
         FaultKind::Intercept { code: 14, percent: 5, action: InterceptAction::Answer(2), .. }
     ));
+    let slave = broker(&spec, "broker-a-s");
+    assert_eq!((slave.disk.size, slave.disk.others, slave.settings.delete_when.as_str()), (10 << 30, 1 << 30, "02;04"));
+    assert_eq!(broker(&spec, "broker-a").disk.size, 0);
+    let full = &spec.faults.last().unwrap().what;
+    assert!(matches!(full, FaultKind::FillDisk { nodes, percent: 91 } if nodes[..] == [spec.node("broker-a-s").unwrap()]));
     assert_eq!(spec.expect[1].needs_fault, Some(2));
     // Client ids sort as the members do.
     let ip = |name: &str| match &spec.nodes[spec.node(name).unwrap().0 as usize].kind {
@@ -381,6 +388,22 @@ const MISTAKES: &[(&str, &str, &str)] = &[
         "brokers",
         r#""brokers": [{"brokerName": "broker-a", "flushIntervalCommitLog": 0}],"#,
         "5:66: \"flushIntervalCommitLog\" cannot be 0",
+    ),
+    (
+        "brokers",
+        r#""brokers": [{"brokerName": "broker-a", "disk_used": "1GiB"}],"#,
+        "5:53: \"disk_used\" means nothing without \"disk\"",
+    ),
+    (
+        "brokers",
+        r#""brokers": [{"brokerName": "broker-a", "disk": "1GiB", "disk_used": "2GiB"}],"#,
+        "5:69: \"disk_used\" is 2147483648 bytes, of a disk of 1073741824",
+    ),
+    ("brokers", r#""brokers": [{"brokerName": "broker-a", "deleteWhen": "4am"}],"#, "5:54: \"deleteWhen\" cannot be \"4am\""),
+    (
+        "brokers",
+        r#""brokers": [{"brokerName": "broker-a", "rocketmq.broker.diskSpaceCleanForciblyRatio": "85"}],"#,
+        "5:87: \"rocketmq.broker.diskSpaceCleanForciblyRatio\" cannot be \"85\"",
     ),
     ("brokers", r#""brokers": [{"brokerName": "broker-a", "slaveTimeout": "1us"}],"#, "5:56: \"slaveTimeout\" cannot be \"1us\""),
     (
@@ -605,6 +628,12 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("faults", r#""faults": [{"at": "10s", "slow_link": {"between": ["cg", "pg"]}}],"#, "9:39: this slow link is not slow"),
     (
         "faults",
+        r#""faults": [{"at": "10s", "fill_disk": {"target": "broker-a", "percent": 95}}],"#,
+        "9:50: \"broker-a:0\" has no disk that could fill up",
+    ),
+    ("faults", r#""faults": [{"at": "10s", "fill_disk": {"target": "broker-a"}}],"#, "9:39: a full disk needs \"percent\""),
+    (
+        "faults",
         r#""faults": [{"at": "10s", "clock_step": {"target": "cg", "by": "1us"}}],"#,
         "9:63: wall clocks are kept in whole milliseconds",
     ),
@@ -667,7 +696,7 @@ fn whole_blocks_of_errors_read_well() {
     assert_eq!(
         parsed(&text).unwrap_err().to_string(),
         "test:9:12: a fault needs a verb\n  \
-         expected one of kill, lose_host, freeze, shutdown, restart, rolling_restart, start, promote, cut, slow_link, slow_disk, clock_step, \
+         expected one of kill, lose_host, freeze, shutdown, restart, rolling_restart, start, promote, cut, slow_link, slow_disk, fill_disk, clock_step, \
          clock_drift, reset, intercept, hold, update_topic, wipe_write_perm\n\
          test:9:26: a fault has no key \"kil\"\n  did you mean \"kill\"?\n\
          test:9:54: \"for\" cannot be 90\n  expected a duration such as \"30s\" or \"1.5ms\""

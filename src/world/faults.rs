@@ -39,6 +39,8 @@ pub(super) struct Faults {
     intercepts: Vec<Intercept>,
     /// Slow disks: fault, node, how many times as long what it writes takes; `None`: for ever.
     slow_disks: Vec<(u16, NodeId, Option<u32>)>,
+    /// Full disks: fault, node, and what it brought there, bytes.
+    ballast: Vec<(u16, NodeId, u64)>,
     /// Conditions on links by fault.
     conditions: Vec<(u16, u32)>,
     /// Faults that strike only some of those they name: whom they struck.
@@ -52,6 +54,7 @@ impl Faults {
         Faults {
             intercepts: Vec::new(),
             slow_disks: Vec::new(),
+            ballast: Vec::new(),
             conditions: Vec::new(),
             narrowed: Vec::new(),
             touched: vec![0; spec.faults.len()],
@@ -111,6 +114,7 @@ impl<O: Observer> World<O> {
             | FaultKind::Promote { nodes }
             | FaultKind::Start { nodes, .. }
             | FaultKind::SlowDisk { nodes, .. }
+            | FaultKind::FillDisk { nodes, .. }
             | FaultKind::ClockStep { nodes, .. }
             | FaultKind::ClockDrift { nodes, .. }
             | FaultKind::Hold { nodes, .. } => nodes.first().copied(),
@@ -245,6 +249,17 @@ impl<O: Observer> World<O> {
                 nodes.iter().for_each(|node| self.stall_disk(*node));
                 if *stall { self.running(nodes) } else { 0 }
             }
+            FaultKind::FillDisk { nodes, percent } => {
+                let mut met = 0;
+                for node in nodes {
+                    let disk = &mut self.disks[node.0 as usize].broker;
+                    let stored = disk.stored_bytes();
+                    let brought = disk.partition.fill(stored, *percent);
+                    self.faults.ballast.push((f, *node, brought));
+                    met += (brought > 0) as u64;
+                }
+                met
+            }
             FaultKind::ClockStep { nodes, by_ms } => {
                 for node in nodes {
                     self.processes[node.0 as usize].clock.step(*by_ms);
@@ -345,6 +360,15 @@ impl<O: Observer> World<O> {
                 for node in nodes {
                     self.stall_disk(*node);
                     self.dispatch(*node, Input::Wake);
+                }
+                0
+            }
+            FaultKind::FillDisk { .. } => {
+                let (mine, rest): (Vec<_>, Vec<_>) = self.faults.ballast.iter().copied().partition(|(g, _, _)| *g == f);
+                self.faults.ballast = rest;
+                for (_, node, brought) in mine {
+                    let partition = &mut self.disks[node.0 as usize].broker.partition;
+                    partition.others = partition.others.saturating_sub(brought);
                 }
                 0
             }

@@ -7,6 +7,7 @@ use crate::base::names::Names;
 use crate::base::quantile::Quantiles;
 pub use crate::contract::TxState;
 use crate::contract::WorkClass;
+pub use crate::rocketmq::broker::store::files::Partition;
 use crate::rocketmq::client::config::{self, ClientConfig, ConsumerConfig, MemberConfig, MemberKind, ProducerConfig};
 pub use crate::rocketmq::client::consumer::allocate::AllocateMessageQueueStrategy;
 use crate::rocketmq::client::consumer::allocate::Strategy;
@@ -191,6 +192,8 @@ pub struct BrokerSpec {
     pub nameservers: Arc<[Addr]>,
     /// DLedger group, when `enableDLegerCommitLog` is set: index of this node and the addresses of all.
     pub dledger: Option<(u8, Arc<[Addr]>)>,
+    /// The partition that its store lies on, and what others keep there.
+    pub disk: Partition,
 }
 
 /// A client process: one or more producers and consumers, each with its instance settings. Members with one client id share an instance.
@@ -448,6 +451,8 @@ pub enum FaultKind {
     SlowLink { from: Vec<u16>, to: Vec<u16>, both: bool, latency: Option<Quantiles>, bandwidth: Option<u64> },
     /// Appends and fsyncs of these nodes stand still (`stall`), or last `factor` times as long.
     SlowDisk { nodes: Vec<NodeId>, factor: u32, stall: bool },
+    /// Others fill the partitions of these nodes' stores up to so many percent; at its end they take back what they brought.
+    FillDisk { nodes: Vec<NodeId>, percent: u64 },
     /// The wall clock is set by so many ms.
     ClockStep { nodes: Vec<NodeId>, by_ms: i64 },
     /// The clocks run fast by so many parts per million.

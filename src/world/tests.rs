@@ -91,6 +91,7 @@ pub(crate) fn cluster(brokers: u16, consumers: u16, per_s: u64, orderly: bool) -
             settings: BrokerSettings::default(),
             nameservers: nameservers.clone(),
             dledger: None,
+            disk: Default::default(),
         };
         let index = nodes.len() as u16;
         nodes.push(node(&format!("broker-{i}:0"), index, &mut hosts, NodeKind::Broker(Arc::new(broker))));

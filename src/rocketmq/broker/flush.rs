@@ -86,6 +86,7 @@ impl Broker {
             let ends = &mut cx.env.disk.broker.log.ends;
             ends.committed = ends.written;
         }
+        self.file_rolled(cx);
         self.plan_flush(cx);
     }
 

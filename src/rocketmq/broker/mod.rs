@@ -4,6 +4,7 @@
 //! as the driver says, and acts on the store in one step at the end of that time. What runs on timers of its own (registration, holds,
 //! housekeeping, delayed delivery, persistence) is computed from the clock, not ticked while nothing can be due.
 
+mod clean;
 mod consumers;
 pub mod delay_level;
 mod fast_failure;
@@ -109,6 +110,7 @@ enum Tick {
     BecomeMaster,
     HaClient,
     SlaveSync,
+    Clean,
     /// A pull that was held up on its way to the park is parked: its number among those.
     Park(u32),
 }
@@ -136,6 +138,7 @@ pub struct Broker {
     schedule: schedule::ScheduleService,
     flusher: flush::Flusher,
     puts: puts::Puts,
+    cleaner: clean::Cleaner,
     ha: ha::MasterSlave,
     group: Option<Box<ha::group::Group>>,
     /// What it is at present: settings give it, a DLedger group changes it.
@@ -220,6 +223,7 @@ impl Broker {
             schedule: schedule::ScheduleService::default(),
             flusher: flush::Flusher::default(),
             puts: puts::Puts::default(),
+            cleaner: clean::Cleaner::default(),
             ha: ha::MasterSlave::default(),
             group: None,
             role: if config.dledger.is_some() { BrokerRole::Slave } else { s.broker_role },
@@ -272,6 +276,7 @@ impl Broker {
         self.phase = cx.now.mono;
         self.load(cx);
         self.flush_start(cx);
+        self.clean_start(cx);
         let now = cx.now.mono;
         let first = |after_ms: u64| now + after_ms * MS;
         self.timers.set(first(10_000), Tick::Register);
@@ -307,6 +312,7 @@ impl Broker {
         }
         self.ensure_system_topics(disk, cx.now);
         while disk.dispatch_next(u64::MAX).is_some() {}
+        disk.correct_min_offsets(&self.config.settings);
         self.next_offsets = disk.queues().iter().map(|q| q.max()).collect();
         self.offsets = disk.consumer_offsets.clone();
     }
@@ -589,6 +595,7 @@ impl Broker {
             Tick::BecomeMaster => self.become_master(cx),
             Tick::HaClient => self.ha_client_tick(cx),
             Tick::SlaveSync => self.slave_sync_tick(cx, nominal),
+            Tick::Clean => self.clean_tick(cx),
             Tick::Park(number) => self.park_held_up(cx, number),
             Tick::Delay => self.deliver_delayed(cx, nominal),
             Tick::PersistDelay => {

@@ -56,7 +56,8 @@ impl Broker {
         let s = &self.config.settings;
         // `nextOffsetCorrection`: a slave lets an offset stand that it cannot serve.
         let corrects = !slave || s.offset_check_in_slave;
-        let read_on = matches!(status, GetMessageStatus::Found | GetMessageStatus::NoMatchedMessage);
+        let read_on =
+            matches!(status, GetMessageStatus::Found | GetMessageStatus::NoMatchedMessage | GetMessageStatus::MessageWasRemoving);
         let next_begin = if corrects || read_on { next_begin_offset } else { pull.offset.max(0) as u64 };
         // `SubscriptionGroupConfig.whichBrokerWhenConsumeSlowly` is 1 unless an operator changed it, `brokerId` 0.
         let suggest_broker_id = (s.slave_read_enable && suggest_slave) as u64;
@@ -69,7 +70,7 @@ impl Broker {
         }
         let code = match status {
             GetMessageStatus::Found => answer_code::SUCCESS,
-            GetMessageStatus::NoMatchedMessage => answer_code::PULL_RETRY_IMMEDIATELY,
+            GetMessageStatus::NoMatchedMessage | GetMessageStatus::MessageWasRemoving => answer_code::PULL_RETRY_IMMEDIATELY,
             GetMessageStatus::NoMessageInQueue if pull.offset != 0 => answer_code::PULL_OFFSET_MOVED,
             GetMessageStatus::NoMessageInQueue | GetMessageStatus::OffsetOverflowOne => answer_code::PULL_NOT_FOUND,
             GetMessageStatus::OffsetOverflowBadly | GetMessageStatus::OffsetTooSmall => answer_code::PULL_OFFSET_MOVED,
@@ -233,7 +234,10 @@ impl Broker {
         let s = &self.config.settings;
         let memory = s.physical_memory / 100 * s.access_message_in_memory_max_ratio;
         let young = number.is_none_or(|n| {
-            disk.queue(n).min == 0 && disk.record(n, 0).is_none_or(|first| disk.log.ends.committed - first.phys <= memory)
+            let queue = disk.queue(n);
+            // `checkInDiskByConsumeOffset` asks the consume queue for the place of its first record, which may be deleted: then it lay before what is left.
+            let first = || disk.record(n, 0).map_or_else(|| disk.log.min_phys(), |first| first.phys);
+            queue.min == 0 && (queue.max() == 0 || disk.log.ends.committed - first() <= memory)
         });
         if young { Answer::Offset(0) } else { Answer::Code(answer_code::QUERY_NOT_FOUND) }
     }
@@ -252,7 +256,8 @@ impl Broker {
         if low == high {
             return 0;
         }
-        let store_ms = |offset: u64| disk.record(number, offset).map_or(i64::MAX, |m| m.store_ms);
+        // What is deleted counts as older than everything.
+        let store_ms = |offset: u64| disk.record(number, offset).map_or(i64::MIN, |m| m.store_ms);
         let (first, last) = (low, high - 1);
         while low < high {
             let middle = low + (high - low) / 2;
@@ -264,6 +269,6 @@ impl Broker {
         if low == first || store_ms(low) == timestamp_ms {
             return low;
         }
-        if timestamp_ms - store_ms(low - 1) <= store_ms(low) - timestamp_ms { low - 1 } else { low }
+        if timestamp_ms.saturating_sub(store_ms(low - 1)) <= store_ms(low).saturating_sub(timestamp_ms) { low - 1 } else { low }
     }
 }

@@ -80,6 +80,7 @@ impl Role for Broker {
             Input::Stop => self.stop(cx),
         }
         self.plan_delayed(cx);
+        self.plan_clean(cx);
         while let Some((nominal, tick)) = self.timers.due(now.mono) {
             self.tick(cx, tick, nominal);
         }
@@ -113,6 +114,7 @@ impl Role for Broker {
             (a, b) => a.or(b),
         };
         let own = Deadline::sooner(Deadline::earliest(mono, wall, now), self.outer.next_deadline(now), now);
+        let own = Deadline::sooner(own, self.cleaner.next_due(now), now);
         match &mut self.group {
             Some(group) => Deadline::sooner(own, group.next_deadline(now), now),
             None => own,

@@ -58,8 +58,10 @@ impl Broker {
         for level in 1..=levels {
             let disk = &cx.env.disk.broker;
             let saved = disk.delay_offsets.get(level - 1).copied().unwrap_or(0);
-            let max = disk.find_queue(topic, level as u16 - 1).map_or(0, |n| disk.queue(n).max());
-            self.schedule.offsets[level - 1] = saved.min(max);
+            let range = |n: usize| (disk.queue(n).min, disk.queue(n).max());
+            let (min, max) = disk.find_queue(topic, level as u16 - 1).map_or((0, 0), range);
+            // `correctDelayOffset`.
+            self.schedule.offsets[level - 1] = saved.max(min).min(max);
             self.look_at_head(cx, level);
         }
     }
@@ -79,6 +81,7 @@ impl Broker {
 
     fn look_at_head(&mut self, cx: &mut Cx<'_, '_>, level: usize) {
         let Some(topic) = self.topics.schedule else { return };
+        self.pass_over_deleted(cx, level);
         let disk = &cx.env.disk.broker;
         let head = disk
             .find_queue(topic, level as u16 - 1)
@@ -86,6 +89,17 @@ impl Broker {
             .map(|m| self.levels.compute_deliver_timestamp(level as i32, m.store_ms));
         self.schedule.heads[level - 1] = head;
         self.schedule.next_ms = self.schedule.heads.iter().flatten().min().copied();
+    }
+
+    /// Records whose file is deleted are passed over without a word (`DeliverDelayedMessageTimerTask#executeOnTimeup`, `lookMessageByOffset` null).
+    /// They go at once here and when they fall due there: nobody can tell.
+    fn pass_over_deleted(&mut self, cx: &Cx<'_, '_>, level: usize) {
+        let disk = &cx.env.disk.broker;
+        let Some(number) = self.topics.schedule.and_then(|topic| disk.find_queue(topic, level as u16 - 1)) else { return };
+        let offset = &mut self.schedule.offsets[level - 1];
+        while *offset < disk.queue(number).max() && disk.record(number, *offset).is_none() {
+            *offset += 1;
+        }
     }
 
     /// Called when a head is due (to plan the next look of its task) and at that look.
@@ -114,6 +128,7 @@ impl Broker {
                 }
             }
             loop {
+                self.pass_over_deleted(cx, level);
                 let disk = &cx.env.disk.broker;
                 let offset = self.schedule.offsets[level - 1];
                 let Some(record) = disk.find_queue(topic, level as u16 - 1).and_then(|n| disk.record(n, offset)).copied() else {

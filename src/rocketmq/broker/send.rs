@@ -150,7 +150,8 @@ impl Broker {
 
     /// `DefaultMessageStore#putMessage` down to the append. Delayed messages change topic on the way in (`CommitLog#asyncPutMessage`).
     pub(super) fn put_message(&mut self, cx: &mut Cx<'_, '_>, mut message: Message) -> Put {
-        if !self.writable() {
+        // `checkStoreStatus`: the role first, then the running flags (server spec 3.3).
+        if !self.writable() || self.cleaner.disk_full() {
             return Put::Refused(answer_code::SERVICE_NOT_AVAILABLE);
         }
         let mut stored_as = self.stored_as(&message);

@@ -3,6 +3,7 @@
 //!
 //! A version is a number and a change is a row ([`rules`]): defaults that moved between versions are rows too.
 
+pub mod cleaning;
 pub mod rules;
 pub mod table;
 

@@ -221,6 +221,24 @@ settings! {
         mapped_file_size_commit_log: u64 as Bytes = 1 << 30, "mappedFileSizeCommitLog";
         /// Consume queue file size, bytes.
         mapped_file_size_consume_queue: u64 as Bytes = 6_000_000, "mappedFileSizeConsumeQueue";
+        /// Hours of the day, on the broker's own clock (UTC), in which expired files are deleted: two digits each, separated by ";".
+        delete_when: String = "04".into(), "deleteWhen";
+        /// Hours after its last write at which a log file may be deleted, whoever has read it.
+        file_reserved_time: u64 = 72, "fileReservedTime";
+        /// Use of the store's partition above which expired files are deleted at any hour, %; used clamped to 10..95.
+        disk_max_used_space_ratio: u64 = 75, "diskMaxUsedSpaceRatio";
+        /// Use of the store's partition above which the broker takes no messages, and deletes files before their time (-D; at most four decimals).
+        disk_space_warning_level_ratio: String = "0.90".into(), "rocketmq.broker.diskSpaceWarningLevelRatio";
+        /// Use of the store's partition above which files are deleted before their time (-D; at most four decimals).
+        disk_space_clean_forcibly_ratio: String = "0.85".into(), "rocketmq.broker.diskSpaceCleanForciblyRatio";
+        /// Whether files are deleted before their time when the disk is that full.
+        clean_file_forcibly_enable: bool = true, "cleanFileForciblyEnable";
+        /// Period of the cleaning, ms; the first comes 60 s after the start.
+        clean_resource_interval: u64 as Millis = 10_000, "cleanResourceInterval";
+        /// Pause between two log files that are deleted, ms.
+        delete_commit_log_files_interval: u64 as Millis = 100, "deleteCommitLogFilesInterval";
+        /// Pause after a consume queue of which files were deleted, ms.
+        delete_consume_queue_files_interval: u64 as Millis = 100, "deleteConsumeQueueFilesInterval";
         /// Cycle of the asynchronous flush, ms.
         flush_interval_commit_log: u64 as Millis = 500, "flushIntervalCommitLog";
         /// Dirty pages of 4 KiB below which the asynchronous flush waits.

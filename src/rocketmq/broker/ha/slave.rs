@@ -176,7 +176,7 @@ impl Broker {
         if bytes > 0 {
             let names = &self.config.names;
             let size_of = |m: &crate::rocketmq::message::Message| m.record_size(names.topic_name(m.topic).len());
-            cx.env.disk.broker.log.append_shipped(from, bytes as u64, &records, size_of);
+            cx.env.disk.broker.log.append_shipped(from, bytes as u64, &records, size_of, cx.now.wall_ms);
             self.appended(cx);
             self.plan_reput(cx);
             let upto = self.readable(cx);

@@ -4,12 +4,10 @@
 //! get reads what is dispatched, never past the end of the consume-queue file it begins in, and stops in front of the record that would
 //! make its batch too large.
 
-use super::BrokerDisk;
+use super::{BrokerDisk, ENTRY, entries_a_file};
 use crate::rocketmq::message::Message;
 use crate::rocketmq::settings::BrokerSettings;
 
-/// Bytes of a consume-queue entry.
-const ENTRY: u64 = 20;
 /// Bytes of entries that a get looks at, whatever it asks for.
 const LEAST_SCAN: u64 = 16_000;
 
@@ -18,6 +16,8 @@ const LEAST_SCAN: u64 = 16_000;
 pub enum GetMessageStatus {
     Found,
     NoMatchedMessage,
+    /// Every record looked at lies in a file that is deleted while the consume queue still knows it.
+    MessageWasRemoving,
     NoMessageInQueue,
     OffsetTooSmall,
     OffsetOverflowOne,
@@ -109,15 +109,20 @@ impl BrokerDisk {
             return of(GetMessageStatus::OffsetOverflowBadly, if restart { 0 } else { max_offset }, 0);
         }
         let s = settings;
-        let entries_a_file = (s.mapped_file_size_consume_queue / ENTRY).max(1);
+        let entries_a_file = entries_a_file(s);
         let file_end = (offset / entries_a_file + 1) * entries_a_file;
         let visit = LEAST_SCAN.max(query.max_msg_nums as u64 * ENTRY) / ENTRY;
         let memory = s.physical_memory / 100 * s.access_message_in_memory_max_ratio;
         let mut bytes = 0;
         let mut last_phys = None;
+        let mut removing = false;
         let mut next = offset;
         while next < max_offset.min(file_end) && next - offset < visit {
-            let Some(record) = self.record(query.queue, next) else { break };
+            let Some(record) = self.record(query.queue, next) else {
+                // Passed over without a word, and all others of its file with it. Where it lay is not kept: before what is left.
+                (next, last_phys, removing) = (next + 1, Some(self.log.min_phys()), true);
+                continue;
+            };
             let size = size_of(record) as u64;
             if !messages.is_empty() {
                 let in_disk = self.log.readable().saturating_sub(record.phys) > memory;
@@ -136,12 +141,17 @@ impl BrokerDisk {
             next += 1;
             last_phys = Some(record.phys);
             if query.codes.is_some_and(|codes| !codes.contains(&record.tag_code)) {
+                removing = false;
                 continue;
             }
             bytes += size;
             messages.push(*record);
         }
-        let status = if messages.is_empty() { GetMessageStatus::NoMatchedMessage } else { GetMessageStatus::Found };
+        let status = match messages.is_empty() {
+            false => GetMessageStatus::Found,
+            true if removing => GetMessageStatus::MessageWasRemoving,
+            true => GetMessageStatus::NoMatchedMessage,
+        };
         let suggest_slave = last_phys.is_some_and(|phys| self.log.readable().saturating_sub(phys) > memory);
         GetMessageResult { suggest_slave, ..of(status, next, bytes) }
     }

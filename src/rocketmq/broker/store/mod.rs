@@ -5,23 +5,36 @@
 //! a broker is built from it alone.
 
 pub mod access;
+pub mod files;
 pub mod positions;
+#[cfg(test)]
+mod tests;
 
+use self::files::{Files, Partition};
 use self::positions::Positions;
 use crate::base::ids::{MessageId, TopicId};
 use crate::rocketmq::message::Message;
 use crate::rocketmq::route::{DataVersion, TopicConfig};
+use crate::rocketmq::settings::BrokerSettings;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Records of a sealed stretch of the log.
 const STRETCH: usize = 4096;
+/// `CQ_STORE_UNIT_SIZE`: bytes of a consume-queue entry.
+const ENTRY: u64 = 20;
 
-/// Every record in physical order. Full stretches are shared between clones of a run.
+/// Every record in physical order. Full stretches are shared between clones of a run. A record keeps its index when those before it are deleted;
+/// stretches of which nothing is left are freed.
 #[derive(Clone, Debug, Default)]
 pub struct CommitLog {
     sealed: Vec<Arc<[Message]>>,
     tail: Vec<Message>,
+    /// Stretches that lay before those and are freed.
+    freed: usize,
+    /// Index of the first record that is still there.
+    first: usize,
+    files: Files,
     /// How far it is written, committed, durable.
     pub ends: Positions,
     /// Tells a wiped or replaced log from the one before.
@@ -39,20 +52,36 @@ pub struct CommitLog {
 }
 
 impl CommitLog {
+    /// One past the index of the last record.
     pub fn len(&self) -> usize {
-        self.sealed.len() * STRETCH + self.tail.len()
+        self.tail_begins() + self.tail.len()
     }
+    /// Whether nothing was ever appended.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+    fn tail_begins(&self) -> usize {
+        (self.freed + self.sealed.len()) * STRETCH
+    }
+    /// Index of the first record that is still there.
+    pub fn first(&self) -> usize {
+        self.first
+    }
     pub fn get(&self, index: usize) -> Option<&Message> {
-        match self.sealed.get(index / STRETCH) {
+        if index < self.first {
+            return None;
+        }
+        match self.sealed.get(index / STRETCH - self.freed) {
             Some(stretch) => stretch.get(index % STRETCH),
-            None => self.tail.get(index - self.sealed.len() * STRETCH),
+            None => self.tail.get(index - self.tail_begins()),
         }
     }
-    /// Appends a record of `size` bytes at its [`Positions::place`]; returns its index.
+    /// Appends a record of `size` bytes at its [`Positions::place`] when it is stored; returns its index.
     pub fn append(&mut self, message: Message, size: u32) -> usize {
+        self.files.written(message.phys, message.store_ms, self.ends.file_size);
+        self.push(message, size)
+    }
+    fn push(&mut self, message: Message, size: u32) -> usize {
         if self.tail.len() == STRETCH {
             self.sealed.push(std::mem::take(&mut self.tail).into());
             self.tail.reserve(STRETCH);
@@ -68,11 +97,26 @@ impl CommitLog {
     }
     /// Every record as (physical offset, message).
     pub fn places(&self) -> impl Iterator<Item = (u64, MessageId)> + '_ {
-        self.sealed.iter().flat_map(|s| s.iter()).chain(&self.tail).map(|m| (m.phys, m.id))
+        let deleted = self.first - self.freed * STRETCH;
+        self.sealed.iter().flat_map(|s| s.iter()).chain(&self.tail).skip(deleted).map(|m| (m.phys, m.id))
     }
     /// `getMinPhyOffset`.
     pub fn min_phys(&self) -> u64 {
         self.base
+    }
+    /// Its files and when each was last written.
+    pub fn files(&self) -> &Files {
+        &self.files
+    }
+    /// Deletes the oldest file (`MappedFile#destroy`) with the records that begin in it; never the last one.
+    fn delete_oldest_file(&mut self) {
+        if self.files.delete_oldest() {
+            self.base += self.ends.file_size;
+            self.first = self.first_behind(self.base);
+            let free = (self.first / STRETCH - self.freed).min(self.sealed.len());
+            self.sealed.drain(..free);
+            self.freed += free;
+        }
     }
     /// Where bytes begin that no record explains.
     pub fn garbage(&self) -> Option<u64> {
@@ -87,18 +131,20 @@ impl CommitLog {
     pub fn first_behind(&self, phys: u64) -> usize {
         let stretch = self.sealed.partition_point(|s| s.last().is_some_and(|m| m.phys < phys));
         let records: &[Message] = self.sealed.get(stretch).map_or(&self.tail, |s| s);
-        let next = stretch * STRETCH + records.partition_point(|m| m.phys < phys);
+        let next = ((self.freed + stretch) * STRETCH + records.partition_point(|m| m.phys < phys)).max(self.first);
         // The one before it begins earlier and may reach across.
-        next - (next > 0 && self.end_of(next - 1) > phys) as usize
+        next - (next > self.first && self.end_of(next - 1) > phys) as usize
     }
     /// Appends bytes that a master has sent, and the records that they complete (`CommitLog#appendData`; server spec 10.3). Where the
-    /// bytes do not go on where a record of ours ends or breaks off, nothing behind can ever be read.
-    pub fn append_shipped(&mut self, from: u64, bytes: u64, records: &[Message], size_of: impl Fn(&Message) -> u32) {
+    /// bytes do not go on where a record of ours ends or breaks off, nothing behind can ever be read. The file is written now, whenever its master's was.
+    pub fn append_shipped(&mut self, from: u64, bytes: u64, records: &[Message], size_of: impl Fn(&Message) -> u32, now_ms: i64) {
         if self.is_empty() && self.ends.written == 0 {
+            self.files = Files::default();
             self.base = from - from % self.ends.file_size;
             (self.ends.written, self.whole) = (from, from);
             (self.ends.committed, self.ends.durable) = (from, from);
         }
+        self.files.shipped(from, now_ms, self.ends.file_size);
         for &message in records {
             let known =
                 self.tail.last().or_else(|| self.sealed.last().and_then(|s| s.last())).is_some_and(|m| message.phys <= m.phys);
@@ -109,26 +155,30 @@ impl CommitLog {
                 self.garbage = Some(self.whole);
                 continue;
             }
-            self.append(message, size_of(&message));
+            self.push(message, size_of(&message));
         }
         self.ends.written = from + bytes;
     }
     /// Drops every record that does not end by `upto`, and pieces of records.
     fn truncate(&mut self, upto: u64) {
-        let keep = (0..self.len()).rev().find(|i| self.end_of(*i) <= upto).map_or(0, |i| i + 1);
-        let end = if keep == 0 { self.base } else { self.end_of(keep - 1).min(upto) };
-        let stretches = keep / STRETCH;
+        let keep = (self.first..self.len()).rev().find(|i| self.end_of(*i) <= upto).map_or(self.first, |i| i + 1);
+        let end = if keep == self.first { self.base } else { self.end_of(keep - 1).min(upto) };
+        let stretches = keep / STRETCH - self.freed;
         if stretches < self.sealed.len() {
             self.tail = self.sealed[stretches].to_vec();
             self.sealed.truncate(stretches);
         }
-        self.tail.truncate(keep - stretches * STRETCH);
+        self.tail.truncate(keep - self.tail_begins());
+        self.files.cut(self.base, end, self.ends.file_size);
         self.whole = end;
         self.garbage = None;
         self.ends = Positions { written: end, committed: end, durable: end.min(self.ends.durable), ..self.ends };
     }
     /// The record that begins at a physical offset.
     pub fn at_phys(&self, phys: u64) -> Option<&Message> {
+        if phys < self.base {
+            return None;
+        }
         let stretch = self.sealed.partition_point(|s| s.last().is_some_and(|m| m.phys < phys));
         let records: &[Message] = self.sealed.get(stretch).map_or(&self.tail, |s| s);
         records.binary_search_by_key(&phys, |m| m.phys).ok().map(|i| &records[i])
@@ -141,9 +191,9 @@ pub struct ConsumeQueue {
     pub topic: TopicId,
     pub queue_id: u16,
     entries: Vec<u32>,
-    /// Queue offset of the first entry: a slave without history begins late.
+    /// Queue offset of the first entry: a slave without history begins late, and old files are deleted.
     origin: u64,
-    /// First queue offset that is still there.
+    /// `minLogicOffset`, as a queue offset: the first one whose record is still there, as of the last correction.
     pub min: u64,
 }
 
@@ -167,7 +217,32 @@ impl ConsumeQueue {
         }
         self.entries.push(index);
     }
+    /// `ConsumeQueue#deleteExpiredFile` (4.9.8; server spec 5.7): files whose last entry's record is deleted go, but never the last file; returns how many.
+    fn delete_expired_files(&mut self, first_record: u32, entries_a_file: u64) -> u64 {
+        let file_end = |offset: u64| (offset / entries_a_file + 1) * entries_a_file;
+        let mut deleted = 0;
+        while file_end(self.origin) < self.max()
+            && self.entries[(file_end(self.origin) - 1 - self.origin) as usize] < first_record
+        {
+            let next = file_end(self.origin);
+            self.entries.drain(..(next - self.origin) as usize);
+            self.origin = next;
+            deleted += 1;
+        }
+        deleted
+    }
+    /// `ConsumeQueue#correctMinOffset`: the first entry of the first file whose record is still there; a file without one leaves the minimum as it was.
+    fn correct_min_offset(&mut self, first_record: u32, entries_a_file: u64) {
+        let file_end = (self.origin / entries_a_file + 1) * entries_a_file;
+        let in_file = (file_end - self.origin).min(self.entries.len() as u64) as usize;
+        if let Some(at) = self.entries[..in_file].iter().position(|&index| index >= first_record) {
+            self.min = self.origin + at as u64;
+        }
+    }
 }
+
+/// A queue, and the offset below which its records are gone.
+pub type Below = (TopicId, u16, u64);
 
 /// What one broker keeps on its host's disk.
 #[derive(Clone, Debug, Default)]
@@ -189,6 +264,8 @@ pub struct BrokerDisk {
     pub discarded: Vec<(TopicId, u16, u64)>,
     /// Appends stand still (a fault): whoever holds the put lock waits.
     pub stalled: bool,
+    /// The partition that the store lies on.
+    pub partition: Partition,
 }
 
 impl BrokerDisk {
@@ -252,12 +329,15 @@ impl BrokerDisk {
     /// What `recoverAbnormally` makes of a log of which only this much is left: it stops at the first record that is not whole, and the
     /// consume queues lose what lies beyond.
     fn cut_back(&mut self, upto: u64) {
+        // What was deleted is no part of it.
+        let upto = upto.max(self.log.min_phys());
         if upto >= self.log.ends.written && self.log.whole == self.log.ends.written {
             return;
         }
         let before = self.log.len();
         let lost: Vec<(TopicId, u16, u64)> = {
-            let first = (0..before).rev().find(|i| self.log.end_of(*i) <= upto).map_or(0, |i| i + 1);
+            let kept = self.log.first();
+            let first = (kept..before).rev().find(|i| self.log.end_of(*i) <= upto).map_or(kept, |i| i + 1);
             let mut lost: BTreeMap<(TopicId, u16), u64> = BTreeMap::new();
             for message in (first..before).filter_map(|i| self.log.get(i)) {
                 let from = lost.entry((message.topic, message.queue_id)).or_insert(message.queue_offset);
@@ -275,8 +355,51 @@ impl BrokerDisk {
         self.log.truncate(upto);
         self.dispatched = self.dispatched.min(self.log.len());
     }
-    /// The record at a queue offset that consumers can see.
+    /// Deletes the oldest file of the log, unless it is the last; what that costs each queue, consumed or not.
+    pub fn delete_oldest_file(&mut self) -> Vec<Below> {
+        let before = self.log.first();
+        let mut gone: BTreeMap<(TopicId, u16), u64> = BTreeMap::new();
+        let end = self.log.min_phys() + self.log.ends.file_size;
+        if self.log.files().count() > 1 {
+            for message in (before..self.log.len()).map_while(|i| self.log.get(i)).take_while(|m| m.phys < end) {
+                gone.insert((message.topic, message.queue_id), message.queue_offset + 1);
+            }
+            self.log.delete_oldest_file();
+        }
+        // `ReputMessageService#doReput` goes on at the minimum.
+        self.dispatched = self.dispatched.max(self.log.first());
+        gone.into_iter().map(|((topic, queue), below)| (topic, queue, below)).collect()
+    }
+    /// Deletes the files of one consume queue whose records are gone, and corrects its minimum; returns how many.
+    pub fn delete_expired_queue_files(&mut self, number: usize, settings: &BrokerSettings) -> u64 {
+        let (first, entries_a_file) = (self.log.first() as u32, entries_a_file(settings));
+        let Some(queue) = self.queues.get_mut(number) else { return 0 };
+        let deleted = queue.delete_expired_files(first, entries_a_file);
+        queue.correct_min_offset(first, entries_a_file);
+        deleted
+    }
+    /// `DefaultMessageStore#recoverTopicQueueTable`: a start corrects every minimum (server spec 4.7).
+    pub fn correct_min_offsets(&mut self, settings: &BrokerSettings) {
+        let first = self.log.first() as u32;
+        self.queues.iter_mut().for_each(|queue| queue.correct_min_offset(first, entries_a_file(settings)));
+    }
+    /// What the store takes of its partition, bytes: what was written. Files have their full length from the beginning, but blocks that
+    /// nobody has written yet take no room.
+    pub fn stored_bytes(&self) -> u64 {
+        let entries: u64 = self.queues.iter().map(|q| q.entries.len() as u64).sum();
+        self.log.ends.written.saturating_sub(self.log.min_phys()) + entries * ENTRY
+    }
+    /// How full the partition is, in percent; 0 when it has no size.
+    pub fn used_percent(&self) -> u64 {
+        self.partition.used_percent(self.stored_bytes())
+    }
+    /// The record at a queue offset that consumers can see; `None` below the maximum: its file is deleted.
     pub fn record(&self, number: usize, offset: u64) -> Option<&Message> {
         self.queues.get(number)?.entry(offset).and_then(|i| self.log.get(i))
     }
+}
+
+/// Entries of a consume-queue file.
+fn entries_a_file(settings: &BrokerSettings) -> u64 {
+    (settings.mapped_file_size_consume_queue / ENTRY).max(1)
 }
