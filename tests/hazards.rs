@@ -264,6 +264,23 @@ const PAIRS: &[Pair] = &[
         why: "never four dirty pages: up to 10 s between thorough flushes, at one message a second",
         remains: "",
     },
+    // Two rows of the server specification's fault matrix (section 16, "fsync error"), which the catalogue has no number for.
+    Pair {
+        hazard: "fsync fails",
+        slug: "fsync-error-hidden",
+        counter: "lost",
+        phases: Pinned,
+        why: "the pages of the failed half second are a hole that no later fsync fills, and recovery stops at it: all of the 10 s at 100 a second since it began, though every fsync of the last 9.5 s worked",
+        remains: "",
+    },
+    Pair {
+        hazard: "fsync lies",
+        slug: "fsync-lies",
+        counter: "lost",
+        phases: Pinned,
+        why: "2 s at 100 a second lie in the disk's own cache; less the records of up to eight pages that it had happened to write",
+        remains: "",
+    },
     Pair {
         hazard: "H55",
         slug: "transient-pool-process-kill",
@@ -311,6 +328,15 @@ const PAIRS: &[Pair] = &[
         counter: "failed_sends",
         phases: Drawn,
         why: "a follower waits for 6 s after a heartbeat 0 to 2 s old, votes after 0.3 to 1 s and opens when all is committed (a split vote would add a second); then clients poll within 30 s: 4.3 to 37 s at 20 a second",
+        remains: "",
+    },
+    // The catalogue says 10 to 20: of one node. The longest log of the three wins the election, so what is lost is what no disk had.
+    Pair {
+        hazard: "H80",
+        slug: "dledger-majority-power-loss",
+        counter: "lost",
+        phases: Drawn,
+        why: "what the last fsync of none of the three had covered: less than the 10 ms between fsyncs and the 12 ms of a slow one, at 1,000 a second",
         remains: "",
     },
     Pair {

@@ -232,6 +232,8 @@ impl Line<'_> {
             "sentback" => Note::SentBack { group, msg: self.msg()?, level: 3, dead: self.has("dead") },
             "truncated" => Note::Truncated { queue: self.queue(1)?, log: 0, from: self.number(2)? },
             "flushed" => Note::Flushed { upto: self.number(1)? },
+            "refused" => Note::FlushedInVain { upto: self.number(1)?, held: false },
+            "held" => Note::FlushedInVain { upto: self.number(1)?, held: true },
             "cached" => Note::PageCached { upto: self.number(1)? },
             "replicated" => Note::Replicated { upto: self.number(1)? },
             "recovered" => Note::Recovered { upto: self.number(1)?, buffered: self.has("buffered") },

@@ -267,6 +267,12 @@ pub enum Note {
     Flushed {
         upto: u64,
     },
+    /// The flush service takes everything up to here for durable and it is not: the disk refused it or something before it, or (`held`) keeps it in a
+    /// cache of its own.
+    FlushedInVain {
+        upto: u64,
+        held: bool,
+    },
     /// A member of a replicated group believes that it leads, or leads no more.
     Elected {
         term: u64,

@@ -558,6 +558,7 @@ impl Observer for Watch {
             Note::Pulled { .. } | Note::RpcFailed { .. } | Note::NameserverChosen { .. } => {}
             Note::PulledInVain { group } => self.groups[group.0 as usize].pulls_in_vain += 1,
             Note::Flushed { upto } => self.durability.flushed(node, *upto),
+            Note::FlushedInVain { upto, held } => self.durability.flushed_in_vain(node, *upto, *held),
             Note::PageCached { upto } | Note::Replicated { upto } => self.durability.cached(node, *upto),
             Note::Recovered { upto, buffered } => self.durability.recovered(node, *upto, *buffered),
             Note::Serving { upto } => self.serves(node, *upto),

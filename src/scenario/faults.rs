@@ -11,7 +11,7 @@ use super::tree::{Node, Place, Shape};
 use super::values::{self, ANSWER_CODES, REQUEST_CODES, TargetName, label};
 use crate::base::ids::NodeId;
 use crate::base::names::Names;
-use crate::world::spec::{FaultKind, FaultSpec, HoldStep, InterceptAction, Only};
+use crate::world::spec::{FaultKind, FaultSpec, Fsync, HoldStep, InterceptAction, Only};
 
 /// What verbs are read against.
 #[derive(Debug)]
@@ -128,6 +128,7 @@ fn kind(ctx: &Ctx<'_>, verb: &'static Key, node: &Node, scene: &Scene<'_>) -> Op
                 "cut" => cut(fields, scene),
                 "slow_link" => slow_link(fields, scene),
                 "slow_disk" => slow_disk(fields, scene),
+                "fsync" => fsync(fields, scene),
                 "clock_step" => clock_step(fields, scene),
                 "clock_drift" => clock_drift(fields, scene),
                 "reset" => reset(fields, scene),
@@ -275,6 +276,28 @@ fn slow_disk(mut fields: Fields<'_>, scene: &Scene<'_>) -> Option<Verb> {
     let nodes = scene.roster.processes(fields.ctx, &target, "slow_disk", place);
     let what = FaultKind::SlowDisk { nodes, factor: factor.unwrap_or(1) as u32, stall };
     Some((what, label(&target), fields.finish()))
+}
+
+fn fsync(mut fields: Fields<'_>, scene: &Scene<'_>) -> Option<Verb> {
+    use keys::fsync::*;
+    let place = fields.place_of(&TARGET);
+    let target = fields.target(&TARGET)?;
+    let fails = fields.flag(&FAILS).unwrap_or_default();
+    let lies = fields.flag(&LIES).unwrap_or_default();
+    let keeps = fields.duration(&KEEPS);
+    if fails == lies {
+        let what = if fails { "this fsync fails and lies" } else { "this fsync neither fails nor lies" };
+        let error = ScenarioError::new(Problem::Conflict, what);
+        fields.ctx.push(fields.place, error.expected("\"fails\": true, or \"lies\": true"));
+    } else if fails && keeps.is_some() {
+        let error = ScenarioError::new(Problem::Conflict, "a disk that refuses keeps nothing");
+        fields.ctx.push(fields.key_place(&KEEPS), error.expected("\"keeps\" with \"lies\": true only"));
+    }
+    let nodes = scene.roster.processes(fields.ctx, &target, "fsync", place);
+    only_brokers(fields.ctx, scene, &nodes, "only brokers call fsync", place);
+    let comes_to = if fails { Fsync::Fails } else { Fsync::Lies { keeps: keeps.unwrap_or(u64::MAX) } };
+    let on = format!("{} {}", label(&target), if fails { "fails" } else { "lies" });
+    Some((FaultKind::Fsync { nodes, comes_to }, on, fields.finish()))
 }
 
 fn clock_step(mut fields: Fields<'_>, scene: &Scene<'_>) -> Option<Verb> {

@@ -508,6 +508,16 @@ section! {
 }
 
 section! {
+    /// An fsync that fails or lies.
+    fsync, "a bad fsync", shared [], settings [] {
+        TARGET "target", Takes::Target, Required, "On which brokers.";
+        FAILS "fails", Takes::Flag, Optional, "true: it throws. RocketMQ logs that and takes the log for flushed; Linux forgets that the pages are dirty, so no later fsync writes them.";
+        LIES "lies", Takes::Flag, Optional, "true: it returns as usual, and the disk keeps what it was given in a cache of its own, which loses it with the power.";
+        KEEPS "keeps", SOME, Optional, "With `lies`: how long it keeps it before it writes it. Left out: until the first fsync after the fault.";
+    }
+}
+
+section! {
     /// A step of the wall clock.
     clock_step, "a clock step", shared [], settings [] {
         TARGET "target", Takes::Target, Required, "On which nodes.";
@@ -577,6 +587,7 @@ section! {
         CUT "cut", Takes::Section(&cut::SECTION), Optional, "No packet passes.";
         SLOW_LINK "slow_link", Takes::Section(&slow_link::SECTION), Optional, "Packets take longer.";
         SLOW_DISK "slow_disk", Takes::Section(&slow_disk::SECTION), Optional, "What these brokers write takes `factor` times as long, or stands still.";
+        FSYNC "fsync", Takes::Section(&fsync::SECTION), Optional, "Fsyncs of these brokers fail or lie.";
         CLOCK_STEP "clock_step", Takes::Section(&clock_step::SECTION), Optional, "Wall clocks are set.";
         CLOCK_DRIFT "clock_drift", Takes::Section(&clock_drift::SECTION), Optional, "Clocks run fast or slow.";
         RESET "reset", Takes::Section(&reset::SECTION), Optional, "Open connections are reset.";

@@ -141,6 +141,7 @@ impl<O: Observer> World<O> {
             // The page cache is the host's: it goes even where the process had gone before.
             let (entity, incarnation) = (self.processes[n].entity, self.hosts[host as usize].incarnation);
             let luck = self.draws.word(entity, Purpose::Crash, incarnation as u64);
+            self.settle_disk(node);
             self.disks[n].power_lost(luck);
             if self.processes[n].state == State::Down {
                 continue;

@@ -7,6 +7,7 @@ use crate::base::names::Names;
 use crate::base::quantile::Quantiles;
 pub use crate::contract::TxState;
 use crate::contract::WorkClass;
+pub use crate::rocketmq::broker::store::medium::Fsync;
 use crate::rocketmq::client::config::{self, ClientConfig, ConsumerConfig, MemberConfig, MemberKind, ProducerConfig};
 pub use crate::rocketmq::client::consumer::allocate::AllocateMessageQueueStrategy;
 use crate::rocketmq::client::consumer::allocate::Strategy;
@@ -446,6 +447,8 @@ pub enum FaultKind {
     SlowLink { from: Vec<u16>, to: Vec<u16>, both: bool, latency: Option<Quantiles>, bandwidth: Option<u64> },
     /// Appends and fsyncs of these nodes stand still (`stall`), or last `factor` times as long.
     SlowDisk { nodes: Vec<NodeId>, factor: u32, stall: bool },
+    /// Fsyncs of these nodes fail, or say yes and have written nothing.
+    Fsync { nodes: Vec<NodeId>, comes_to: Fsync },
     /// The wall clock is set by so many ms.
     ClockStep { nodes: Vec<NodeId>, by_ms: i64 },
     /// The clocks run fast by so many parts per million.

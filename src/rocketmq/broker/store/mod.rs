@@ -5,8 +5,10 @@
 //! a broker is built from it alone.
 
 pub mod access;
+pub mod medium;
 pub mod positions;
 
+use self::medium::Medium;
 use self::positions::Positions;
 use crate::base::ids::{MessageId, TopicId};
 use crate::rocketmq::message::Message;
@@ -189,6 +191,8 @@ pub struct BrokerDisk {
     pub discarded: Vec<(TopicId, u16, u64)>,
     /// Appends stand still (a fault): whoever holds the put lock waits.
     pub stalled: bool,
+    /// What carries the log from the page cache to the platter.
+    pub medium: Medium,
 }
 
 impl BrokerDisk {
@@ -239,7 +243,10 @@ impl BrokerDisk {
     }
     /// The host is gone: the page cache is gone, but for pages that the kernel had happened to write. After recovery what is left is on the disk.
     pub fn power_lost(&mut self, luck: u32) {
+        // Behind a hole nothing helps.
+        let luck = if self.medium.has_hole() { 0 } else { luck };
         self.cut_back(self.log.ends.spared_by_power_loss(luck));
+        self.medium.power_lost();
         self.log.ends.durable = self.log.ends.written;
     }
     /// Drops every record from an index on, and everything that refers to it.
@@ -273,6 +280,7 @@ impl BrokerDisk {
         }
         self.discarded.extend(lost);
         self.log.truncate(upto);
+        self.medium.cut(self.log.ends.written);
         self.dispatched = self.dispatched.min(self.log.len());
     }
     /// The record at a queue offset that consumers can see.
