@@ -175,3 +175,69 @@ fn the_kernel_writes_back_what_nobody_flushes() {
         assert!(lost.iter().all(|n| (least..=most).contains(n)), "cut after {at}: {lost:?}, not {least} to {most}");
     }
 }
+
+/// A disk that is gone takes what nobody else has: all 4,000 of a lone master; nothing where a slave or two members of a group are left, which then get
+/// another copy.
+#[test]
+fn a_disk_that_is_replaced() {
+    let set = |brokers: [Value; 3]| brokers.into_iter().filter(|b| !b.is_null()).collect::<Vec<_>>();
+    let lone = set([json!({}), Value::Null, Value::Null]);
+    let slave = set([json!({"brokerRole": "SYNC_MASTER"}), json!({"brokerId": 1, "brokerRole": "SLAVE"}), Value::Null]);
+    let group = set([0, 1, 2].map(|n| json!({"dledger": {"group": "broker-a", "index": n}})));
+    let table: [(&str, &[Value], &str, i64, i64); 4] = [
+        ("lone master, killed", &lone, "kill", 3_999, 4_301),
+        ("lone master, its host lost", &lone, "lose_host", 3_999, 4_301),
+        ("a slave", &slave, "lose_host", 0, 0),
+        ("a member of a group", &group, "lose_host", 0, 0),
+    ];
+    for (name, brokers, death, least, most) in table {
+        let runs = once("200/s", json!({}), death, |s| {
+            s["warmup"] = json!("170s");
+            s["brokers"] = brokers.iter().cloned().map(|mut b| (b["brokerName"] = json!("broker-a"), b).1).collect();
+            s["faults"][0]["wipe"] = json!(true);
+            if brokers.len() > 1 {
+                s["faults"][0][death] = json!("broker-a:1");
+            }
+        });
+        let lost: Vec<i64> = runs.iter().map(|o| counter(o, "discarded_send_ok")).collect();
+        assert!(lost.iter().all(|n| (least..=most).contains(n)), "{name}: {lost:?}, not {least} to {most}");
+        assert!(runs.iter().all(|o| counter(o, "diverged_replicas") == 0 && counter(o, "ghosts") == 0), "{name}");
+        if brokers.len() > 1 {
+            assert!(runs.iter().all(|o| counter(o, "lost") == 0), "{name}");
+        }
+    }
+}
+
+/// topics.json is written when a topic changes. A loss of power within half a minute of that brings the old queue counts back, and what lies in the new queues is
+/// nobody's; later, or when only the process dies, it is known.
+#[test]
+fn a_topic_that_was_just_changed_is_forgotten_with_the_power() {
+    for (death, at, forgotten) in [("lose_host", "25s", true), ("kill", "25s", false), ("lose_host", "56s", false)] {
+        let runs = once("200/s", json!({"flushDiskType": "SYNC_FLUSH"}), death, |s| {
+            s["duration"] = json!("80s");
+            s["consumers"][0]["start"] = json!("90s");
+            s["faults"] = json!([
+                {"at": "20s", "update_topic": {"topic": "T", "queues": 8}},
+                {"at": at, death: "broker-a:0", "for": "15s"},
+            ]);
+        });
+        let lost: Vec<i64> = runs.iter().map(|o| counter(o, "lost")).collect();
+        assert!(lost.iter().all(|n| (*n > 0) == forgotten), "{death} at {at}: {lost:?}");
+    }
+}
+
+/// delayOffset.json is written every 10 s. A process that is killed delivers again what it delivered since, 50 a second; a loss of power leaves the file empty and its
+/// .bak, which is one writing older.
+#[test]
+fn delayed_messages_come_again() {
+    for (death, least, most) in [("kill", 0, 510), ("lose_host", 490, 1_010)] {
+        let runs = once("50/s", json!({"flushDiskType": "SYNC_FLUSH"}), death, |s| {
+            s["producers"][0]["delay_level"] = json!(1);
+            s["consumers"][0]["start"] = json!("-20s");
+            s["faults"][0]["at"] = json!("40s");
+        });
+        let again: Vec<i64> = runs.iter().map(|o| counter(o, "duplicates")).collect();
+        assert!(again.iter().all(|n| (least..=most).contains(n)), "{death}: {again:?}, not {least} to {most}");
+        assert!(again.iter().any(|n| *n > least + 200), "{death}: {again:?}");
+    }
+}

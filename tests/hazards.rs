@@ -166,14 +166,14 @@ const PAIRS: &[Pair] = &[
         why: "the slave copies offsets every 10 s, and what it copies is current, as each pull carries them: up to 10 s x 200, and 40 in listeners and beyond the oldest of them",
         remains: "",
     },
-    // The catalogue says (5 + 5) s x 200: the client's timer again, which counts only for queues that do not pull.
+    // The catalogue says (5 + 5) s x 200 and means the client's timer, which counts only for queues that do not pull. The second 5 s are the file system's.
     Pair {
         hazard: "H30",
         slug: "broker-power-loss-offset-file",
         counter: "duplicates",
         phases: Drawn,
-        why: "the file is up to 5 s older than the broker's memory, and that is current, as each pull carries offsets: 5 s x 200, and 40 in listeners and beyond the oldest of them",
-        remains: "up to 1 s x 200 and the same 40",
+        why: "the newest file is committed and empty (ext4 had not allocated its blocks, as it replaced no file), and its .bak is one writing older: 5 to 10 s behind the broker's memory, and that is current, as each pull carries offsets; x 200, and 40 in listeners and beyond the oldest of them",
+        remains: "1 to 2 s x 200 and the same 40",
     },
     Pair {
         hazard: "H32",
@@ -246,6 +246,15 @@ const PAIRS: &[Pair] = &[
         counter: "discarded_send_ok",
         phases: Drawn,
         why: "30 s at 100 a second, and up to 100 ms before the cut that the idle writer had not shipped",
+        remains: "",
+    },
+    // H53's destroyed disk without H53's promotion.
+    Pair {
+        hazard: "wiped master",
+        slug: "wiped-master-hides-slave",
+        counter: "discarded_send_ok",
+        phases: Pinned,
+        why: "60 s at 100 a second: clients read from the master, and what only its slave has is not there for them",
         remains: "",
     },
     Pair {

@@ -1,7 +1,9 @@
 //! What a node of either kind keeps on its host's disk.
 
-use super::broker::ha::dledger::ledger::{DLedgerFiles, TermRuns};
+use super::broker::ha::dledger::ledger::{DLedgerFiles, TermAndVote, TermRuns};
 use super::broker::store::BrokerDisk;
+use super::broker::store::medium::Medium;
+use super::broker::store::small_files::SmallFile;
 use crate::base::ids::{GroupId, MessageQueue};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,17 +18,25 @@ pub struct NodeDisk {
 
 impl NodeDisk {
     /// The process is gone; what only it had is gone with it.
-    pub fn process_died(&mut self) {
-        self.broker.process_died();
+    pub fn process_died(&mut self, now: u64) {
+        self.broker.process_died(now);
     }
     /// The host is gone; what only its memory had is gone with it.
-    pub fn power_lost(&mut self, luck: u32) {
-        self.broker.power_lost(luck);
+    pub fn power_lost(&mut self, luck: u32, now: u64) {
+        self.broker.power_lost(luck, now);
         let last = self.broker.log.len() as i64 - 1;
         self.dledger.terms.truncate_after(last);
         // What is left has come from the disk.
         self.dledger.durable = last;
-        self.dledger.files.power_lost();
+        self.dledger.power_lost(now, &self.broker.medium);
+    }
+}
+
+impl NodeDisk {
+    /// The disk is replaced by an empty one.
+    pub fn replaced(&mut self) {
+        self.broker.replaced();
+        (self.dledger, self.client) = Default::default();
     }
 }
 
@@ -36,13 +46,43 @@ pub struct DLedgerDisk {
     pub files: DLedgerFiles,
     /// The terms of the log's entries: entry i is record i.
     pub terms: TermRuns,
-    /// The last entry that an fsync has covered; -1: none.
+    /// Up to here the member takes its entries for flushed; -1: none.
     pub durable: i64,
+    /// `currterm` and `checkpoint` as files.
+    term_file: SmallFile<TermAndVote>,
+    committed_file: SmallFile<i64>,
+}
+
+impl DLedgerDisk {
+    /// The member has run, and may have written its small files (`IOUtils#string2File`, DLedger 0.3.1.2: the twin of RocketMQ's, but nobody reads its `.bak`).
+    pub fn wrote(&mut self, files: DLedgerFiles, now: u64, medium: &Medium) {
+        if files.term.cached != self.files.term.cached {
+            self.term_file.string2file(files.term.cached, now, medium);
+        }
+        if files.committed.cached != self.files.committed.cached {
+            self.committed_file.string2file(files.committed.cached, now, medium);
+        }
+        self.files = files;
+    }
+    /// An fsync of the log has committed the journal.
+    pub fn commit_names(&mut self, now: u64, medium: &Medium) {
+        self.term_file.commit(now, medium);
+        self.committed_file.commit(now, medium);
+    }
+    fn power_lost(&mut self, now: u64, medium: &Medium) {
+        self.term_file.power_lost(now, medium);
+        self.committed_file.power_lost(now, medium);
+        let empty = DLedgerFiles::default();
+        self.files.term.durable = self.term_file.load_without_bak().copied().unwrap_or(empty.term.cached);
+        self.files.committed.durable = self.committed_file.load_without_bak().copied().unwrap_or(empty.committed.cached);
+        self.files.power_lost();
+    }
 }
 
 impl Default for DLedgerDisk {
     fn default() -> Self {
-        DLedgerDisk { files: DLedgerFiles::default(), terms: TermRuns::default(), durable: -1 }
+        let (files, terms) = (DLedgerFiles::default(), TermRuns::default());
+        DLedgerDisk { files, terms, durable: -1, term_file: SmallFile::default(), committed_file: SmallFile::default() }
     }
 }
 

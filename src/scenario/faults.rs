@@ -30,6 +30,9 @@ const ENDLESS: &[&str] = &["restart", "rolling_restart", "start", "promote", "cl
 /// Verbs that `only` can narrow down to those brokers that lead, or do not.
 const NARROWED: &[&str] = &["kill", "lose_host", "freeze", "shutdown", "restart"];
 
+/// Verbs after which `wipe` can take the disk away.
+const WIPED: &[&str] = &["kill", "lose_host"];
+
 /// The key `faults`.
 pub(super) fn faults(top: &mut Fields<'_>, scene: &Scene<'_>) -> Vec<FaultSpec> {
     let key = &keys::top::FAULTS;
@@ -70,6 +73,11 @@ fn one(ctx: &Ctx<'_>, entry: &Node, scene: &Scene<'_>) -> Option<(FaultSpec, Nod
         let error = ScenarioError::new(Problem::Conflict, format!("\"only\" means nothing to \"{}\"", verb.name));
         ctx.push(fields.key_place(&fault::ONLY), error.expected(format!("one of {}", NARROWED.join(", "))));
     }
+    let wipe = fields.flag(&fault::WIPE).unwrap_or_default();
+    if wipe && !WIPED.contains(&verb.name) {
+        let error = ScenarioError::new(Problem::Conflict, format!("\"wipe\" means nothing to \"{}\"", verb.name));
+        ctx.push(fields.key_place(&fault::WIPE), error.expected(format!("one of {}", WIPED.join(", "))));
+    }
     let node = fields.given(verb)?;
     let (what, on, shown) = kind(ctx, verb, node, scene)?;
     fields.show(verb, shown);
@@ -79,7 +87,8 @@ fn one(ctx: &Ctx<'_>, entry: &Node, scene: &Scene<'_>) -> Option<(FaultSpec, Nod
             Some(Only::Followers) => "followers of ",
             None => "",
         };
-        format!("{} {whom}{on}", verb.name.replace('_', " "))
+        let disk = if wipe { ", disk wiped" } else { "" };
+        format!("{} {whom}{on}{disk}", verb.name.replace('_', " "))
     });
     let at = at?;
     if let Some((period, times)) = every {
@@ -90,7 +99,7 @@ fn one(ctx: &Ctx<'_>, entry: &Node, scene: &Scene<'_>) -> Option<(FaultSpec, Nod
             ctx.push(fields.place_of(&fault::EVERY), error.expected("a period of at least \"for\""));
         }
     }
-    let spec = FaultSpec { label, at, lasts, every: every.map(|(period, times)| (period, times as u32)), only, what };
+    let spec = FaultSpec { label, at, lasts, every: every.map(|(period, times)| (period, times as u32)), only, wipe, what };
     Some((spec, fields.finish()))
 }
 

@@ -62,7 +62,7 @@ const EVERYTHING: &str = r#"{
             {"from": "broker-*", "to": "ns*", "bandwidth": 1000}], "rto_first": "100ms"},
   "faults": [
     {"at": "-10s", "kill": "broker-a", "for": "30s"},
-    {"at": "10s", "lose_host": "rack-1", "for": "5s", "every": {"period": "20s", "times": 3}},
+    {"at": "10s", "lose_host": "rack-1", "wipe": true, "for": "5s", "every": {"period": "20s", "times": 3}},
     {"at": "60s", "freeze": ["cg", "c*"], "for": "10s", "label": "the freeze"},
     {"at": "60s", "shutdown": "dlq-0"}, {"at": "61s", "shutdown": "cg", "for": "9s"}, {"at": "62s", "start": "cg-*"},
     {"at": "63s", "restart": "dl"}, {"at": "64s", "restart": {"target": "dl:1", "down": "1s"}},
@@ -609,6 +609,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("faults", r#""faults": [{"at": "10s", "cut": {"from": "cg"}}],"#, "9:33: two sides are needed"),
     ("faults", r#""faults": [{"at": "10s", "cut": {"between": ["cg-0", "cg-0"]}}],"#, "9:33: both sides are one host"),
     ("faults", r#""faults": [{"at": "10s", "slow_disk": {"target": "broker-a"}}],"#, "9:39: this slow disk is not slow"),
+    ("faults", r#""faults": [{"at": "10s", "freeze": "broker-a", "wipe": true}],"#, "9:53: \"wipe\" means nothing to \"freeze\""),
     ("faults", r#""faults": [{"at": "10s", "fsync": {"target": "broker-a"}}],"#, "9:35: this fsync neither fails nor lies"),
     (
         "faults",

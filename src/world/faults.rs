@@ -159,6 +159,9 @@ impl<O: Observer> World<O> {
         };
         let kind = narrowed.as_ref().unwrap_or(&fault.what);
         let met = if on { self.strike(f, kind) } else { self.relent(f, kind) };
+        if on && fault.wipe {
+            self.wipe(kind);
+        }
         self.faults.touched[index as usize] += met;
         let touched = self.touched(f);
         let node = Self::owner(&spec, &fault.what);
@@ -183,6 +186,16 @@ impl<O: Observer> World<O> {
             }
             other => other.clone(),
         }
+    }
+
+    /// The disks of those who have just died are replaced by empty ones.
+    fn wipe(&mut self, what: &FaultKind) {
+        let nodes: Vec<NodeId> = match what {
+            FaultKind::Kill { nodes } => nodes.clone(),
+            FaultKind::LoseHost { hosts } => hosts.iter().flat_map(|host| self.nodes_of(*host)).collect(),
+            _ => return,
+        };
+        nodes.iter().for_each(|node| self.disks[node.0 as usize].replaced());
     }
 
     /// What a fault has met so far, open conditions included.

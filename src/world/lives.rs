@@ -56,7 +56,8 @@ impl<O: Observer> World<O> {
         let role = process.role.take();
         process.disarm();
         self.calls[n].clear();
-        self.disks[n].process_died();
+        let now = self.processes[n].clock.now(self.now).mono;
+        self.disks[n].process_died(now);
         self.nobody_heard(node, role);
         true
     }
@@ -142,7 +143,8 @@ impl<O: Observer> World<O> {
             let (entity, incarnation) = (self.processes[n].entity, self.hosts[host as usize].incarnation);
             let luck = self.draws.word(entity, Purpose::Crash, incarnation as u64);
             self.settle_disk(node);
-            self.disks[n].power_lost(luck);
+            let now = self.processes[n].clock.now(self.now).mono;
+            self.disks[n].power_lost(luck, now);
             if self.processes[n].state == State::Down {
                 continue;
             }

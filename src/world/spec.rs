@@ -408,6 +408,8 @@ pub struct FaultSpec {
     pub every: Option<(u64, u32)>,
     /// Of the brokers it names, only these, as they are when it strikes.
     pub only: Option<Only>,
+    /// Their disks are gone with them: the next life begins on empty ones.
+    pub wipe: bool,
     pub what: FaultKind,
 }
 

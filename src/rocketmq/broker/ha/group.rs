@@ -6,6 +6,7 @@
 //! committed. Offsets, locks and delays are no part of the group: they follow the slave's sync every 10 s.
 
 use super::super::puts::Part;
+use super::super::store::medium::Fsync;
 use super::super::{Broker, Cx, Tick};
 use super::dledger::config::DLedgerConfig;
 use super::dledger::ledger::{BODY_OFFSET, Entry, Ledger};
@@ -151,7 +152,8 @@ impl Broker {
         let host = Host { now: cx.now, ledger: &mut ledger, files: &mut files, draws, entity, life };
         let member = DLedgerServer::start(dledger, host, &mut effects);
         let visible = member.committed_pos(&ledger);
-        cx.env.disk.dledger.files = files;
+        let NodeDisk { broker, dledger, .. } = &mut *cx.env.disk;
+        dledger.wrote(files, cx.now.mono, &broker.medium);
         cx.env.disk.broker.log.visible = Some(visible);
         self.group = Some(Box::new(Group {
             member,
@@ -184,7 +186,8 @@ impl Broker {
         let mut ledger = RecordLedger { disk: cx.env.disk, names: &config.names };
         let host = Host { now: cx.now, ledger: &mut ledger, files: &mut files, draws, entity, life };
         let done = act(member, host, effects);
-        cx.env.disk.dledger.files = files;
+        let NodeDisk { broker, dledger, .. } = &mut *cx.env.disk;
+        dledger.wrote(files, cx.now.mono, &broker.medium);
         let upto = cx.env.disk.broker.log.ends.written;
         if upto > before {
             cx.env.disk.broker.page_cached(upto, cx.now.mono);
@@ -360,6 +363,10 @@ impl Broker {
         let end = usize::try_from(dledger.durable).ok().filter(|index| *index < disk.log.len());
         let upto = end.map_or(disk.log.min_phys(), |index| disk.log.end_of(index));
         self.fsynced(cx, upto);
+        let NodeDisk { broker, dledger, .. } = &mut *cx.env.disk;
+        if broker.medium.fsync == Fsync::Works {
+            dledger.commit_names(cx.now.mono, &broker.medium);
+        }
     }
 
     /// `DLedgerServer#handleAppend` for one message; where it lies, or the answer that refuses it.

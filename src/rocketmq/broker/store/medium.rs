@@ -165,7 +165,11 @@ impl BrokerDisk {
         self.settle(now);
         let ends = &mut self.log.ends;
         self.medium.dirty_since = (ends.committed > upto).then_some(now);
-        self.medium.write(ends, upto, now)
+        let came_to = self.medium.write(ends, upto, now);
+        if self.medium.fsync == Fsync::Works {
+            self.commit_names(now);
+        }
+        came_to
     }
 }
 

@@ -7,9 +7,11 @@
 pub mod access;
 pub mod medium;
 pub mod positions;
+pub mod small_files;
 
 use self::medium::Medium;
 use self::positions::Positions;
+use self::small_files::{SmallFile, Topics};
 use crate::base::ids::{MessageId, TopicId};
 use crate::rocketmq::message::Message;
 use crate::rocketmq::route::{DataVersion, TopicConfig};
@@ -180,13 +182,15 @@ pub struct BrokerDisk {
     index: Vec<Vec<u32>>,
     /// Records that are in their consume queue.
     pub dispatched: usize,
-    /// topics.json.
+    /// The table of topics: every change of it is written to its file at once.
     pub topics: BTreeMap<TopicId, TopicConfig>,
     pub topics_version: DataVersion,
+    /// topics.json.
+    pub topics_file: SmallFile<Topics>,
     /// consumerOffset.json: by group, then by consume queue; -1: none.
-    pub consumer_offsets: Vec<Vec<i64>>,
+    pub offsets_file: SmallFile<Vec<Vec<i64>>>,
     /// delayOffset.json: next queue offset by level.
-    pub delay_offsets: Vec<u64>,
+    pub delays_file: SmallFile<Vec<u64>>,
     /// What the last crash has cost: topic, queue id, first queue offset that is gone. The next life says so.
     pub discarded: Vec<(TopicId, u16, u64)>,
     /// Appends stand still (a fault): whoever holds the put lock waits.
@@ -238,16 +242,25 @@ impl BrokerDisk {
         Some((number, message))
     }
     /// The process is gone: what was only in its own buffer is gone with it (server spec 4.9).
-    pub fn process_died(&mut self) {
+    pub fn process_died(&mut self, now: u64) {
+        self.small_files_lose_their_process(now);
         self.cut_back(self.log.ends.committed);
     }
     /// The host is gone: the page cache is gone, but for pages that the kernel had happened to write. After recovery what is left is on the disk.
-    pub fn power_lost(&mut self, luck: u32) {
+    pub fn power_lost(&mut self, luck: u32, now: u64) {
+        self.settle(now);
+        self.small_files_lose_power(now);
         // Behind a hole nothing helps.
         let luck = if self.medium.has_hole() { 0 } else { luck };
         self.cut_back(self.log.ends.spared_by_power_loss(luck));
         self.medium.power_lost();
         self.log.ends.durable = self.log.ends.written;
+    }
+    /// The disk is gone and another one is in its place, empty. The queues begin again at 0, as after a truncation that leaves nothing.
+    pub fn replaced(&mut self) {
+        self.cut_back(self.log.min_phys());
+        let discarded = std::mem::take(&mut self.discarded);
+        *self = BrokerDisk { discarded, stalled: self.stalled, medium: self.medium.replaced(), ..BrokerDisk::default() };
     }
     /// Drops every record from an index on, and everything that refers to it.
     pub fn drop_from(&mut self, index: usize) {
