@@ -216,6 +216,7 @@ fn a_topic_that_was_just_changed_is_forgotten_with_the_power() {
         let runs = once("200/s", json!({"flushDiskType": "SYNC_FLUSH"}), death, |s| {
             s["duration"] = json!("80s");
             s["consumers"][0]["start"] = json!("90s");
+            s["producers"][0]["pollNameServerInterval"] = json!("1s");
             s["faults"] = json!([
                 {"at": "20s", "update_topic": {"topic": "T", "queues": 8}},
                 {"at": at, death: "broker-a:0", "for": "15s"},
@@ -239,5 +240,37 @@ fn delayed_messages_come_again() {
         let again: Vec<i64> = runs.iter().map(|o| counter(o, "duplicates")).collect();
         assert!(again.iter().all(|n| (least..=most).contains(n)), "{death}: {again:?}, not {least} to {most}");
         assert!(again.iter().any(|n| *n > least + 200), "{death}: {again:?}");
+    }
+}
+
+/// Recovery reads at 1 MiB a second here, and the log grows by 220 KiB a second in files of 1 MiB. A killed broker reads from the file that its checkpoint allows: it was
+/// written at most 60 s before the death, with times up to 10 s old, and 3 s and a file are added; of the 70 s or so of log that is all but never all. One that was shut
+/// down reads its last three files.
+#[test]
+fn coming_back_costs_the_log_that_is_read() {
+    let small = json!({"mappedFileSizeCommitLog": "1MiB"});
+    let run = |death: &str| {
+        once("200/s", small.clone(), death, |s| {
+            s["duration"] = json!("140s");
+            s["drain"] = json!("3m");
+            s["disks"] = json!({"recovery": "1MiB"});
+            s["services"] = json!({"boot": "1s"});
+            s["faults"] = json!([{"at": "90s", death: "broker-a:0", "for": "5s"}]);
+            s["consumers"][0]["start"] = json!("145s");
+        })
+    };
+    const MIB: u64 = 1 << 20;
+    for outcome in run("kill") {
+        let crash = &outcome.crashes[0];
+        let read = crash.read.expect("it came back");
+        assert!(read.abnormal && read.from % MIB == 0, "{read:?}");
+        assert!((2 * MIB..=(73 * 226 / 1000 + 2) * MIB).contains(&read.bytes), "{read:?}");
+        let opened = crash.back.iter().find(|(stage, _)| *stage == "opened").expect("it opened").1;
+        let reading = read.bytes as f64 / MIB as f64;
+        assert!((6.0 + reading..6.2 + reading).contains(&opened), "{opened} s after {reading} MiB");
+    }
+    let away = |o: &Outcome| counter(o, "longest_time_without_success");
+    for outcome in run("shutdown") {
+        assert!((8 * S..=9 * S + S / 2).contains(&away(&outcome)), "{}", away(&outcome));
     }
 }

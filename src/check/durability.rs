@@ -8,7 +8,7 @@ use super::facts::{NodeKind, RunFacts};
 use super::index::Index;
 use super::ledger::{Ledger, Message};
 use crate::base::ids::{BrokerName, MessageId, NodeId};
-use crate::contract::note::SendStatus;
+use crate::contract::note::{SendStatus, Walk};
 use std::collections::BTreeMap;
 
 /// Where a message lay.
@@ -79,6 +79,8 @@ pub struct Crash {
     /// When its set came back, stage by stage, ns of the run: by [`Stage`]. Empty unless it took the messages of its set.
     pub back: [Option<u64>; 4],
     served: bool,
+    /// What its next life read of its log, once there is one.
+    pub walk: Option<Walk>,
 }
 
 /// Stages of an outage of a broker set, in the order in which they must come.
@@ -209,7 +211,10 @@ impl Durability {
     }
 
     /// A broker has read its log at its start: so much is there.
-    pub fn recovered(&mut self, node: NodeId, upto: u64, buffered: bool) {
+    pub fn recovered(&mut self, node: NodeId, upto: u64, buffered: bool, walk: Walk) {
+        if let Some(crash) = self.crashes.iter_mut().rev().find(|c| c.node == node) {
+            crash.walk.get_or_insert(walk);
+        }
         if let Some(copy) = self.copy(node) {
             let durable = if copy.dark || copy.committed == 0 { upto } else { copy.durable.min(upto) };
             let vain = if copy.dark { Default::default() } else { copy.vain };
@@ -243,7 +248,8 @@ impl Durability {
         let copies: Vec<Copy> = self.copies.iter().flatten().filter(|c| c.0 == broker).map(|c| c.1).collect();
         let served = self.serving(broker) == Some(node);
         let none = BTreeMap::new;
-        let mut crash = Crash { node, at, host, copies, answered: none(), discarded: none(), back: [None; 4], served };
+        let mut crash =
+            Crash { node, at, host, copies, answered: none(), discarded: none(), back: [None; 4], served, walk: None };
         for (table, rows) in ledger.tables().filter(|(table, _)| !ledger.preloaded(*table)) {
             let ends = self.ends.get(table).map_or(&[][..], |e| e);
             for (row, end) in rows.iter().zip(ends) {

@@ -224,6 +224,16 @@ pub enum RpcFailure {
     TooMuchRequest,
 }
 
+/// What a broker reads of its log at its start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Walk {
+    /// The life before did not end in order.
+    pub abnormal: bool,
+    /// From this physical offset on.
+    pub from: u64,
+    pub bytes: u64,
+}
+
 /// One thing that happened, as somebody saw it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Note {
@@ -286,6 +296,7 @@ pub enum Note {
     Recovered {
         upto: u64,
         buffered: bool,
+        walk: Walk,
     },
     /// The broker takes the messages of its set from now on, with a log that ends here.
     Serving {

@@ -560,7 +560,7 @@ impl Observer for Watch {
             Note::Flushed { upto } => self.durability.flushed(node, *upto),
             Note::FlushedInVain { upto, held } => self.durability.flushed_in_vain(node, *upto, *held),
             Note::PageCached { upto } | Note::Replicated { upto } => self.durability.cached(node, *upto),
-            Note::Recovered { upto, buffered } => self.durability.recovered(node, *upto, *buffered),
+            Note::Recovered { upto, buffered, walk } => self.durability.recovered(node, *upto, *buffered, *walk),
             Note::Serving { upto } => self.serves(node, *upto),
             // An assignment names the offset it begins at; a correction shows as skipped or repeated messages.
             Note::OffsetCorrected { .. } | Note::OffsetInitialised { .. } => {}

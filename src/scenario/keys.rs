@@ -173,6 +173,7 @@ section! {
         PRODUCERS "producers", Takes::List(&Takes::Section(&producer::SECTION)), Default("[]"), "The producers.";
         CONSUMERS "consumers", Takes::List(&Takes::Section(&consumer::SECTION)), Default("[]"), "The push consumers.";
         LINKS "links", Takes::Section(&links::SECTION), Default("{}"), "The network.";
+        DISKS "disks", Takes::Section(&disks::SECTION), Default("{}"), "The disks of the brokers' hosts.";
         FAULTS "faults", Takes::List(&Takes::Section(&fault::SECTION)), Default("[]"), "Faults and operations, each at its time.";
         EXPECT "expect", Takes::Expectations, Default("{}"), "Bounds on counters: what the run is judged by.";
     }
@@ -565,6 +566,16 @@ section! {
         READ_QUEUE_NUMS "readQueueNums", QUEUE_COUNT, Optional, "New number of read queues.";
         WRITE_QUEUE_NUMS "writeQueueNums", QUEUE_COUNT, Optional, "New number of write queues.";
         PERM "perm", Takes::Count { min: 0, max: 7 }, Optional, "New permission bits: 4 read, 2 write.";
+    }
+}
+
+section! {
+    /// The disks of the brokers' hosts, and how their kernels write by themselves (Linux, ext4).
+    disks, "disks", shared [], settings [] {
+        DIRTY_EXPIRE "dirty_expire", ANY, Default("\"30s\""), "vm.dirty_expire_centisecs: the kernel writes what has been dirty for so long.";
+        DIRTY_WRITEBACK "dirty_writeback", ANY, Default("\"5s\""), "vm.dirty_writeback_centisecs: how often it looks; 0: never.";
+        JOURNAL_COMMIT "journal_commit", ANY, Default("\"5s\""), "ext4's commit=: how long a new name may wait for the journal.";
+        RECOVERY "recovery", BYTES_A_SECOND, Default("0"), "Bytes a second at which a broker reads and checks its log before it serves; 0: in no time.";
     }
 }
 

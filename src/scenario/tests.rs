@@ -60,6 +60,7 @@ const EVERYTHING: &str = r#"{
   ],
   "links": {"latency": "1ms", "bandwidth": "10MiB", "between": [{"from": "rack-1", "to": ["cg", "p1"], "both": false, "latency": "5ms"},
             {"from": "broker-*", "to": "ns*", "bandwidth": 1000}], "rto_first": "100ms"},
+  "disks": {"dirty_expire": "20s", "dirty_writeback": 0, "journal_commit": "15s", "recovery": "200MiB"},
   "faults": [
     {"at": "-10s", "kill": "broker-a", "for": "30s"},
     {"at": "10s", "lose_host": "rack-1", "wipe": true, "for": "5s", "every": {"period": "20s", "times": 3}},
@@ -176,6 +177,9 @@ fn every_key_reads_and_means_what_it_says() {
     assert_eq!(spec.start_offsets.len(), 1);
     assert_eq!(spec.topics.last().unwrap().brokers.len(), 0, "the topic that sending creates");
     assert_eq!(spec.topics[0].order_conf.as_deref(), Some("broker-a:4"));
+    assert_eq!(spec.disks.kernel, Kernel { dirty_expire: 20 * SEC, dirty_writeback: 0, journal_commit: 15 * SEC });
+    assert_eq!((spec.disks.recovery, good(DESIGN).spec.disks.kernel), (200 << 20, Kernel::default()));
+    assert!(spec.faults[1].wipe && !spec.faults[0].wipe);
     let fsync = |i: usize| match &spec.faults[i].what {
         FaultKind::Fsync { nodes, comes_to } => (nodes.len(), *comes_to, spec.faults[i].label.as_str()),
         other => panic!("{other:?}"),

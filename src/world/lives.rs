@@ -22,9 +22,17 @@ impl<O: Observer> World<O> {
         process.fresh = false;
         process.disarm();
         let word = self.draws.word(process.entity, Purpose::Boot, process.life as u64);
-        let lasts = self.spec.nodes[node.0 as usize].services.boot.at(word);
+        let lasts = self.spec.nodes[node.0 as usize].services.boot.at(word).saturating_add(self.reads_its_log(node));
         self.truth(node, Note::Up);
         self.schedule_at(self.now + lasts.max(1), Class::Work, node, Kind::Begin, 0, 0);
+    }
+
+    /// How long a broker reads its log before it serves, ns (`DefaultMessageStore#recover`).
+    fn reads_its_log(&self, node: NodeId) -> u64 {
+        let NodeKind::Broker(broker) = &self.spec.nodes[node.0 as usize].kind else { return 0 };
+        let bytes = self.disks[node.0 as usize].broker.walk(broker.dledger.is_some()).bytes;
+        let ns = (bytes as u128 * SEC as u128).checked_div(self.spec.disks.recovery as u128).unwrap_or(0);
+        u64::try_from(ns).unwrap_or(u64::MAX / 4)
     }
 
     pub(super) fn begin(&mut self, node: NodeId) {

@@ -9,6 +9,7 @@ impl<O: Observer> World<O> {
         for (i, node) in spec.nodes.iter().enumerate() {
             if let NodeKind::Broker(broker) = &node.kind {
                 let disk = &mut self.disks[i].broker;
+                disk.medium.kernel = spec.disks.kernel;
                 for topic in spec.topics.iter().filter(|t| t.brokers.contains(&broker.broker)) {
                     let config = crate::rocketmq::route::TopicConfig {
                         read: topic.read_queue_nums,

@@ -7,7 +7,7 @@ use crate::base::names::Names;
 use crate::base::quantile::Quantiles;
 pub use crate::contract::TxState;
 use crate::contract::WorkClass;
-pub use crate::rocketmq::broker::store::medium::Fsync;
+pub use crate::rocketmq::broker::store::medium::{Fsync, Kernel};
 use crate::rocketmq::client::config::{self, ClientConfig, ConsumerConfig, MemberConfig, MemberKind, ProducerConfig};
 pub use crate::rocketmq::client::consumer::allocate::AllocateMessageQueueStrategy;
 use crate::rocketmq::client::consumer::allocate::Strategy;
@@ -46,6 +46,7 @@ pub struct Spec {
     pub preloads: Vec<Preload>,
     pub start_offsets: Vec<StartOffset>,
     pub links: LinkSpec,
+    pub disks: DiskSpec,
     pub faults: Vec<FaultSpec>,
     pub expect: Vec<Expectation>,
 }
@@ -393,6 +394,14 @@ pub struct LinkSpec {
     pub receive_buffer: u64,
     /// Connections the kernel completes for a frozen process.
     pub backlog: u32,
+}
+
+/// The disks of the brokers' hosts.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DiskSpec {
+    pub kernel: Kernel,
+    /// Bytes a second at which a broker reads its log at its start; 0: in no time.
+    pub recovery: u64,
 }
 
 /// A fault or an operation, at its time.

@@ -187,6 +187,7 @@ pub(crate) fn cluster(brokers: u16, consumers: u16, per_s: u64, orderly: bool) -
             receive_buffer: 131_072,
             backlog: 1024,
         },
+        disks: DiskSpec::default(),
         faults: Vec::new(),
         expect: Vec::new(),
     }

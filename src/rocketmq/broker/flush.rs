@@ -42,6 +42,8 @@ pub(super) struct Flusher {
     flushed_where: u64,
     /// What the fsync under way will have reached.
     under_way: Option<u64>,
+    /// It leaves nothing out; then when the newest record it covers was stored, wall ms.
+    thoroughly: Option<i64>,
     /// It is over but the disk stands still.
     held_up: bool,
     fsyncs: u64,
@@ -162,6 +164,7 @@ impl Broker {
         }
         let Some(target) = ends.target(self.flusher.flushed_where, ends.committed, least_pages) else { return };
         self.flusher.under_way = Some(target);
+        self.flusher.thoroughly = if least_pages == 0 { cx.env.disk.broker.log.newest_by(target) } else { None };
         self.flusher.fsyncs += 1;
         let n = (cx.env.life as u64) << 40 | self.flusher.fsyncs;
         let word = cx.env.draws.word(cx.env.entity, Purpose::Work, n);
@@ -180,6 +183,10 @@ impl Broker {
         }
         let Some(target) = self.flusher.under_way.take() else { return };
         self.flusher.flushed_where = target;
+        if let Some(store_ms) = self.flusher.thoroughly {
+            cx.env.disk.broker.files.catch_up(cx.now.mono);
+            cx.env.disk.broker.files.flushed(store_ms);
+        }
         if self.config.rules.dispatch_waits_for_flush {
             self.plan_reput(cx);
         }

@@ -301,7 +301,9 @@ impl Broker {
         }
         let disk = &mut cx.env.disk.broker;
         let upto = disk.log.ends.written;
-        cx.out.note(Note::Recovered { upto, buffered: flush::pooled(&self.config.settings) });
+        let walk = disk.walk(self.config.dledger.is_some());
+        cx.out.note(Note::Recovered { upto, buffered: flush::pooled(&self.config.settings), walk });
+        disk.files.opened(cx.now.mono);
         if self.writable() {
             cx.out.note(Note::Serving { upto });
         }
@@ -630,6 +632,7 @@ impl Broker {
     /// The end of `BrokerController#shutdown`: the log is flushed, offsets are written, then the process is gone.
     fn exit(&mut self, cx: &mut Cx<'_, '_>) {
         self.flush_all(cx);
+        cx.env.disk.broker.files.closed();
         cx.env.disk.broker.persist_offsets(&self.offsets, cx.now.mono);
         self.persist_delays(cx);
         cx.out.ops.push(Op::Exit);

@@ -7,10 +7,12 @@
 pub mod access;
 pub mod medium;
 pub mod positions;
+pub mod recovery;
 pub mod small_files;
 
 use self::medium::Medium;
 use self::positions::Positions;
+use self::recovery::StoreFiles;
 use self::small_files::{SmallFile, Topics};
 use crate::base::ids::{MessageId, TopicId};
 use crate::rocketmq::message::Message;
@@ -94,6 +96,10 @@ impl CommitLog {
         let next = stretch * STRETCH + records.partition_point(|m| m.phys < phys);
         // The one before it begins earlier and may reach across.
         next - (next > 0 && self.end_of(next - 1) > phys) as usize
+    }
+    /// When the last record that ends by `upto` was stored, wall ms (`MappedFile#getStoreTimestamp`).
+    pub fn newest_by(&self, upto: u64) -> Option<i64> {
+        Some(self.get(self.first_behind(upto).checked_sub(1)?)?.store_ms)
     }
     /// Appends bytes that a master has sent, and the records that they complete (`CommitLog#appendData`; server spec 10.3). Where the
     /// bytes do not go on where a record of ours ends or breaks off, nothing behind can ever be read.
@@ -195,6 +201,8 @@ pub struct BrokerDisk {
     pub discarded: Vec<(TopicId, u16, u64)>,
     /// Appends stand still (a fault): whoever holds the put lock waits.
     pub stalled: bool,
+    /// `checkpoint` and `abort`.
+    pub files: StoreFiles,
     /// What carries the log from the page cache to the platter.
     pub medium: Medium,
 }
@@ -239,16 +247,19 @@ impl BrokerDisk {
         let number = self.queue_number(message.topic, message.queue_id);
         self.queues[number].append(message.queue_offset, self.dispatched as u32);
         self.dispatched += 1;
+        self.files.dispatched(message.store_ms);
         Some((number, message))
     }
     /// The process is gone: what was only in its own buffer is gone with it (server spec 4.9).
     pub fn process_died(&mut self, now: u64) {
+        self.files.catch_up(now);
         self.small_files_lose_their_process(now);
         self.cut_back(self.log.ends.committed);
     }
     /// The host is gone: the page cache is gone, but for pages that the kernel had happened to write. After recovery what is left is on the disk.
     pub fn power_lost(&mut self, luck: u32, now: u64) {
         self.settle(now);
+        self.files.catch_up(now);
         self.small_files_lose_power(now);
         // Behind a hole nothing helps.
         let luck = if self.medium.has_hole() { 0 } else { luck };
