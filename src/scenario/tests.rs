@@ -60,7 +60,7 @@ const EVERYTHING: &str = r#"{
   ],
   "links": {"latency": "1ms", "bandwidth": "10MiB", "between": [{"from": "rack-1", "to": ["cg", "p1"], "both": false, "latency": "5ms"},
             {"from": "broker-*", "to": "ns*", "bandwidth": 1000}], "rto_first": "100ms"},
-  "disks": {"dirty_expire": "20s", "dirty_writeback": 0, "journal_commit": "15s", "recovery": "200MiB"},
+  "disks": {"dirty_expire": "20s", "dirty_writeback": "0s", "journal_commit": "15s", "recovery": "200MiB"},
   "faults": [
     {"at": "-10s", "kill": "broker-a", "for": "30s"},
     {"at": "10s", "lose_host": "rack-1", "wipe": true, "for": "5s", "every": {"period": "20s", "times": 3}},
@@ -613,7 +613,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("faults", r#""faults": [{"at": "10s", "cut": {"from": "cg"}}],"#, "9:33: two sides are needed"),
     ("faults", r#""faults": [{"at": "10s", "cut": {"between": ["cg-0", "cg-0"]}}],"#, "9:33: both sides are one host"),
     ("faults", r#""faults": [{"at": "10s", "slow_disk": {"target": "broker-a"}}],"#, "9:39: this slow disk is not slow"),
-    ("faults", r#""faults": [{"at": "10s", "freeze": "broker-a", "wipe": true}],"#, "9:53: \"wipe\" means nothing to \"freeze\""),
+    ("faults", r#""faults": [{"at": "10s", "freeze": "broker-a", "wipe": true}],"#, "9:48: \"wipe\" means nothing to \"freeze\""),
     ("faults", r#""faults": [{"at": "10s", "fsync": {"target": "broker-a"}}],"#, "9:35: this fsync neither fails nor lies"),
     (
         "faults",
