@@ -91,3 +91,36 @@ impl Default for DLedgerDisk {
 pub struct ClientFiles {
     pub offsets: BTreeMap<(Arc<str>, GroupId), BTreeMap<MessageQueue, u64>>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::time::SEC;
+
+    /// A member's term is in the page cache when it votes; the disk has it half a minute later, and before that an empty file or the one before.
+    #[test]
+    fn a_term_that_was_just_written_is_lost_with_the_power() {
+        let medium = Medium::default();
+        // Terms written at these seconds, fsyncs of the log, the cut; the term that is left.
+        type Line<'a> = (&'a [(u64, i64)], &'a [u64], u64, i64);
+        let table: [Line<'_>; 5] = [
+            (&[(1, 4)], &[], 40, 4),
+            (&[(1, 4)], &[2], 30, 0),
+            (&[(1, 4), (41, 5)], &[], 42, 4),
+            (&[(1, 4), (41, 5)], &[42], 43, 0),
+            (&[(1, 4), (41, 5)], &[42], 80, 5),
+        ];
+        for (terms, fsyncs, cut, left) in table {
+            let mut disk = DLedgerDisk::default();
+            for (at, term) in terms {
+                let mut files = disk.files;
+                files.term.cached = TermAndVote { term: *term, vote_for: None };
+                disk.wrote(files, at * SEC, &medium);
+            }
+            fsyncs.iter().for_each(|at| disk.commit_names(at * SEC, &medium));
+            assert_eq!(disk.files.term.cached.term, terms[terms.len() - 1].1, "a process sees what it wrote");
+            disk.power_lost(cut * SEC, &medium);
+            assert_eq!(disk.files.term.cached.term, left, "{terms:?}, fsyncs at {fsyncs:?}, cut at {cut}");
+        }
+    }
+}
