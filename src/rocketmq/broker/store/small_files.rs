@@ -117,8 +117,8 @@ impl<T> SmallFile<T> {
         self.commit_if_due(now, medium);
         let Names { file, bak } = &mut self.cached;
         if let Some(old) = file.take() {
-            // Nobody writes the data of a file that is deleted.
-            if let Some(kept) = &mut self.committed.file {
+            // Nobody writes the data of a file any more that is deleted or cut to nothing.
+            for kept in [&mut self.committed.file, &mut self.committed.bak].into_iter().flatten() {
                 *kept = kept.on_disk(now, medium);
             }
             let truncated = bak.as_ref().is_some_and(|bak| bak.contents.is_some());
@@ -262,6 +262,7 @@ mod tests {
             ("the next life copies an empty file into .bak", Some(7), "w8@1 w9@6 c@7 p@8 w8@20 c@21 p@22", None),
             ("and its second writing fills an empty one", Some(7), "w8@1 w9@6 c@7 p@8 w8@20 w8@25 c@26 p@27", None),
             ("its third brings it back", Some(7), "w8@1 w9@6 c@7 p@8 w8@20 w8@25 w9@30 c@31 p@32", Some(8)),
+            ("a file that is deleted is not written any more", Some(7), "w8@1 c@2 w9@33 p@36", None),
             ("an old file that the journal still knows", Some(7), "w8@1 c@2 w9@40 p@41", Some(8)),
         ];
         for (name, old, steps, expect) in table {
