@@ -241,6 +241,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn bytes_take_the_largest_unit_that_fits() {
+        let table = [(0, "0 B"), (1_023, "1023 B"), (1_024, "1.0 KiB"), (13_841_203, "13.2 MiB"), (5 << 30, "5.0 GiB")];
+        for (n, text) in table {
+            assert_eq!(bytes(n), text);
+        }
+    }
+
+    #[test]
     fn figures_read_as_people_write_them() {
         for (n, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567"), (-1000, "-1,000")] {
             assert_eq!(count(n), text);
