@@ -166,14 +166,14 @@ const PAIRS: &[Pair] = &[
         why: "the slave copies offsets every 10 s, and what it copies is current, as each pull carries them: up to 10 s x 200, and 40 in listeners and beyond the oldest of them",
         remains: "",
     },
-    // The catalogue says (5 + 5) s x 200: the client's timer again, which counts only for queues that do not pull.
+    // The catalogue says (5 + 5) s x 200 and means the client's timer, which counts only for queues that do not pull. The second 5 s are the file system's.
     Pair {
         hazard: "H30",
         slug: "broker-power-loss-offset-file",
         counter: "duplicates",
         phases: Drawn,
-        why: "the file is up to 5 s older than the broker's memory, and that is current, as each pull carries offsets: 5 s x 200, and 40 in listeners and beyond the oldest of them",
-        remains: "up to 1 s x 200 and the same 40",
+        why: "the newest file is committed and empty (ext4 had not allocated its blocks, as it replaced no file), and its .bak is one writing older: 5 to 10 s behind the broker's memory, and that is current, as each pull carries offsets; x 200, and 40 in listeners and beyond the oldest of them",
+        remains: "1 to 2 s x 200 and the same 40",
     },
     Pair {
         hazard: "H32",
@@ -248,6 +248,15 @@ const PAIRS: &[Pair] = &[
         why: "30 s at 100 a second, and up to 100 ms before the cut that the idle writer had not shipped",
         remains: "",
     },
+    // H53's destroyed disk without H53's promotion.
+    Pair {
+        hazard: "wiped master",
+        slug: "wiped-master-hides-slave",
+        counter: "discarded_send_ok",
+        phases: Pinned,
+        why: "60 s at 100 a second: clients read from the master, and what only its slave has is not there for them",
+        remains: "",
+    },
     Pair {
         hazard: "H54a",
         slug: "async-flush-power-loss",
@@ -262,6 +271,23 @@ const PAIRS: &[Pair] = &[
         counter: "lost",
         phases: Drawn,
         why: "never four dirty pages: up to 10 s between thorough flushes, at one message a second",
+        remains: "",
+    },
+    // Two rows of the server specification's fault matrix (section 16, "fsync error"), which the catalogue has no number for.
+    Pair {
+        hazard: "fsync fails",
+        slug: "fsync-error-hidden",
+        counter: "lost",
+        phases: Pinned,
+        why: "the pages of the failed half second are a hole that no later fsync fills, and recovery stops at it: all of the 10 s at 100 a second since it began, though every fsync of the last 9.5 s worked",
+        remains: "",
+    },
+    Pair {
+        hazard: "fsync lies",
+        slug: "fsync-lies",
+        counter: "lost",
+        phases: Pinned,
+        why: "2 s at 100 a second lie in the disk's own cache; less the records of up to eight pages that it had happened to write",
         remains: "",
     },
     Pair {
@@ -336,6 +362,15 @@ const PAIRS: &[Pair] = &[
         counter: "failed_sends",
         phases: Drawn,
         why: "a follower waits for 6 s after a heartbeat 0 to 2 s old, votes after 0.3 to 1 s and opens when all is committed (a split vote would add a second); then clients poll within 30 s: 4.3 to 37 s at 20 a second",
+        remains: "",
+    },
+    // The catalogue says 10 to 20: of one node. The longest log of the three wins the election, so what is lost is what no disk had.
+    Pair {
+        hazard: "H80",
+        slug: "dledger-majority-power-loss",
+        counter: "lost",
+        phases: Drawn,
+        why: "what the last fsync of none of the three had covered: less than the 10 ms between fsyncs and the 12 ms of a slow one, at 1,000 a second",
         remains: "",
     },
     Pair {

@@ -8,7 +8,7 @@ use super::facts::{NodeKind, RunFacts};
 use super::index::Index;
 use super::ledger::{Ledger, Message};
 use crate::base::ids::{BrokerName, MessageId, NodeId};
-use crate::contract::note::SendStatus;
+use crate::contract::note::{SendStatus, Walk};
 use std::collections::BTreeMap;
 
 /// Where a message lay.
@@ -18,17 +18,35 @@ pub struct Lay {
     pub hosts: u8,
     /// Those of them that have it on disk.
     pub disks: u8,
+    /// A broker takes it for flushed, and its disk has not got it.
+    pub vain: Vain,
+}
+
+/// Why an fsync was in vain.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Vain {
+    #[default]
+    No,
+    /// The disk keeps it in a cache of its own.
+    Held,
+    /// The disk refused it, or something before it.
+    Refused,
 }
 
 impl Lay {
     pub fn describe(self) -> String {
-        match (self.hosts, self.disks) {
+        let lay = match (self.hosts, self.disks) {
             (0, _) => "in the buffer of the process".to_owned(),
             (1, 0) => "page cache of 1 host".to_owned(),
             (1, _) => "disk of 1 host".to_owned(),
             (n, 0) => format!("page cache of {n} hosts"),
             (n, d) if d == n => format!("disk of {n} hosts"),
             (n, d) => format!("{n} hosts, disk of {d}"),
+        };
+        match self.vain {
+            Vain::No => lay,
+            Vain::Held => format!("{lay} (an fsync lied)"),
+            Vain::Refused => format!("{lay} (at or behind a failed fsync)"),
         }
     }
 }
@@ -38,6 +56,8 @@ impl Lay {
 struct Copy {
     committed: u64,
     durable: u64,
+    /// What its broker takes for flushed and is not: up to where, and why.
+    vain: (u64, Vain),
     /// Appends go into a buffer of the process first.
     buffered: bool,
     /// It lost power and has not come back.
@@ -59,6 +79,8 @@ pub struct Crash {
     /// When its set came back, stage by stage, ns of the run: by [`Stage`]. Empty unless it took the messages of its set.
     pub back: [Option<u64>; 4],
     served: bool,
+    /// What its next life read of its log, once there is one.
+    pub walk: Option<Walk>,
 }
 
 /// Stages of an outage of a broker set, in the order in which they must come.
@@ -181,11 +203,22 @@ impl Durability {
         }
     }
 
+    /// An fsync came to nothing.
+    pub fn flushed_in_vain(&mut self, node: NodeId, upto: u64, held: bool) {
+        if let Some(copy) = self.copy(node) {
+            copy.vain = (copy.vain.0.max(upto), if held { Vain::Held } else { Vain::Refused });
+        }
+    }
+
     /// A broker has read its log at its start: so much is there.
-    pub fn recovered(&mut self, node: NodeId, upto: u64, buffered: bool) {
+    pub fn recovered(&mut self, node: NodeId, upto: u64, buffered: bool, walk: Walk) {
+        if let Some(crash) = self.crashes.iter_mut().rev().find(|c| c.node == node) {
+            crash.walk.get_or_insert(walk);
+        }
         if let Some(copy) = self.copy(node) {
             let durable = if copy.dark || copy.committed == 0 { upto } else { copy.durable.min(upto) };
-            *copy = Copy { committed: upto, durable, buffered, dark: false };
+            let vain = if copy.dark { Default::default() } else { copy.vain };
+            *copy = Copy { committed: upto, durable, vain, buffered, dark: false };
         }
     }
 
@@ -215,7 +248,8 @@ impl Durability {
         let copies: Vec<Copy> = self.copies.iter().flatten().filter(|c| c.0 == broker).map(|c| c.1).collect();
         let served = self.serving(broker) == Some(node);
         let none = BTreeMap::new;
-        let mut crash = Crash { node, at, host, copies, answered: none(), discarded: none(), back: [None; 4], served };
+        let mut crash =
+            Crash { node, at, host, copies, answered: none(), discarded: none(), back: [None; 4], served, walk: None };
         for (table, rows) in ledger.tables().filter(|(table, _)| !ledger.preloaded(*table)) {
             let ends = self.ends.get(table).map_or(&[][..], |e| e);
             for (row, end) in rows.iter().zip(ends) {
@@ -253,7 +287,9 @@ fn answered_ok(row: &Message) -> bool {
 impl Crash {
     fn lay(&self, end: u64) -> Lay {
         let having = |of: fn(&Copy) -> u64| self.copies.iter().filter(|c| of(c) >= end).count() as u8;
-        Lay { hosts: having(|c| c.committed), disks: having(|c| c.durable.min(c.committed)) }
+        let in_vain = self.copies.iter().filter(|c| c.committed >= end && c.durable < end && c.vain.0 >= end);
+        let vain = in_vain.map(|c| c.vain.1).max().unwrap_or_default();
+        Lay { hosts: having(|c| c.committed), disks: having(|c| c.durable.min(c.committed)), vain }
     }
     /// Whether it took the messages of its set.
     pub fn served(&self) -> bool {
@@ -279,6 +315,13 @@ mod tests {
             ("3.1 broker-a flushed 200;", "disk of 1 host 2, page cache of 1 host 1"),
             ("3.1 broker-a flushed 300; 3.2 broker-a-s replicated 100;", "disk of 1 host 2, 2 hosts, disk of 1 1"),
             ("3.1 broker-a flushed 300; 3.2 broker-a-s replicated 300; 3.3 broker-a-s flushed 300;", "disk of 2 hosts 3"),
+            (
+                "3.1 broker-a flushed 100; 3.1 broker-a refused 200;",
+                "disk of 1 host 1, page cache of 1 host 1, page cache of 1 host (at or behind a failed fsync) 1",
+            ),
+            ("3.1 broker-a held 300;", "page cache of 1 host (an fsync lied) 3"),
+            ("3.1 broker-a held 200; 3.1 broker-a refused 300;", "page cache of 1 host (at or behind a failed fsync) 3"),
+            ("3.1 broker-a held 300; 3.2 broker-a flushed 300;", "disk of 1 host 3"),
         ];
         for (notes, expect) in table {
             let script = format!("{SENT} {notes} 4 broker-a killed; 5 broker-a up; 5 broker-a truncated a:0 0");

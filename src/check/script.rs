@@ -9,7 +9,7 @@ use crate::base::ids::{BrokerName, GroupId, MessageId, MessageQueue, NodeId, Rec
 use crate::base::names::NamesBuilder;
 use crate::base::time::{MS, SEC, WALL_EPOCH_MS};
 use crate::contract::note::{
-    AttemptError, CommitBy, ForgetWhy, Note, Observer, RevokeWhy, SendEnd, SendError, SendStatus, Stamp, StoredAs,
+    AttemptError, CommitBy, ForgetWhy, Note, Observer, RevokeWhy, SendEnd, SendError, SendStatus, Stamp, StoredAs, Walk,
 };
 use crate::meter::{End, Findings, Watch};
 use crate::run::outcome::CheckResult;
@@ -235,9 +235,11 @@ impl Line<'_> {
             "deleted" => Note::FileDeleted { upto: self.number(1)?, expired: !self.has("early") },
             "diskfull" => Note::DiskFull { on: !self.has("off") },
             "flushed" => Note::Flushed { upto: self.number(1)? },
+            "refused" => Note::FlushedInVain { upto: self.number(1)?, held: false },
+            "held" => Note::FlushedInVain { upto: self.number(1)?, held: true },
             "cached" => Note::PageCached { upto: self.number(1)? },
             "replicated" => Note::Replicated { upto: self.number(1)? },
-            "recovered" => Note::Recovered { upto: self.number(1)?, buffered: self.has("buffered") },
+            "recovered" => Note::Recovered { upto: self.number(1)?, buffered: self.has("buffered"), walk: Walk::default() },
             "serving" => Note::Serving { upto: self.number(1)? },
             "busy" => Note::Busy { code: 2 },
             "registered" => Note::MemberRegistered { group, client: self.client(1)?, members: self.number(2)? as u16 },

@@ -224,6 +224,16 @@ pub enum RpcFailure {
     TooMuchRequest,
 }
 
+/// What a broker reads of its log at its start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Walk {
+    /// The life before did not end in order.
+    pub abnormal: bool,
+    /// From this physical offset on.
+    pub from: u64,
+    pub bytes: u64,
+}
+
 /// One thing that happened, as somebody saw it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Note {
@@ -267,6 +277,12 @@ pub enum Note {
     Flushed {
         upto: u64,
     },
+    /// The flush service takes everything up to here for durable and it is not: the disk refused it or something before it, or (`held`) keeps it in a
+    /// cache of its own.
+    FlushedInVain {
+        upto: u64,
+        held: bool,
+    },
     /// A member of a replicated group believes that it leads, or leads no more.
     Elected {
         term: u64,
@@ -280,6 +296,7 @@ pub enum Note {
     Recovered {
         upto: u64,
         buffered: bool,
+        walk: Walk,
     },
     /// The broker takes the messages of its set from now on, with a log that ends here.
     Serving {

@@ -4,7 +4,8 @@ use super::counters::Entry;
 use super::watch::Watch;
 use crate::base::time::seconds;
 use crate::check::durability::{Lay, Stage};
-use crate::run::outcome::CrashReport;
+use crate::contract::note::Walk;
+use crate::run::outcome::{CrashReport, LogRead};
 use std::collections::BTreeMap;
 
 fn named(by: &BTreeMap<Lay, u64>) -> Vec<(String, u64)> {
@@ -27,6 +28,7 @@ impl Watch {
                 discarded: named(&crash.discarded),
                 back: Stage::ALL.iter().filter_map(|s| Some((s.name(), since(crash.at, crash.back[*s as usize]?)))).collect(),
                 served: crash.served(),
+                read: crash.walk.map(|Walk { abnormal, from, bytes }| LogRead { abnormal, from, bytes }),
             }
         };
         self.durability.crashes.iter().map(report).collect()

@@ -568,8 +568,9 @@ impl Observer for Watch {
             Note::Pulled { .. } | Note::RpcFailed { .. } | Note::NameserverChosen { .. } => {}
             Note::PulledInVain { group } => self.groups[group.0 as usize].pulls_in_vain += 1,
             Note::Flushed { upto } => self.durability.flushed(node, *upto),
+            Note::FlushedInVain { upto, held } => self.durability.flushed_in_vain(node, *upto, *held),
             Note::PageCached { upto } | Note::Replicated { upto } => self.durability.cached(node, *upto),
-            Note::Recovered { upto, buffered } => self.durability.recovered(node, *upto, *buffered),
+            Note::Recovered { upto, buffered, walk } => self.durability.recovered(node, *upto, *buffered, *walk),
             Note::Serving { upto } => self.serves(node, *upto),
             // An assignment names the offset it begins at; a correction shows as skipped or repeated messages.
             Note::OffsetCorrected { .. } | Note::OffsetInitialised { .. } => {}

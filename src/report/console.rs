@@ -304,7 +304,10 @@ fn crashes(outcome: &Outcome, page: &mut Page) {
     }
     page.section("how their sets came back, from the death on");
     let stages = |c: &crate::run::outcome::CrashReport| {
-        let stages: Vec<String> = c.back.iter().map(|(stage, s)| format!("{stage} {}", text::seconds(*s))).collect();
+        let read = c.read.filter(|read| read.bytes > 0);
+        let read = read.map(|read| format!("read {} of its log", text::bytes(read.bytes)));
+        let stages = c.back.iter().map(|(stage, s)| format!("{stage} {}", text::seconds(*s)));
+        let stages: Vec<String> = read.into_iter().chain(stages).collect();
         if stages.is_empty() { "not".to_owned() } else { stages.join(" · ") }
     };
     let rows: Vec<Vec<String>> = served.iter().map(|c| vec![moment(c.at_s), c.what.clone(), stages(c)]).collect();

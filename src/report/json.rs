@@ -52,13 +52,18 @@ pub fn summary(outcome: &Outcome) -> String {
         let one = |c: &CrashReport| {
             let (answered, discarded) = (lay(&c.answered), lay(&c.discarded));
             let back = Json::O(c.back.iter().map(|(stage, s)| ((*stage).to_owned(), Json::seconds(*s))).collect());
-            Json::object([
+            let read = c.read.map(|read| {
+                let (from, bytes) = (Json::U(read.from), Json::U(read.bytes));
+                ("log_read", Json::object([("abnormal", Json::B(read.abnormal)), ("from", from), ("bytes", bytes)]))
+            });
+            let rest = [
                 ("what", Json::s(&c.what)),
                 ("at_s", Json::seconds(c.at_s)),
                 ("answered_send_ok", answered),
                 ("discarded", discarded),
                 ("back_after_s", back),
-            ])
+            ];
+            Json::O(rest.into_iter().chain(read).map(|(name, value)| (name.to_owned(), value)).collect())
         };
         put("crashes", Json::A(outcome.crashes.iter().map(one).collect()));
     }

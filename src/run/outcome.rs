@@ -135,6 +135,18 @@ pub struct CrashReport {
     pub back: Vec<(&'static str, f64)>,
     /// It took the messages of its set.
     pub served: bool,
+    /// What its next life read of its log.
+    pub read: Option<LogRead>,
+}
+
+/// What a broker read of its log before it served.
+#[derive(Clone, Copy, Debug)]
+pub struct LogRead {
+    /// The life before did not end in order: from the file that the checkpoint allows; else from the last three files.
+    pub abnormal: bool,
+    /// Physical offset.
+    pub from: u64,
+    pub bytes: u64,
 }
 
 /// Quantiles of whole milliseconds, as the live summaries have them.

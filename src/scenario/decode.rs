@@ -8,7 +8,7 @@ use super::error::{Problem, ScenarioError};
 use super::expect::expect;
 use super::faults::{Scene, faults};
 use super::fields::{Ctx, Fields, short};
-use super::keys::top;
+use super::keys::{self, top};
 use super::links::links;
 use super::nodes::{ConsumerDraft, Draft, KindDraft, MemberDraft, ProducerDraft, RoleDraft, all_services};
 use super::suggest::nearest;
@@ -20,8 +20,8 @@ use crate::base::ids::{Addr, Entity, GroupId, MessageQueue, NodeId, TopicId};
 use crate::base::names::{Names, NamesBuilder};
 use crate::rocketmq::settings::Version;
 use crate::world::spec::{
-    BrokerSpec, ClientSpec, FaultSpec, LinkSpec, MemberRole, MemberSpec, NodeKind, NodeSpec, Preload, Spec, StartOffset,
-    StartSpec, TopicSpec,
+    BrokerSpec, ClientSpec, DiskSpec, FaultSpec, Kernel, LinkSpec, MemberRole, MemberSpec, NodeKind, NodeSpec, Preload, Spec,
+    StartOffset, StartSpec, TopicSpec,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -48,6 +48,7 @@ pub(super) fn decode(ctx: &Ctx<'_>, tree: &Node, name: &str) -> Option<(Spec, No
     check_config_queues(ctx, &draft, &names);
     let start_offsets = start_offsets(ctx, &draft, &topics, &names);
     let links = fields.section(&top::LINKS, |inner| links(inner, &roster));
+    let disks = fields.section(&top::DISKS, disks);
     let scene = Scene { draft: &draft, roster: &roster, names: &names };
     let faults = faults(&mut fields, &scene);
     let members: BTreeSet<&str> = draft.members().map(|m| m.name.as_str()).collect();
@@ -57,10 +58,21 @@ pub(super) fn decode(ctx: &Ctx<'_>, tree: &Node, name: &str) -> Option<(Spec, No
         return None;
     }
     let resolved = fields.finish();
-    let parts = Parts { name, head, draft, topics, autos, names, roster, start_offsets, links: links?, faults, addresses };
+    let parts =
+        Parts { name, head, draft, topics, autos, names, roster, start_offsets, links: links?, disks: disks?, faults, addresses };
     let mut spec = parts.build()?;
     spec.expect = expect;
     Some((spec, resolved))
+}
+
+/// The key `disks`.
+fn disks(mut fields: Fields<'_>) -> (DiskSpec, Node) {
+    use keys::disks::*;
+    let dirty_expire = fields.duration(&DIRTY_EXPIRE).unwrap_or_default();
+    let dirty_writeback = fields.duration(&DIRTY_WRITEBACK).unwrap_or_default();
+    let journal_commit = fields.duration(&JOURNAL_COMMIT).unwrap_or_default();
+    let recovery = fields.bytes(&RECOVERY).unwrap_or_default();
+    (DiskSpec { kernel: Kernel { dirty_expire, dirty_writeback, journal_commit }, recovery }, fields.finish())
 }
 
 /// A newer format is refused before its keys are, which this build cannot know.
@@ -338,6 +350,7 @@ struct Parts<'a> {
     roster: Roster,
     start_offsets: Vec<StartOffset>,
     links: LinkSpec,
+    disks: DiskSpec,
     faults: Vec<FaultSpec>,
     addresses: Vec<Arc<[Addr]>>,
 }
@@ -363,6 +376,7 @@ impl Parts<'_> {
             preloads,
             start_offsets: self.start_offsets,
             links: self.links,
+            disks: self.disks,
             faults: self.faults,
             expect: Vec::new(),
         })

@@ -11,7 +11,7 @@ use super::tree::{Node, Place, Shape};
 use super::values::{self, ANSWER_CODES, REQUEST_CODES, TargetName, label};
 use crate::base::ids::NodeId;
 use crate::base::names::Names;
-use crate::world::spec::{FaultKind, FaultSpec, HoldStep, InterceptAction, Only};
+use crate::world::spec::{FaultKind, FaultSpec, Fsync, HoldStep, InterceptAction, Only};
 
 /// What verbs are read against.
 #[derive(Debug)]
@@ -29,6 +29,9 @@ const ENDLESS: &[&str] = &["restart", "rolling_restart", "start", "promote", "cl
 
 /// Verbs that `only` can narrow down to those brokers that lead, or do not.
 const NARROWED: &[&str] = &["kill", "lose_host", "freeze", "shutdown", "restart"];
+
+/// Verbs after which `wipe` can take the disk away.
+const WIPED: &[&str] = &["kill", "lose_host"];
 
 /// The key `faults`.
 pub(super) fn faults(top: &mut Fields<'_>, scene: &Scene<'_>) -> Vec<FaultSpec> {
@@ -70,6 +73,11 @@ fn one(ctx: &Ctx<'_>, entry: &Node, scene: &Scene<'_>) -> Option<(FaultSpec, Nod
         let error = ScenarioError::new(Problem::Conflict, format!("\"only\" means nothing to \"{}\"", verb.name));
         ctx.push(fields.key_place(&fault::ONLY), error.expected(format!("one of {}", NARROWED.join(", "))));
     }
+    let wipe = fields.flag(&fault::WIPE).unwrap_or_default();
+    if wipe && !WIPED.contains(&verb.name) {
+        let error = ScenarioError::new(Problem::Conflict, format!("\"wipe\" means nothing to \"{}\"", verb.name));
+        ctx.push(fields.key_place(&fault::WIPE), error.expected(format!("one of {}", WIPED.join(", "))));
+    }
     let node = fields.given(verb)?;
     let (what, on, shown) = kind(ctx, verb, node, scene)?;
     fields.show(verb, shown);
@@ -79,7 +87,8 @@ fn one(ctx: &Ctx<'_>, entry: &Node, scene: &Scene<'_>) -> Option<(FaultSpec, Nod
             Some(Only::Followers) => "followers of ",
             None => "",
         };
-        format!("{} {whom}{on}", verb.name.replace('_', " "))
+        let disk = if wipe { ", disk wiped" } else { "" };
+        format!("{} {whom}{on}{disk}", verb.name.replace('_', " "))
     });
     let at = at?;
     if let Some((period, times)) = every {
@@ -90,7 +99,7 @@ fn one(ctx: &Ctx<'_>, entry: &Node, scene: &Scene<'_>) -> Option<(FaultSpec, Nod
             ctx.push(fields.place_of(&fault::EVERY), error.expected("a period of at least \"for\""));
         }
     }
-    let spec = FaultSpec { label, at, lasts, every: every.map(|(period, times)| (period, times as u32)), only, what };
+    let spec = FaultSpec { label, at, lasts, every: every.map(|(period, times)| (period, times as u32)), only, wipe, what };
     Some((spec, fields.finish()))
 }
 
@@ -129,6 +138,7 @@ fn kind(ctx: &Ctx<'_>, verb: &'static Key, node: &Node, scene: &Scene<'_>) -> Op
                 "slow_link" => slow_link(fields, scene),
                 "slow_disk" => slow_disk(fields, scene),
                 "fill_disk" => fill_disk(fields, scene),
+                "fsync" => fsync(fields, scene),
                 "clock_step" => clock_step(fields, scene),
                 "clock_drift" => clock_drift(fields, scene),
                 "reset" => reset(fields, scene),
@@ -294,6 +304,28 @@ fn fill_disk(mut fields: Fields<'_>, scene: &Scene<'_>) -> Option<Verb> {
         }
     }
     Some((FaultKind::FillDisk { nodes, percent: percent? }, label(&target), fields.finish()))
+}
+
+fn fsync(mut fields: Fields<'_>, scene: &Scene<'_>) -> Option<Verb> {
+    use keys::fsync::*;
+    let place = fields.place_of(&TARGET);
+    let target = fields.target(&TARGET)?;
+    let fails = fields.flag(&FAILS).unwrap_or_default();
+    let lies = fields.flag(&LIES).unwrap_or_default();
+    let keeps = fields.duration(&KEEPS);
+    if fails == lies {
+        let what = if fails { "this fsync fails and lies" } else { "this fsync neither fails nor lies" };
+        let error = ScenarioError::new(Problem::Conflict, what);
+        fields.ctx.push(fields.place, error.expected("\"fails\": true, or \"lies\": true"));
+    } else if fails && keeps.is_some() {
+        let error = ScenarioError::new(Problem::Conflict, "a disk that refuses keeps nothing");
+        fields.ctx.push(fields.key_place(&KEEPS), error.expected("\"keeps\" with \"lies\": true only"));
+    }
+    let nodes = scene.roster.processes(fields.ctx, &target, "fsync", place);
+    only_brokers(fields.ctx, scene, &nodes, "only brokers call fsync", place);
+    let comes_to = if fails { Fsync::Fails } else { Fsync::Lies { keeps: keeps.unwrap_or(u64::MAX) } };
+    let on = format!("{} {}", label(&target), if fails { "fails" } else { "lies" });
+    Some((FaultKind::Fsync { nodes, comes_to }, on, fields.finish()))
 }
 
 fn clock_step(mut fields: Fields<'_>, scene: &Scene<'_>) -> Option<Verb> {

@@ -173,6 +173,7 @@ section! {
         PRODUCERS "producers", Takes::List(&Takes::Section(&producer::SECTION)), Default("[]"), "The producers.";
         CONSUMERS "consumers", Takes::List(&Takes::Section(&consumer::SECTION)), Default("[]"), "The push consumers.";
         LINKS "links", Takes::Section(&links::SECTION), Default("{}"), "The network.";
+        DISKS "disks", Takes::Section(&disks::SECTION), Default("{}"), "The disks of the brokers' hosts.";
         FAULTS "faults", Takes::List(&Takes::Section(&fault::SECTION)), Default("[]"), "Faults and operations, each at its time.";
         EXPECT "expect", Takes::Expectations, Default("{}"), "Bounds on counters: what the run is judged by.";
     }
@@ -518,6 +519,16 @@ section! {
 }
 
 section! {
+    /// An fsync that fails or lies.
+    fsync, "a bad fsync", shared [], settings [] {
+        TARGET "target", Takes::Target, Required, "On which brokers.";
+        FAILS "fails", Takes::Flag, Optional, "true: it throws. RocketMQ logs that and takes the log for flushed; Linux forgets that the pages are dirty, so no later fsync writes them.";
+        LIES "lies", Takes::Flag, Optional, "true: it returns as usual, and the disk keeps what it was given in a cache of its own, which loses it with the power.";
+        KEEPS "keeps", SOME, Optional, "With `lies`: how long it keeps it before it writes it. Left out: until the first fsync after the fault.";
+    }
+}
+
+section! {
     /// A step of the wall clock.
     clock_step, "a clock step", shared [], settings [] {
         TARGET "target", Takes::Target, Required, "On which nodes.";
@@ -569,6 +580,16 @@ section! {
 }
 
 section! {
+    /// The disks of the brokers' hosts, and how their kernels write by themselves (Linux, ext4).
+    disks, "disks", shared [], settings [] {
+        DIRTY_EXPIRE "dirty_expire", ANY, Default("\"30s\""), "vm.dirty_expire_centisecs: the kernel writes what has been dirty for so long.";
+        DIRTY_WRITEBACK "dirty_writeback", ANY, Default("\"5s\""), "vm.dirty_writeback_centisecs: how often it looks; 0: never.";
+        JOURNAL_COMMIT "journal_commit", ANY, Default("\"5s\""), "ext4's commit=: how long a new name may wait for the journal.";
+        RECOVERY "recovery", BYTES_A_SECOND, Default("0"), "Bytes a second at which a broker reads and checks its log before it serves; 0: in no time.";
+    }
+}
+
+section! {
     /// A fault or an operation: `at`, one verb, and when it ends or repeats.
     fault, "a fault", shared [], settings [] {
         AT "at", Takes::Moment, Required, "When it strikes, from time 0.";
@@ -576,6 +597,7 @@ section! {
         EVERY "every", Takes::Section(&every::SECTION), Optional, "It strikes again and again.";
         LABEL "label", Takes::Text, Optional, "What reports and needs_fault call it. Left out: verb and target.";
         ONLY "only", Takes::Choice(&["leader", "followers"]), Optional, "Of the brokers it names, only those that take messages at that moment (the leader of a DLedger group, a master), or only the others. For kill, lose_host, freeze, shutdown and restart.";
+        WIPE "wipe", Takes::Flag, Optional, "true: their disks are gone with them, and the next life begins on empty ones. For kill and lose_host.";
         KILL "kill", Takes::Target, Optional, "SIGKILL; with `for`, started again on the same disk.";
         LOSE_HOST "lose_host", Takes::Target, Optional, "The hosts of these nodes lose power; with `for`, they return.";
         FREEZE "freeze", Takes::Target, Optional, "SIGSTOP; with `for`, SIGCONT.";
@@ -588,6 +610,7 @@ section! {
         SLOW_LINK "slow_link", Takes::Section(&slow_link::SECTION), Optional, "Packets take longer.";
         SLOW_DISK "slow_disk", Takes::Section(&slow_disk::SECTION), Optional, "What these brokers write takes `factor` times as long, or stands still.";
         FILL_DISK "fill_disk", Takes::Section(&fill_disk::SECTION), Optional, "The partitions of these brokers' stores are filled by others; with `for`, what they brought is deleted again.";
+        FSYNC "fsync", Takes::Section(&fsync::SECTION), Optional, "Fsyncs of these brokers fail or lie.";
         CLOCK_STEP "clock_step", Takes::Section(&clock_step::SECTION), Optional, "Wall clocks are set.";
         CLOCK_DRIFT "clock_drift", Takes::Section(&clock_drift::SECTION), Optional, "Clocks run fast or slow.";
         RESET "reset", Takes::Section(&reset::SECTION), Optional, "Open connections are reset.";
@@ -598,9 +621,9 @@ section! {
     }
 }
 
-/// The keys of a fault that are verbs: everything after these four.
+/// The keys of a fault that are verbs: everything after these six.
 pub(crate) fn verbs() -> &'static [Key] {
-    &fault::SECTION.keys[5..]
+    &fault::SECTION.keys[6..]
 }
 
 section! {

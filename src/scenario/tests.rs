@@ -61,9 +61,10 @@ const EVERYTHING: &str = r#"{
   ],
   "links": {"latency": "1ms", "bandwidth": "10MiB", "between": [{"from": "rack-1", "to": ["cg", "p1"], "both": false, "latency": "5ms"},
             {"from": "broker-*", "to": "ns*", "bandwidth": 1000}], "rto_first": "100ms"},
+  "disks": {"dirty_expire": "20s", "dirty_writeback": "0s", "journal_commit": "15s", "recovery": "200MiB"},
   "faults": [
     {"at": "-10s", "kill": "broker-a", "for": "30s"},
-    {"at": "10s", "lose_host": "rack-1", "for": "5s", "every": {"period": "20s", "times": 3}},
+    {"at": "10s", "lose_host": "rack-1", "wipe": true, "for": "5s", "every": {"period": "20s", "times": 3}},
     {"at": "60s", "freeze": ["cg", "c*"], "for": "10s", "label": "the freeze"},
     {"at": "60s", "shutdown": "dlq-0"}, {"at": "61s", "shutdown": "cg", "for": "9s"}, {"at": "62s", "start": "cg-*"},
     {"at": "63s", "restart": "dl"}, {"at": "64s", "restart": {"target": "dl:1", "down": "1s"}},
@@ -71,6 +72,7 @@ const EVERYTHING: &str = r#"{
     {"at": "66s", "cut": {"between": ["broker-a", ["cg", "pg"]]}, "for": "1m"}, {"at": "67s", "cut": {"from": "ns0", "to": "broker-*"}},
     {"at": "68s", "slow_link": {"between": ["dl:0", "dl:1"], "latency": {"p50": "1s", "p99": "2s"}, "bandwidth": "1KiB"}, "for": "1s"},
     {"at": "69s", "slow_disk": {"target": "dl", "factor": 10}, "for": "1s"}, {"at": "70s", "slow_disk": {"target": "dl:2", "stall": true}},
+    {"at": "70s", "fsync": {"target": "dl", "fails": true}, "for": "1s"}, {"at": "70s", "fsync": {"target": "dl:1", "lies": true, "keeps": "5s"}},
     {"at": "71s", "clock_step": {"target": "ns0", "by": "-30s"}}, {"at": "72s", "clock_drift": {"target": "p1", "ppm": -200}},
     {"at": "73s", "reset": {"between": ["pg", "broker-a"]}},
     {"at": "74s", "intercept": {"from": "broker-a", "to": "c2", "code": "NOTIFY_CONSUMER_IDS_CHANGED", "first": 2, "drop": true}},
@@ -177,13 +179,22 @@ fn every_key_reads_and_means_what_it_says() {
     assert_eq!(spec.start_offsets.len(), 1);
     assert_eq!(spec.topics.last().unwrap().brokers.len(), 0, "the topic that sending creates");
     assert_eq!(spec.topics[0].order_conf.as_deref(), Some("broker-a:4"));
+    assert_eq!(spec.disks.kernel, Kernel { dirty_expire: 20 * SEC, dirty_writeback: 0, journal_commit: 15 * SEC });
+    assert_eq!((spec.disks.recovery, good(DESIGN).spec.disks.kernel), (200 << 20, Kernel::default()));
+    assert!(spec.faults[1].wipe && !spec.faults[0].wipe);
+    let fsync = |i: usize| match &spec.faults[i].what {
+        FaultKind::Fsync { nodes, comes_to } => (nodes.len(), *comes_to, spec.faults[i].label.as_str()),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(fsync(14), (3, Fsync::Fails, "fsync dl fails"));
+    assert_eq!(fsync(15), (1, Fsync::Lies { keeps: 5 * SEC }, "fsync dl:1 lies"));
     assert!(matches!(&spec.faults[3].what, FaultKind::Shutdown { nodes, members } if nodes.is_empty() && members.len() == 1));
     assert!(matches!(
-        &spec.faults[17].what,
+        &spec.faults[19].what,
         FaultKind::Intercept { code: 40, first: 2, percent: 100, action: InterceptAction::Drop, .. }
     ));
     assert!(matches!(
-        &spec.faults[18].what,
+        &spec.faults[20].what,
         FaultKind::Intercept { code: 14, percent: 5, action: InterceptAction::Answer(2), .. }
     ));
     let slave = broker(&spec, "broker-a-s");
@@ -625,6 +636,19 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("faults", r#""faults": [{"at": "10s", "cut": {"from": "cg"}}],"#, "9:33: two sides are needed"),
     ("faults", r#""faults": [{"at": "10s", "cut": {"between": ["cg-0", "cg-0"]}}],"#, "9:33: both sides are one host"),
     ("faults", r#""faults": [{"at": "10s", "slow_disk": {"target": "broker-a"}}],"#, "9:39: this slow disk is not slow"),
+    ("faults", r#""faults": [{"at": "10s", "freeze": "broker-a", "wipe": true}],"#, "9:48: \"wipe\" means nothing to \"freeze\""),
+    ("faults", r#""faults": [{"at": "10s", "fsync": {"target": "broker-a"}}],"#, "9:35: this fsync neither fails nor lies"),
+    (
+        "faults",
+        r#""faults": [{"at": "10s", "fsync": {"target": "broker-a", "fails": true, "lies": true}}],"#,
+        "9:35: this fsync fails and lies",
+    ),
+    (
+        "faults",
+        r#""faults": [{"at": "10s", "fsync": {"target": "broker-a", "fails": true, "keeps": "1s"}}],"#,
+        "9:73: a disk that refuses keeps nothing",
+    ),
+    ("faults", r#""faults": [{"at": "10s", "fsync": {"target": "cg", "lies": true}}],"#, "9:46: \"cg-0\" is no broker"),
     ("faults", r#""faults": [{"at": "10s", "slow_link": {"between": ["cg", "pg"]}}],"#, "9:39: this slow link is not slow"),
     (
         "faults",
@@ -696,7 +720,7 @@ fn whole_blocks_of_errors_read_well() {
     assert_eq!(
         parsed(&text).unwrap_err().to_string(),
         "test:9:12: a fault needs a verb\n  \
-         expected one of kill, lose_host, freeze, shutdown, restart, rolling_restart, start, promote, cut, slow_link, slow_disk, fill_disk, clock_step, \
+         expected one of kill, lose_host, freeze, shutdown, restart, rolling_restart, start, promote, cut, slow_link, slow_disk, fill_disk, fsync, clock_step, \
          clock_drift, reset, intercept, hold, update_topic, wipe_write_perm\n\
          test:9:26: a fault has no key \"kil\"\n  did you mean \"kill\"?\n\
          test:9:54: \"for\" cannot be 90\n  expected a duration such as \"30s\" or \"1.5ms\""

@@ -10,6 +10,7 @@ use crate::base::ids::{Entity, NodeId};
 use crate::contract::note::{Note, Observer};
 use crate::contract::{Admin, AppInput, Ending, Input};
 use crate::kernel::order::Class;
+use crate::rocketmq::broker::store::medium::Fsync;
 use std::sync::Arc;
 
 /// What an intercepted request meets.
@@ -41,6 +42,8 @@ pub(super) struct Faults {
     slow_disks: Vec<(u16, NodeId, Option<u32>)>,
     /// Full disks: fault, node, and what it brought there, bytes.
     ballast: Vec<(u16, NodeId, u64)>,
+    /// Disks whose fsyncs fail or lie.
+    bad_fsyncs: Vec<(u16, NodeId, Fsync)>,
     /// Conditions on links by fault.
     conditions: Vec<(u16, u32)>,
     /// Faults that strike only some of those they name: whom they struck.
@@ -55,6 +58,7 @@ impl Faults {
             intercepts: Vec::new(),
             slow_disks: Vec::new(),
             ballast: Vec::new(),
+            bad_fsyncs: Vec::new(),
             conditions: Vec::new(),
             narrowed: Vec::new(),
             touched: vec![0; spec.faults.len()],
@@ -73,6 +77,12 @@ impl Faults {
             }
         }
         most as u64
+    }
+    /// Counts an fsync that meets a disk on which it fails or lies.
+    pub(super) fn meets_fsync(&mut self, node: NodeId) {
+        for (fault, ..) in self.bad_fsyncs.iter().filter(|(_, n, _)| *n == node) {
+            self.touched[*fault as usize] += 1;
+        }
     }
     pub(super) fn intercepts(&self) -> bool {
         !self.intercepts.is_empty()
@@ -115,6 +125,7 @@ impl<O: Observer> World<O> {
             | FaultKind::Start { nodes, .. }
             | FaultKind::SlowDisk { nodes, .. }
             | FaultKind::FillDisk { nodes, .. }
+            | FaultKind::Fsync { nodes, .. }
             | FaultKind::ClockStep { nodes, .. }
             | FaultKind::ClockDrift { nodes, .. }
             | FaultKind::Hold { nodes, .. } => nodes.first().copied(),
@@ -152,6 +163,9 @@ impl<O: Observer> World<O> {
         };
         let kind = narrowed.as_ref().unwrap_or(&fault.what);
         let met = if on { self.strike(f, kind) } else { self.relent(f, kind) };
+        if on && fault.wipe {
+            self.wipe(kind);
+        }
         self.faults.touched[index as usize] += met;
         let touched = self.touched(f);
         let node = Self::owner(&spec, &fault.what);
@@ -178,6 +192,16 @@ impl<O: Observer> World<O> {
         }
     }
 
+    /// The disks of those who have just died are replaced by empty ones.
+    fn wipe(&mut self, what: &FaultKind) {
+        let nodes: Vec<NodeId> = match what {
+            FaultKind::Kill { nodes } => nodes.clone(),
+            FaultKind::LoseHost { hosts } => hosts.iter().flat_map(|host| self.nodes_of(*host)).collect(),
+            _ => return,
+        };
+        nodes.iter().for_each(|node| self.disks[node.0 as usize].replaced());
+    }
+
     /// What a fault has met so far, open conditions included.
     fn touched(&self, f: u16) -> u64 {
         let open: u64 = self.faults.conditions.iter().filter(|(g, _)| *g == f).map(|(_, id)| self.links.touched(*id)).sum();
@@ -190,7 +214,8 @@ impl<O: Observer> World<O> {
         for (f, fault) in spec.faults.iter().enumerate() {
             let in_force = self.faults.conditions.iter().any(|(g, _)| *g as usize == f)
                 || self.faults.intercepts.iter().any(|i| i.fault as usize == f)
-                || self.faults.slow_disks.iter().any(|(g, _, _)| *g as usize == f);
+                || self.faults.slow_disks.iter().any(|(g, _, _)| *g as usize == f)
+                || self.faults.bad_fsyncs.iter().any(|(g, _, _)| *g as usize == f);
             if in_force {
                 let touched = self.touched(f as u16);
                 let node = Self::owner(&spec, &fault.what);
@@ -259,6 +284,11 @@ impl<O: Observer> World<O> {
                     met += (brought > 0) as u64;
                 }
                 met
+            }
+            FaultKind::Fsync { nodes, comes_to } => {
+                self.faults.bad_fsyncs.extend(nodes.iter().map(|node| (f, *node, *comes_to)));
+                nodes.iter().for_each(|node| self.spoil_fsync(*node));
+                0
             }
             FaultKind::ClockStep { nodes, by_ms } => {
                 for node in nodes {
@@ -372,6 +402,11 @@ impl<O: Observer> World<O> {
                 }
                 0
             }
+            FaultKind::Fsync { nodes, .. } => {
+                self.faults.bad_fsyncs.retain(|(fault, _, _)| *fault != f);
+                nodes.iter().for_each(|node| self.spoil_fsync(*node));
+                0
+            }
             FaultKind::ClockDrift { nodes, .. } => {
                 let now = self.now;
                 for node in nodes {
@@ -413,8 +448,26 @@ impl<O: Observer> World<O> {
 
     /// The disk stands still while any fault says so.
     fn stall_disk(&mut self, node: NodeId) {
+        self.settle_disk(node);
         let stalls = self.faults.slow_disks.iter().any(|(_, n, factor)| *n == node && factor.is_none());
         self.disks[node.0 as usize].broker.stalled = stalls;
+    }
+
+    /// What fsyncs of this disk come to from now on: the worst of what strikes it.
+    fn spoil_fsync(&mut self, node: NodeId) {
+        self.settle_disk(node);
+        let struck = self.faults.bad_fsyncs.iter().filter(|(_, n, _)| *n == node).map(|(.., comes_to)| *comes_to);
+        self.disks[node.0 as usize].broker.medium.fsync = struck.max().unwrap_or_default();
+    }
+
+    /// What the kernel and the disk have written by themselves up to now becomes known.
+    pub(super) fn settle_disk(&mut self, node: NodeId) {
+        let n = node.0 as usize;
+        let now = self.processes[n].clock.now(self.now).mono;
+        if self.disks[n].broker.settle(now) {
+            let upto = self.disks[n].broker.log.ends.durable;
+            self.truth(node, Note::Flushed { upto });
+        }
     }
 
     /// SIGTERM.

@@ -22,9 +22,17 @@ impl<O: Observer> World<O> {
         process.fresh = false;
         process.disarm();
         let word = self.draws.word(process.entity, Purpose::Boot, process.life as u64);
-        let lasts = self.spec.nodes[node.0 as usize].services.boot.at(word);
+        let lasts = self.spec.nodes[node.0 as usize].services.boot.at(word).saturating_add(self.reads_its_log(node));
         self.truth(node, Note::Up);
         self.schedule_at(self.now + lasts.max(1), Class::Work, node, Kind::Begin, 0, 0);
+    }
+
+    /// How long a broker reads its log before it serves, ns (`DefaultMessageStore#recover`).
+    fn reads_its_log(&self, node: NodeId) -> u64 {
+        let NodeKind::Broker(broker) = &self.spec.nodes[node.0 as usize].kind else { return 0 };
+        let bytes = self.disks[node.0 as usize].broker.walk(broker.dledger.is_some()).bytes;
+        let ns = (bytes as u128 * SEC as u128).checked_div(self.spec.disks.recovery as u128).unwrap_or(0);
+        u64::try_from(ns).unwrap_or(u64::MAX / 4)
     }
 
     pub(super) fn begin(&mut self, node: NodeId) {
@@ -56,7 +64,8 @@ impl<O: Observer> World<O> {
         let role = process.role.take();
         process.disarm();
         self.calls[n].clear();
-        self.disks[n].process_died();
+        let now = self.processes[n].clock.now(self.now).mono;
+        self.disks[n].process_died(now);
         self.nobody_heard(node, role);
         true
     }
@@ -141,7 +150,9 @@ impl<O: Observer> World<O> {
             // The page cache is the host's: it goes even where the process had gone before.
             let (entity, incarnation) = (self.processes[n].entity, self.hosts[host as usize].incarnation);
             let luck = self.draws.word(entity, Purpose::Crash, incarnation as u64);
-            self.disks[n].power_lost(luck);
+            self.settle_disk(node);
+            let now = self.processes[n].clock.now(self.now).mono;
+            self.disks[n].power_lost(luck, now);
             if self.processes[n].state == State::Down {
                 continue;
             }

@@ -495,6 +495,9 @@ impl<O: Observer> World<O> {
                     if self.faults.disks_are_slow() && matches!(class, WorkClass::Send | WorkClass::Fsync) {
                         lasts = lasts.saturating_mul(self.faults.slow_disk(node));
                     }
+                    if class == WorkClass::Fsync {
+                        self.faults.meets_fsync(node);
+                    }
                     lasts = match class {
                         // It is woken as any thread is, and then has work of its own.
                         WorkClass::Delivery => {

@@ -10,6 +10,7 @@ impl<O: Observer> World<O> {
             if let NodeKind::Broker(broker) = &node.kind {
                 let disk = &mut self.disks[i].broker;
                 disk.partition = broker.disk;
+                disk.medium.kernel = spec.disks.kernel;
                 for topic in spec.topics.iter().filter(|t| t.brokers.contains(&broker.broker)) {
                     let config = crate::rocketmq::route::TopicConfig {
                         read: topic.read_queue_nums,
@@ -18,6 +19,7 @@ impl<O: Observer> World<O> {
                     };
                     disk.topics.insert(topic.topic, config);
                 }
+                disk.topics_file.lies_there((disk.topics.clone(), disk.topics_version));
             }
         }
         self.preload(&spec);
@@ -102,16 +104,18 @@ impl<O: Observer> World<O> {
                 let numbers: Vec<(usize, u64)> =
                     disk.queues().iter().enumerate().filter(|(_, q)| q.topic == start.topic).map(|(n, q)| (n, q.max())).collect();
                 let g = start.group.0 as usize;
+                let mut offsets = disk.offsets_file.load().cloned().unwrap_or_default();
                 for (number, max) in numbers {
-                    if disk.consumer_offsets.len() <= g {
-                        disk.consumer_offsets.resize(g + 1, Vec::new());
+                    if offsets.len() <= g {
+                        offsets.resize(g + 1, Vec::new());
                     }
-                    let row = &mut disk.consumer_offsets[g];
+                    let row = &mut offsets[g];
                     if row.len() <= number {
                         row.resize(number + 1, -1);
                     }
                     row[number] = (max * start.consumed_percent as u64 / 100) as i64;
                 }
+                disk.offsets_file.lies_there(offsets);
             }
         }
     }

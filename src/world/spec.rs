@@ -8,6 +8,7 @@ use crate::base::quantile::Quantiles;
 pub use crate::contract::TxState;
 use crate::contract::WorkClass;
 pub use crate::rocketmq::broker::store::files::Partition;
+pub use crate::rocketmq::broker::store::medium::{Fsync, Kernel};
 use crate::rocketmq::client::config::{self, ClientConfig, ConsumerConfig, MemberConfig, MemberKind, ProducerConfig};
 pub use crate::rocketmq::client::consumer::allocate::AllocateMessageQueueStrategy;
 use crate::rocketmq::client::consumer::allocate::Strategy;
@@ -46,6 +47,7 @@ pub struct Spec {
     pub preloads: Vec<Preload>,
     pub start_offsets: Vec<StartOffset>,
     pub links: LinkSpec,
+    pub disks: DiskSpec,
     pub faults: Vec<FaultSpec>,
     pub expect: Vec<Expectation>,
 }
@@ -399,6 +401,14 @@ pub struct LinkSpec {
     pub backlog: u32,
 }
 
+/// The disks of the brokers' hosts.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DiskSpec {
+    pub kernel: Kernel,
+    /// Bytes a second at which a broker reads its log at its start; 0: in no time.
+    pub recovery: u64,
+}
+
 /// A fault or an operation, at its time.
 #[derive(Clone, Debug)]
 pub struct FaultSpec {
@@ -412,6 +422,8 @@ pub struct FaultSpec {
     pub every: Option<(u64, u32)>,
     /// Of the brokers it names, only these, as they are when it strikes.
     pub only: Option<Only>,
+    /// Their disks are gone with them: the next life begins on empty ones.
+    pub wipe: bool,
     pub what: FaultKind,
 }
 
@@ -453,6 +465,8 @@ pub enum FaultKind {
     SlowDisk { nodes: Vec<NodeId>, factor: u32, stall: bool },
     /// Others fill the partitions of these nodes' stores up to so many percent; at its end they take back what they brought.
     FillDisk { nodes: Vec<NodeId>, percent: u64 },
+    /// Fsyncs of these nodes fail, or say yes and have written nothing.
+    Fsync { nodes: Vec<NodeId>, comes_to: Fsync },
     /// The wall clock is set by so many ms.
     ClockStep { nodes: Vec<NodeId>, by_ms: i64 },
     /// The clocks run fast by so many parts per million.

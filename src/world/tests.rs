@@ -188,6 +188,7 @@ pub(crate) fn cluster(brokers: u16, consumers: u16, per_s: u64, orderly: bool) -
             receive_buffer: 131_072,
             backlog: 1024,
         },
+        disks: DiskSpec::default(),
         faults: Vec::new(),
         expect: Vec::new(),
     }
@@ -226,6 +227,7 @@ fn two_masters_one_killed() {
         at: 30 * SEC as i64,
         lasts: Some(30 * SEC),
         only: None,
+        wipe: false,
         every: None,
         what: FaultKind::Kill { nodes: vec![NodeId(2)] },
     });
@@ -310,7 +312,7 @@ fn dump_scenario() {
 }
 
 fn fault(at: u64, lasts: Option<u64>, what: FaultKind) -> FaultSpec {
-    FaultSpec { label: "test".into(), at: (at * SEC) as i64, lasts, every: None, only: None, what }
+    FaultSpec { label: "test".into(), at: (at * SEC) as i64, lasts, every: None, only: None, wipe: false, what }
 }
 
 /// The producer of [`cluster`].

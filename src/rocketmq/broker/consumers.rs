@@ -258,6 +258,7 @@ impl Broker {
         }
         disk.topics.insert(topic, config);
         disk.topics_version = disk.topics_version.next(cx.now.wall_ms);
+        disk.persist_topics(cx.now.mono);
         self.register_all(cx);
         config
     }
@@ -267,6 +268,7 @@ impl Broker {
         let disk = &mut cx.env.disk.broker;
         disk.topics.insert(topic, TopicConfig { read, write, perm });
         disk.topics_version = disk.topics_version.next(cx.now.wall_ms);
+        disk.persist_topics(cx.now.mono);
         self.register_all(cx);
     }
 }

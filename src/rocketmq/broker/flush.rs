@@ -6,6 +6,7 @@
 //! next one's (4.9.8; server spec 4.4). Cycles in which nothing can be dirty are computed, not run.
 
 use super::puts::Part;
+use super::store::medium::Synced;
 use super::{Broker, Cx, Tick};
 use crate::base::draw::Purpose;
 use crate::base::time::MS;
@@ -41,6 +42,8 @@ pub(super) struct Flusher {
     flushed_where: u64,
     /// What the fsync under way will have reached.
     under_way: Option<u64>,
+    /// It leaves nothing out; then when the newest record it covers was stored, wall ms.
+    thoroughly: Option<i64>,
     /// It is over but the disk stands still.
     held_up: bool,
     fsyncs: u64,
@@ -83,8 +86,8 @@ impl Broker {
         if pooled(&self.config.settings) {
             self.commit_real_time(cx);
         } else {
-            let ends = &mut cx.env.disk.broker.log.ends;
-            ends.committed = ends.written;
+            let written = cx.env.disk.broker.log.ends.written;
+            cx.env.disk.broker.page_cached(written, cx.now.mono);
         }
         self.file_rolled(cx);
         self.plan_flush(cx);
@@ -112,14 +115,14 @@ impl Broker {
     /// `CommitRealTimeService#run`: woken by each put; four pages, or anything when 200 ms have passed since it last found something.
     fn commit_real_time(&mut self, cx: &mut Cx<'_, '_>) {
         let interval = self.config.settings.commit_interval_commit_log.max(1) * MS;
-        let ends = &mut cx.env.disk.broker.log.ends;
+        let disk = &mut cx.env.disk.broker;
         let least = if cx.now.mono >= self.flusher.committed_at + interval { 0 } else { COMMIT_LEAST_PAGES };
-        while let Some(target) = ends.target(ends.committed, ends.written, least) {
-            ends.committed = target;
+        while let Some(target) = disk.log.ends.target(disk.log.ends.committed, disk.log.ends.written, least) {
+            disk.page_cached(target, cx.now.mono);
             self.flusher.committed_at = cx.now.mono;
             cx.out.note(Note::PageCached { upto: target });
         }
-        if ends.committed < ends.written && !self.flusher.commit_set {
+        if disk.log.ends.committed < disk.log.ends.written && !self.flusher.commit_set {
             self.flusher.commit_set = true;
             self.timers.set(self.flusher.committed_at.max(cx.now.mono) + interval, Tick::Commit);
         }
@@ -162,6 +165,7 @@ impl Broker {
         }
         let Some(target) = ends.target(self.flusher.flushed_where, ends.committed, least_pages) else { return };
         self.flusher.under_way = Some(target);
+        self.flusher.thoroughly = if least_pages == 0 { cx.env.disk.broker.log.newest_by(target) } else { None };
         self.flusher.fsyncs += 1;
         let n = (cx.env.life as u64) << 40 | self.flusher.fsyncs;
         let word = cx.env.draws.word(cx.env.entity, Purpose::Work, n);
@@ -180,12 +184,14 @@ impl Broker {
         }
         let Some(target) = self.flusher.under_way.take() else { return };
         self.flusher.flushed_where = target;
+        if let Some(store_ms) = self.flusher.thoroughly {
+            cx.env.disk.broker.files.catch_up(cx.now.mono);
+            cx.env.disk.broker.files.flushed(store_ms);
+        }
         if self.config.rules.dispatch_waits_for_flush {
             self.plan_reput(cx);
         }
-        let ends = &mut cx.env.disk.broker.log.ends;
-        ends.durable = ends.durable.max(target);
-        cx.out.note(Note::Flushed { upto: target });
+        self.fsynced(cx, target);
         while self.flusher.waiting.front().is_some_and(|w| w.next <= target) {
             if let Some(waiting) = self.flusher.waiting.pop_front() {
                 self.settle(cx, waiting.put, Part::Flush, answer_code::SUCCESS);
@@ -200,6 +206,16 @@ impl Broker {
             FlushDiskType::AsyncFlush => self.flusher.asleep_since = cx.now.mono,
         }
         self.plan_flush(cx);
+    }
+
+    /// An fsync has returned or thrown: to RocketMQ that is the same (`MappedFile#flush`; server spec 4.1). Observers are told what it came to.
+    pub(super) fn fsynced(&mut self, cx: &mut Cx<'_, '_>, upto: u64) {
+        let disk = &mut cx.env.disk.broker;
+        let came_to = disk.synced(upto, cx.now.mono);
+        cx.out.note(Note::Flushed { upto: disk.log.ends.durable });
+        if came_to != Synced::Durable {
+            cx.out.note(Note::FlushedInVain { upto, held: came_to == Synced::Held });
+        }
     }
 
     /// How far the log may enter the consume queues: all that can be read, or by the rule of 5.3.0 what is flushed (server spec 4.5).
@@ -247,8 +263,11 @@ impl Broker {
     /// A shutdown commits and flushes what there is.
     pub(super) fn flush_all(&mut self, cx: &mut Cx<'_, '_>) {
         cx.env.disk.dledger.durable = cx.env.disk.broker.log.len() as i64 - 1;
-        let ends = &mut cx.env.disk.broker.log.ends;
-        ends.committed = ends.written;
-        ends.durable = ends.written;
+        let written = cx.env.disk.broker.log.ends.written;
+        if cx.env.disk.broker.log.ends.committed < written {
+            cx.env.disk.broker.page_cached(written, cx.now.mono);
+            cx.out.note(Note::PageCached { upto: written });
+        }
+        self.fsynced(cx, written);
     }
 }

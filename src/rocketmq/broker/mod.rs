@@ -306,7 +306,9 @@ impl Broker {
         }
         let disk = &mut cx.env.disk.broker;
         let upto = disk.log.ends.written;
-        cx.out.note(Note::Recovered { upto, buffered: flush::pooled(&self.config.settings) });
+        let walk = disk.walk(self.config.dledger.is_some());
+        cx.out.note(Note::Recovered { upto, buffered: flush::pooled(&self.config.settings), walk });
+        disk.files.opened(cx.now.mono);
         if self.writable() {
             cx.out.note(Note::Serving { upto });
         }
@@ -314,7 +316,8 @@ impl Broker {
         while disk.dispatch_next(u64::MAX).is_some() {}
         disk.correct_min_offsets(&self.config.settings);
         self.next_offsets = disk.queues().iter().map(|q| q.max()).collect();
-        self.offsets = disk.consumer_offsets.clone();
+        self.offsets = disk.offsets_file.load().cloned().unwrap_or_default();
+        disk.offsets_file.every = self.config.settings.flush_consumer_offset_interval * MS;
     }
 
     /// Topics that `TopicConfigManager` creates at construction (server spec 2.5).
@@ -575,7 +578,7 @@ impl Broker {
             }
             Tick::PersistOffsets => {
                 self.offsets_persist_set = false;
-                cx.env.disk.broker.consumer_offsets.clone_from(&self.offsets);
+                cx.env.disk.broker.persist_offsets(&self.offsets, cx.now.mono);
                 self.offsets_dirty = false;
             }
             Tick::HoldCheck => {
@@ -600,7 +603,7 @@ impl Broker {
             Tick::Delay => self.deliver_delayed(cx, nominal),
             Tick::PersistDelay => {
                 self.timers.set(nominal + s.flush_delay_offset_interval * MS, Tick::PersistDelay);
-                cx.env.disk.broker.delay_offsets.clone_from(self.schedule.offsets());
+                self.persist_delays(cx);
             }
         }
     }
@@ -636,8 +639,9 @@ impl Broker {
     /// The end of `BrokerController#shutdown`: the log is flushed, offsets are written, then the process is gone.
     fn exit(&mut self, cx: &mut Cx<'_, '_>) {
         self.flush_all(cx);
-        cx.env.disk.broker.consumer_offsets.clone_from(&self.offsets);
-        cx.env.disk.broker.delay_offsets.clone_from(self.schedule.offsets());
+        cx.env.disk.broker.files.closed();
+        cx.env.disk.broker.persist_offsets(&self.offsets, cx.now.mono);
+        self.persist_delays(cx);
         cx.out.ops.push(Op::Exit);
     }
 

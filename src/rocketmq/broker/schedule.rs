@@ -57,12 +57,19 @@ impl Broker {
         let Some(topic) = self.topics.schedule else { return };
         for level in 1..=levels {
             let disk = &cx.env.disk.broker;
-            let saved = disk.delay_offsets.get(level - 1).copied().unwrap_or(0);
+            let saved = disk.delays_file.load().and_then(|offsets| offsets.get(level - 1)).copied().unwrap_or(0);
             let range = |n: usize| (disk.queue(n).min, disk.queue(n).max());
             let (min, max) = disk.find_queue(topic, level as u16 - 1).map_or((0, 0), range);
             // `correctDelayOffset`.
             self.schedule.offsets[level - 1] = saved.max(min).min(max);
             self.look_at_head(cx, level);
+        }
+    }
+
+    /// `ScheduleMessageService#persist`, where the service runs: a slave's file is what its master says.
+    pub(super) fn persist_delays(&mut self, cx: &mut Cx<'_, '_>) {
+        if !self.schedule.heads.is_empty() {
+            cx.env.disk.broker.persist_delays(&self.schedule.offsets, cx.now.mono);
         }
     }
 

@@ -233,7 +233,12 @@ impl Broker {
     pub(super) fn reput(&mut self, cx: &mut Cx<'_, '_>) {
         let schedule = self.topics.schedule;
         let upto = self.dispatchable(cx);
+        let dispatch_leads = self.group.is_some() || !self.writable();
+        cx.env.disk.broker.files.catch_up(cx.now.mono);
         while let Some((number, message)) = cx.env.disk.broker.dispatch_next(upto) {
+            if dispatch_leads {
+                cx.env.disk.broker.files.follows();
+            }
             if !self.writable() {
                 // `longPollingEnable` or not: on a slave only the holds' own check finds messages.
                 continue;

@@ -83,16 +83,17 @@ impl Broker {
             Some(Answer::TopicConfigs(version, topics)) if version != disk.topics_version => {
                 disk.topics = (*topics).clone();
                 disk.topics_version = version;
+                disk.persist_topics(cx.now.mono);
             }
             Some(Answer::ConsumerOffsets(rows)) => {
                 for row in rows.iter() {
                     let number = disk.queue_number(row.topic, row.queue_id);
                     self.set_offset(row.group, number, row.offset);
                 }
-                cx.env.disk.broker.consumer_offsets.clone_from(&self.offsets);
+                cx.env.disk.broker.persist_offsets(&self.offsets, cx.now.mono);
             }
             // Into the file only: a slave delivers nothing.
-            Some(Answer::DelayOffsets(offsets)) => disk.delay_offsets = offsets.to_vec(),
+            Some(Answer::DelayOffsets(offsets)) => disk.persist_delays(&offsets, cx.now.mono),
             Some(Answer::SubscriptionGroups(groups)) => groups.iter().for_each(|g| self.consumers.learn(*g)),
             _ => {}
         }

@@ -6,6 +6,7 @@
 //! committed. Offsets, locks and delays are no part of the group: they follow the slave's sync every 10 s.
 
 use super::super::puts::Part;
+use super::super::store::medium::Fsync;
 use super::super::{Broker, Cx, Tick};
 use super::dledger::config::DLedgerConfig;
 use super::dledger::ledger::{BODY_OFFSET, Entry, Ledger};
@@ -117,9 +118,6 @@ impl Ledger for RecordLedger<'_> {
     }
     fn set_durable(&mut self, index: i64) {
         self.disk.dledger.durable = index;
-        let log = &mut self.disk.broker.log;
-        let end = usize::try_from(index).map_or(0, |index| if index < log.len() { log.end_of(index) } else { 0 });
-        log.ends.durable = end.max(log.ends.durable.min(log.ends.written));
     }
 }
 
@@ -154,7 +152,8 @@ impl Broker {
         let host = Host { now: cx.now, ledger: &mut ledger, files: &mut files, draws, entity, life };
         let member = DLedgerServer::start(dledger, host, &mut effects);
         let visible = member.committed_pos(&ledger);
-        cx.env.disk.dledger.files = files;
+        let NodeDisk { broker, dledger, .. } = &mut *cx.env.disk;
+        dledger.wrote(files, cx.now.mono, &broker.medium);
         cx.env.disk.broker.log.visible = Some(visible);
         self.group = Some(Box::new(Group {
             member,
@@ -181,13 +180,18 @@ impl Broker {
         let config = self.config.clone();
         let Group { member, effects, .. } = &mut **self.group.as_mut()?;
         let before = cx.env.disk.broker.log.ends.written;
+        cx.env.disk.broker.settle(cx.now.mono);
         let (draws, entity, life) = (cx.env.draws, cx.env.entity, cx.env.life);
         let mut files = cx.env.disk.dledger.files;
         let mut ledger = RecordLedger { disk: cx.env.disk, names: &config.names };
         let host = Host { now: cx.now, ledger: &mut ledger, files: &mut files, draws, entity, life };
         let done = act(member, host, effects);
-        cx.env.disk.dledger.files = files;
+        let NodeDisk { broker, dledger, .. } = &mut *cx.env.disk;
+        dledger.wrote(files, cx.now.mono, &broker.medium);
         let upto = cx.env.disk.broker.log.ends.written;
+        if upto > before {
+            cx.env.disk.broker.page_cached(upto, cx.now.mono);
+        }
         if upto > before && member.role() != Role::Leader {
             cx.out.note(Note::Replicated { upto });
         }
@@ -352,11 +356,17 @@ impl Broker {
         }
     }
 
-    /// An fsync of the log is over.
+    /// An fsync of the log is over, or has thrown: the member takes its entries for flushed either way (`DefaultMmapFile#flush`; server spec 4.1).
     pub(in super::super) fn group_flushed(&mut self, cx: &mut Cx<'_, '_>) {
         self.member(cx, |member, host, out| member.handle(MemberInput::Flushed, host, out));
-        let upto = cx.env.disk.broker.log.ends.durable;
-        cx.out.note(Note::Flushed { upto });
+        let NodeDisk { broker: disk, dledger, .. } = &*cx.env.disk;
+        let end = usize::try_from(dledger.durable).ok().filter(|index| *index < disk.log.len());
+        let upto = end.map_or(disk.log.min_phys(), |index| disk.log.end_of(index));
+        self.fsynced(cx, upto);
+        let NodeDisk { broker, dledger, .. } = &mut *cx.env.disk;
+        if broker.medium.fsync == Fsync::Works {
+            dledger.commit_names(cx.now.mono, &broker.medium);
+        }
     }
 
     /// `DLedgerServer#handleAppend` for one message; where it lies, or the answer that refuses it.

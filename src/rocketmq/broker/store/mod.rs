@@ -6,12 +6,18 @@
 
 pub mod access;
 pub mod files;
+pub mod medium;
 pub mod positions;
+pub mod recovery;
+pub mod small_files;
 #[cfg(test)]
 mod tests;
 
 use self::files::{Files, Partition};
+use self::medium::Medium;
 use self::positions::Positions;
+use self::recovery::StoreFiles;
+use self::small_files::{SmallFile, Topics};
 use crate::base::ids::{MessageId, TopicId};
 use crate::rocketmq::message::Message;
 use crate::rocketmq::route::{DataVersion, TopicConfig};
@@ -135,6 +141,10 @@ impl CommitLog {
         // The one before it begins earlier and may reach across.
         next - (next > self.first && self.end_of(next - 1) > phys) as usize
     }
+    /// When the last record that ends by `upto` was stored, wall ms (`MappedFile#getStoreTimestamp`).
+    pub fn newest_by(&self, upto: u64) -> Option<i64> {
+        Some(self.get(self.first_behind(upto).checked_sub(1)?)?.store_ms)
+    }
     /// Appends bytes that a master has sent, and the records that they complete (`CommitLog#appendData`; server spec 10.3). Where the
     /// bytes do not go on where a record of ours ends or breaks off, nothing behind can ever be read. The file is written now, whenever its master's was.
     pub fn append_shipped(&mut self, from: u64, bytes: u64, records: &[Message], size_of: impl Fn(&Message) -> u32, now_ms: i64) {
@@ -253,19 +263,25 @@ pub struct BrokerDisk {
     index: Vec<Vec<u32>>,
     /// Records that are in their consume queue.
     pub dispatched: usize,
-    /// topics.json.
+    /// The table of topics: every change of it is written to its file at once.
     pub topics: BTreeMap<TopicId, TopicConfig>,
     pub topics_version: DataVersion,
+    /// topics.json.
+    pub topics_file: SmallFile<Topics>,
     /// consumerOffset.json: by group, then by consume queue; -1: none.
-    pub consumer_offsets: Vec<Vec<i64>>,
+    pub offsets_file: SmallFile<Vec<Vec<i64>>>,
     /// delayOffset.json: next queue offset by level.
-    pub delay_offsets: Vec<u64>,
+    pub delays_file: SmallFile<Vec<u64>>,
     /// What the last crash has cost: topic, queue id, first queue offset that is gone. The next life says so.
     pub discarded: Vec<(TopicId, u16, u64)>,
     /// Appends stand still (a fault): whoever holds the put lock waits.
     pub stalled: bool,
     /// The partition that the store lies on.
     pub partition: Partition,
+    /// `checkpoint` and `abort`.
+    pub files: StoreFiles,
+    /// What carries the log from the page cache to the platter.
+    pub medium: Medium,
 }
 
 impl BrokerDisk {
@@ -308,16 +324,31 @@ impl BrokerDisk {
         let number = self.queue_number(message.topic, message.queue_id);
         self.queues[number].append(message.queue_offset, self.dispatched as u32);
         self.dispatched += 1;
+        self.files.dispatched(message.store_ms);
         Some((number, message))
     }
     /// The process is gone: what was only in its own buffer is gone with it (server spec 4.9).
-    pub fn process_died(&mut self) {
+    pub fn process_died(&mut self, now: u64) {
+        self.files.catch_up(now);
+        self.small_files_lose_their_process(now);
         self.cut_back(self.log.ends.committed);
     }
     /// The host is gone: the page cache is gone, but for pages that the kernel had happened to write. After recovery what is left is on the disk.
-    pub fn power_lost(&mut self, luck: u32) {
+    pub fn power_lost(&mut self, luck: u32, now: u64) {
+        self.settle(now);
+        self.files.catch_up(now);
+        self.small_files_lose_power(now);
+        // Behind a hole nothing helps.
+        let luck = if self.medium.has_hole() { 0 } else { luck };
         self.cut_back(self.log.ends.spared_by_power_loss(luck));
+        self.medium.power_lost();
         self.log.ends.durable = self.log.ends.written;
+    }
+    /// The disk is gone and another one is in its place, empty. The queues begin again at 0, as after a truncation that leaves nothing.
+    pub fn replaced(&mut self) {
+        self.cut_back(self.log.min_phys());
+        let discarded = std::mem::take(&mut self.discarded);
+        *self = BrokerDisk { discarded, stalled: self.stalled, medium: self.medium.replaced(), ..BrokerDisk::default() };
     }
     /// Drops every record from an index on, and everything that refers to it.
     pub fn drop_from(&mut self, index: usize) {
@@ -353,6 +384,7 @@ impl BrokerDisk {
         }
         self.discarded.extend(lost);
         self.log.truncate(upto);
+        self.medium.cut(self.log.ends.written);
         self.dispatched = self.dispatched.min(self.log.len());
     }
     /// Deletes the oldest file of the log, unless it is the last; what that costs each queue, consumed or not.

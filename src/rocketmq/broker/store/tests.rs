@@ -101,7 +101,7 @@ fn a_log_goes_on_and_is_cut_back_behind_what_is_deleted() {
             for disk in [&mut store.disk, &mut whole.disk] {
                 // Of the last records, some were never flushed.
                 disk.log.ends.durable = disk.log.get(records as usize - 5).unwrap().phys;
-                disk.power_lost(0);
+                disk.power_lost(0, 0);
             }
             for n in 0..30 {
                 store.put(records + n, 0);
@@ -120,7 +120,7 @@ fn a_crash_leaves_nothing_of_what_is_deleted() {
     let mut store = Store::new(40, 1);
     store.delete(2);
     store.disk.log.ends.durable = 500;
-    store.disk.power_lost(0);
+    store.disk.power_lost(0, 0);
     let log = &store.disk.log;
     assert_eq!((log.min_phys(), log.ends.written, log.first(), log.len()), (2_000, 2_000, 18, 18));
     store.put(100, 0);
