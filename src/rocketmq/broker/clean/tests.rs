@@ -1,6 +1,6 @@
 //! The cleaning of a broker as conversations: what happens to its disk and clock, one line each, and what it deletes.
 //!
-//! A line is `seconds what`: `put COUNT` (messages of 100 bytes, nine to a log file), `full PERCENT` (others fill the partition), `free` (they leave it), `step HOURS` (the
+//! A line is `seconds what`: `put COUNT` or `put COUNT QUEUE` (messages of 100 bytes, nine to a log file), `full PERCENT` (others fill the partition), `free` (they leave it), `step HOURS` (the
 //! wall clock is set), `restart` and `end`. The day begins at midnight; time passes on its own between the lines. Printed is each file that goes, with where
 //! the log begins then, the minimum of queue 0 when it moves, and the flag of a full disk.
 
@@ -93,7 +93,7 @@ impl Stage {
         self.now = at;
     }
 
-    fn put(&mut self, count: u64) {
+    fn put(&mut self, count: u64, queue_id: u16) {
         let topic = self.config.names.topic("T").expect("a topic");
         for _ in 0..count {
             let mut message = Message {
@@ -108,7 +108,7 @@ impl Stage {
                 topic,
                 real_topic: topic,
                 origin_topic: topic,
-                queue_id: 0,
+                queue_id,
                 real_queue_id: 0,
                 properties_len: 0,
                 reconsume_times: 0,
@@ -144,7 +144,7 @@ fn run(settings: BrokerSettings, partition: Partition, script: &str) -> Stage {
         stage.until((at * 1e3).round() as u64 * MS);
         let disk = &mut stage.disk.broker;
         match words[1] {
-            "put" => stage.put(number(2) as u64),
+            "put" => stage.put(number(2) as u64, number(3) as u16),
             "full" => _ = disk.partition.fill(disk.stored_bytes(), number(2) as u64),
             "free" => disk.partition.others = 0,
             "step" => stage.step_ms += number(2) * 3_600_000,
@@ -270,6 +270,16 @@ fn a_start_corrects_the_minimum() {
     assert_eq!(stage.disk.broker.stored_bytes(), 3_000 - 600 + 40 * 20, "nothing of the consume queue is deleted yet");
     stage.until(155_000 * MS);
     assert_eq!(stage.disk.broker.stored_bytes(), 3_000 - 600 + 30 * 20);
+}
+
+/// Killed between two consume queues: nothing expires any more, and the first pass of the next life finishes the work all the same.
+#[test]
+fn a_pass_that_was_cut_off_is_finished() {
+    let settings = BrokerSettings { mapped_file_size_consume_queue: 200, delete_when: "00".into(), ..reserved(0) };
+    let mut stage = run(settings, Partition::default(), "10 put 20 0\n11 put 20 1\n60.35 restart\n119 end");
+    assert_eq!(stage.disk.broker.stored_bytes(), 400 + (10 + 20) * 20, "the second queue was not reached");
+    stage.until(121_000 * MS);
+    assert_eq!(stage.disk.broker.stored_bytes(), 400 + (10 + 10) * 20);
 }
 
 /// A slave cleans by its own clock; what it deletes costs nobody a message, and its flag stops nothing.

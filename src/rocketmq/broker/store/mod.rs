@@ -360,8 +360,6 @@ impl BrokerDisk {
     /// What `recoverAbnormally` makes of a log of which only this much is left: it stops at the first record that is not whole, and the
     /// consume queues lose what lies beyond.
     fn cut_back(&mut self, upto: u64) {
-        // What was deleted is no part of it.
-        let upto = upto.max(self.log.min_phys());
         if upto >= self.log.ends.written && self.log.whole == self.log.ends.written {
             return;
         }
