@@ -12,6 +12,7 @@ pub mod outages;
 pub mod routes;
 pub mod sends;
 pub mod series;
+mod tally;
 pub mod transactions;
 mod truth;
 mod watch;
