@@ -241,6 +241,13 @@ pub enum Note {
         attempt: u8,
         queue: MessageQueue,
     },
+    /// One attempt ended without an acknowledgement: the moment at which this client knows that something is wrong with the broker.
+    AttemptFailed {
+        msg: MessageId,
+        attempt: u8,
+        broker: BrokerName,
+        error: AttemptError,
+    },
     /// The call returned or threw.
     SendEnded {
         msg: MessageId,
@@ -266,6 +273,10 @@ pub enum Note {
     /// The flush service moved the durable position of the commit log.
     Flushed {
         upto: u64,
+    },
+    /// A member of a replicated group has heard no leader for too long and asks for votes.
+    VoteBegan {
+        term: u64,
     },
     /// A member of a replicated group believes that it leads, or leads no more.
     Elected {
@@ -355,6 +366,11 @@ pub enum Note {
     PublishRouteBelieved {
         topic: TopicId,
         queues: u16,
+        brokers: Arc<[BrokerName]>,
+    },
+    /// A consuming process took a changed route of a topic: brokers that it would pull from.
+    SubscribeRouteBelieved {
+        topic: TopicId,
         brokers: Arc<[BrokerName]>,
     },
     /// A client chose a nameserver.

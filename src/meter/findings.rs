@@ -6,8 +6,8 @@ use crate::base::time::{MS, SEC, seconds};
 use crate::check::ledger::Message;
 use crate::check::losses::{self, Evidence, Losses, Lost};
 use crate::run::outcome::{
-    AllocationChange, CheckResult, Counter, CrashReport, FaultReport, GroupFigures, Outage, OwnershipRow, SendFigures, Series,
-    TransactionFigures,
+    AllocationChange, CheckResult, Counter, CrashReport, FaultReport, GroupFigures, Outage, OwnershipRow, Recovery, SendFigures,
+    Series, TransactionFigures,
 };
 use std::collections::BTreeMap;
 
@@ -36,6 +36,7 @@ pub struct Findings {
     pub transaction_checks: Option<TransactionFigures>,
     pub warnings: Vec<String>,
     pub crashes: Vec<CrashReport>,
+    pub recoveries: Vec<Recovery>,
 }
 
 impl Watch {
@@ -47,6 +48,7 @@ impl Watch {
         let warnings = self.warnings(&end, &losses);
         let series_backlog = self.backlog_series();
         let crashes = self.crash_reports();
+        let recoveries = self.recoveries(end.end);
         Findings {
             laws: self.laws(),
             counters,
@@ -67,6 +69,7 @@ impl Watch {
                 backlog: series_backlog,
             },
             crashes,
+            recoveries,
             outages: self.outages.finish().0,
             warnings,
         }
@@ -91,6 +94,7 @@ impl Watch {
         self.takeover.finish();
         self.convergence.finish();
         self.routes.finish();
+        self.recovery.finish(end.end);
         self.open_outages(end.end);
         if end.drained && !end.interrupted {
             self.conservation.finish(&self.ledger);

@@ -9,6 +9,8 @@ mod findings;
 pub mod groups;
 pub mod hist;
 pub mod outages;
+mod recoveries;
+mod recovery;
 pub mod routes;
 pub mod sends;
 pub mod series;

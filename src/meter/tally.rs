@@ -28,13 +28,13 @@ type Parts = Vec<(String, Entry)>;
 impl Watch {
     pub(super) fn counters(&self, losses: &[Losses], end: u64) -> Vec<Counter> {
         let mut book = Book::default();
-        self.producer_counters(&mut book);
+        self.producer_counters(&mut book, end);
         self.group_counters(&mut book, losses, end);
         self.run_counters(&mut book);
         book.counters()
     }
 
-    fn producer_counters(&self, book: &mut Book) {
+    fn producer_counters(&self, book: &mut Book, end: u64) {
         let first_fault = self.faults.iter().filter_map(|f| f.from).min();
         let names = &self.facts.names;
         let each = |book: &mut Book, name, total: fn(&[(String, Entry)]) -> Entry, of: &dyn Fn(&Sends) -> Entry| {
@@ -64,6 +64,9 @@ impl Watch {
         let last_failed =
             |s: &Sends| duration(first_fault.filter(|_| s.begun > 0).map(|f| s.last_failed().unwrap_or(0).saturating_sub(f)));
         each(book, "last_failed_send", worst, &last_failed);
+        let rto = self.rto(end);
+        book.put("rto", None, worst(&rto));
+        rto.into_iter().for_each(|(entity, entry)| book.put("rto", Some(&entity), entry));
         let hists: Vec<(String, &Hist)> =
             self.facts.producers.iter().zip(&self.sends).map(|(p, s)| (p.name.clone(), &s.round_trip)).collect();
         quantiles(book, ["send_latency_p50", "send_latency_p90", "send_latency_p99", "send_latency_max"], &hists);
@@ -113,6 +116,7 @@ impl Watch {
         let hists: Vec<(String, &Hist)> = consuming.iter().map(|g| (name_of(*g), &meter(*g).from_due)).collect();
         quantiles(book, ["delivery_latency_p50", "delivery_latency_p90", "delivery_latency_p99", "delivery_latency_max"], &hists);
         each(book, "longest_stall", worst, &|g| self.longest_stall(g, end));
+        each(book, "rto_deliveries", worst, &|g| self.rto_deliveries(g, end));
         each(book, "unowned_queue_time", sum, &|g| {
             let time = self.queue_time(g);
             let causes = Unowned::ALL.map(|why| (why.name().to_owned(), time.unowned[why as usize] as i64));
@@ -154,6 +158,9 @@ impl Watch {
             diverged.map(|(n, how)| (format!("{}: {}", self.facts.nodes[n.0 as usize].name, how.describe()), 1)).collect();
         book.put("diverged_replicas", None, (Some(self.diverged.len() as i64), causes));
         book.put("discarded_send_ok", None, self.discarded_send_ok());
+        let (span, messages) = self.rpos();
+        book.put("rpo", None, span);
+        book.put("rpo_messages", None, messages);
         let busy = self.busy.iter().map(|(code, n)| (response_name(*code), *n as i64)).collect();
         book.put("busy_answers", None, (Some(self.busy.values().sum::<u64>() as i64), busy));
         book.put("route_removal", None, self.believers(&self.routes.removal));

@@ -7,6 +7,7 @@ use super::births::Births;
 use super::clock::Clock;
 use super::groups::{Change, Delivered, GroupMeter, Spread};
 use super::outages::{Outages, SendsEnd, Stall};
+use super::recovery::{Recovery, Strike};
 use super::routes::Routes;
 use super::sends::{Gap, Sends};
 use super::series::{PerSecond, Thin};
@@ -16,7 +17,7 @@ use crate::base::time::{MS, SEC, WALL_EPOCH_MS};
 use crate::check::conservation::Conservation;
 use crate::check::convergence::Convergence;
 use crate::check::delivery::{Arrival, Circumstances, Delivery, Kind};
-use crate::check::durability::{Durability, Stage};
+use crate::check::durability::Durability;
 use crate::check::facts::RunFacts;
 use crate::check::index::{Group, Index};
 use crate::check::ledger::{Ledger, Message, PRELOADED};
@@ -32,7 +33,7 @@ use crate::check::replicas::Divergence;
 use crate::check::roster::Roster;
 use crate::check::stalls::Stalls;
 use crate::check::takeover::Takeover;
-use crate::contract::note::{Note, Observer, SendEnd, SendError, Stamp, StoredAs};
+use crate::contract::note::{Note, ONEWAY_OFFSET, Observer, SendEnd, SendError, Stamp, StoredAs};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -91,6 +92,7 @@ pub struct Watch {
     pub(super) spread: Spread,
     pub(super) transactions: Transactions,
     pub(super) outages: Outages,
+    pub(super) recovery: Recovery,
     pub(super) delivery_points: Thin,
     pub(super) send_points: Thin,
     pub(super) per_second: PerSecond,
@@ -142,6 +144,7 @@ impl Watch {
             spread: Spread::default(),
             transactions: Transactions::default(),
             outages: Outages::new(&facts),
+            recovery: Recovery::new(&facts),
             delivery_points: Thin::default(),
             send_points: Thin::default(),
             per_second: PerSecond::default(),
@@ -194,10 +197,13 @@ impl Watch {
         let sends = &mut self.sends[producer];
         sends.retries += attempts.saturating_sub(1) as u64;
         let class = match *end {
-            SendEnd::Acked { status, queue, .. } => {
+            SendEnd::Acked { status, queue: mq, offset } => {
                 row.ack(status);
-                self.durability.reached(queue.broker, Stage::Answered, at);
-                for gap in sends.acked(status, queue.broker, began, &self.clock).into_iter().flatten() {
+                match offset {
+                    ONEWAY_OFFSET => self.recovery.oneway(producer),
+                    _ => self.recovery.answered(producer, status, mq.broker, queue, at),
+                }
+                for gap in sends.acked(status, mq.broker, began, &self.clock).into_iter().flatten() {
                     self.outages.sends(producer, gap, SendsEnd::Success);
                 }
                 0
@@ -243,6 +249,9 @@ impl Watch {
         }
         let at = self.clock.now;
         for &(group, feed) in &self.index.queues[number as usize].readers {
+            if !self.recovery.calm() {
+                self.recovery.stored(rec.queue.broker, feed, rec.offset, at);
+            }
             // Below the committed offset (which recovery does not bring back) nobody will look for it.
             if self.index.feeds[feed as usize].counted && rec.offset >= self.offsets.offset(feed) {
                 self.groups[group.0 as usize].backlog_by(1);
@@ -304,7 +313,7 @@ impl Watch {
     #[cold]
     fn serves(&mut self, node: NodeId, upto: u64) {
         if let Some(broker) = self.durability.set_of(node) {
-            self.durability.reached(broker, Stage::Opened, self.clock.now);
+            self.recovery.opened(broker, node, self.clock.now);
         }
         let Some((before, cuts)) = self.durability.serves(node, upto, &self.ledger, &self.index) else { return };
         self.cut_of = before;
@@ -371,6 +380,9 @@ impl Watch {
             self.per_second.record(delivered.from_due);
         }
         if place.counted {
+            if !self.recovery.calm() {
+                self.recovery.delivered(rec.queue.broker, feed, member, rec.offset, at);
+            }
             let top = self.index.queue_of(feed).top;
             if let Some(since) = self.stalls.delivered(feed, rec.offset, top, at)
                 && at - since > STALL
@@ -432,6 +444,7 @@ impl Watch {
         self.delivery.assigned(feed, group.0 as usize, start, at, down_at, rolled);
         self.ownership.assigned(feed, member, orderly, at);
         self.outages.enablers.assigned(feed, member, at);
+        self.recovery.assigned(mq.broker, feed, at);
         if !orderly {
             self.takeover.gained(feed, member, at);
         }
@@ -549,13 +562,23 @@ impl Observer for Watch {
                 }
                 self.births.attempted(*msg, *attempt, *queue, at);
             }
-            // Pulls, flushes and requests that failed are told by their consequences.
+            // Flushes and requests that failed are told by their consequences.
             Note::Elected { leads, .. } => {
-                if *leads && let Some(broker) = self.durability.set_of(node) {
-                    self.durability.reached(broker, Stage::Elected, at);
+                if *leads {
+                    self.recovery.elected(node, at);
                 }
             }
-            Note::Pulled { .. } | Note::RpcFailed { .. } | Note::NameserverChosen { .. } => {}
+            Note::VoteBegan { .. } => self.recovery.vote_began(node, at),
+            Note::AttemptFailed { msg, broker, error, .. } => self.recovery.attempt_failed(*msg, *broker, *error, at),
+            Note::NameserverChosen { addr } => self.recovery.chose(node, *addr),
+            Note::Pulled { group, queue, from, count, .. } => {
+                if !self.recovery.calm()
+                    && let Some((feed, member)) = self.held(node, *group, *queue)
+                {
+                    self.recovery.pulled(queue.broker, feed, member, (*from, *count), at);
+                }
+            }
+            Note::RpcFailed { .. } => {}
             Note::PulledInVain { group } => self.groups[group.0 as usize].pulls_in_vain += 1,
             Note::Flushed { upto } => self.durability.flushed(node, *upto),
             Note::PageCached { upto } | Note::Replicated { upto } => self.durability.cached(node, *upto),
@@ -566,6 +589,7 @@ impl Observer for Watch {
 
             Note::BrokerAvoided { broker, ms } => {
                 self.routes.avoided(node, *broker, *ms, at);
+                self.recovery.avoided(node, *broker, *ms, at);
                 self.outages.enablers.avoided(node, *broker, *ms, at);
             }
             Note::SentBack { group, msg, dead, .. } => {
@@ -607,7 +631,7 @@ impl Observer for Watch {
 
             Note::BrokerRegistered { broker, id } => {
                 if *id == 0 {
-                    self.durability.reached(*broker, Stage::Registered, at);
+                    self.recovery.registered(node, *broker, at);
                 }
                 self.routes.registered(node, *broker, *id);
             }
@@ -618,7 +642,9 @@ impl Observer for Watch {
             Note::PublishRouteBelieved { topic, brokers, .. } => {
                 self.routes.believed(node, *topic, brokers, at);
                 self.outages.enablers.route(node, at);
+                self.recovery.believed(node, *topic, true, brokers, at);
             }
+            Note::SubscribeRouteBelieved { topic, brokers } => self.recovery.believed(node, *topic, false, brokers, at),
 
             Note::Allocated { group, topic, members, queues, owned } => {
                 if let Some(member) = self.index.member(node, *group)
@@ -653,10 +679,20 @@ impl Observer for Watch {
             }
             Note::Killed | Note::HostLost => {
                 let host = matches!(note, Note::HostLost);
+                self.struck(node, if host { Strike::HostLost } else { Strike::Killed });
                 self.durability.died(node, host, at, &self.ledger, &self.index);
                 self.life(stamp, note);
             }
-            Note::Up | Note::Exited | Note::Frozen | Note::Thawed => self.life(stamp, note),
+            Note::Exited | Note::Frozen => {
+                self.struck(node, if matches!(note, Note::Frozen) { Strike::Frozen } else { Strike::Stopped });
+                self.life(stamp, note);
+            }
+            Note::Thawed => {
+                let serving = self.durability.set_of(node).is_some_and(|set| self.durability.serving(set) == Some(node));
+                self.recovery.thawed(node, serving, at);
+                self.life(stamp, note);
+            }
+            Note::Up => self.life(stamp, note),
             Note::ClockStepped { ms } => self.locks.clock_stepped(node, *ms),
             Note::Fault { index, on, touched } => self.fault(*index, *on, *touched),
         }

@@ -5,6 +5,7 @@
 
 use super::counters::counters;
 use super::page::{Ink, Page};
+use super::recovery::recoveries;
 use super::text::{self, Align, count, moment};
 use crate::run::outcome::{CheckResult, GroupFigures, Outcome, SendFigures, Verdict};
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ pub fn render(outcome: &Outcome, colour: bool) -> String {
     traffic(outcome, &mut page);
     counters(outcome, &mut page);
     crashes(outcome, &mut page);
+    recoveries(outcome, &mut page);
     failed_sends(outcome, &mut page);
     outages(outcome, &mut page);
     backlog(outcome, &mut page);
@@ -298,17 +300,6 @@ fn crashes(outcome: &Outcome, page: &mut Page) {
     };
     let rows: Vec<Vec<String>> = told.iter().map(row).collect();
     page.table(&[Align::Right, Align::Left, Align::Left, Align::Left], &rows, &[], ROWS);
-    let served: Vec<_> = told.iter().filter(|c| c.served).collect();
-    if served.is_empty() {
-        return;
-    }
-    page.section("how their sets came back, from the death on");
-    let stages = |c: &crate::run::outcome::CrashReport| {
-        let stages: Vec<String> = c.back.iter().map(|(stage, s)| format!("{stage} {}", text::seconds(*s))).collect();
-        if stages.is_empty() { "not".to_owned() } else { stages.join(" · ") }
-    };
-    let rows: Vec<Vec<String>> = served.iter().map(|c| vec![moment(c.at_s), c.what.clone(), stages(c)]).collect();
-    page.table(&[Align::Right, Align::Left, Align::Left], &rows, &[], ROWS);
 }
 
 fn outages(outcome: &Outcome, page: &mut Page) {

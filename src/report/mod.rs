@@ -10,6 +10,7 @@ pub mod durability;
 pub mod fidelity;
 pub mod json;
 mod page;
+mod recovery;
 pub mod seeds;
 pub(crate) mod text;
 

@@ -33,6 +33,7 @@ pub(crate) fn nothing() -> Outcome {
         groups: BTreeMap::new(),
         outages: Vec::new(),
         crashes: Vec::new(),
+        recoveries: Vec::new(),
         series: Series::default(),
         shutdowns: Vec::new(),
         transaction_checks: None,
