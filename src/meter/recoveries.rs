@@ -5,7 +5,7 @@
 //! answer* is the longest time between two answers of any set, and is what its application felt. With one set they are nearly the same.
 
 use super::counters::{Entry, worst};
-use super::recovery::{Away, Reader, Sender, Sign, Strike, View};
+use super::recovery::{Away, Reader, Sender, Sign, Strike};
 use super::watch::Watch;
 use crate::base::ids::{GroupId, NodeId};
 use crate::base::time::seconds;
@@ -43,7 +43,7 @@ struct Wait<'a> {
     away: &'a Away,
     /// The client, and the nameserver that it asks.
     client: Option<NodeId>,
-    view: View,
+    none_left: bool,
     moments: Vec<(Step, Option<u64>)>,
     last: Step,
     until: Option<u64>,
@@ -64,7 +64,7 @@ impl Watch {
             Strike::Frozen => format!("{node} frozen"),
         };
         let mut senders: Vec<Waited> = self.rows(away).map(|s| self.sender_row(away, s, end)).collect();
-        let mut queues: Vec<Waited> = away.readers.iter().map(|r| self.reader_row(away, r, end)).collect();
+        let mut queues: Vec<Waited> = self.read_rows(away).map(|r| self.reader_row(away, r, end)).collect();
         // The worst first; those who are not back are worse than all.
         for rows in [&mut senders, &mut queues] {
             rows.sort_by_key(|row| (row.over, std::cmp::Reverse(row.outage)));
@@ -85,6 +85,11 @@ impl Watch {
     /// Senders whose process lived through it.
     fn rows<'a>(&self, away: &'a Away) -> impl Iterator<Item = &'a Sender> {
         away.senders.iter().filter(|s| !s.gone)
+    }
+
+    /// Queues in which something waited: one that nobody sent to is not away for want of a delivery.
+    fn read_rows<'a>(&'a self, away: &'a Away) -> impl Iterator<Item = &'a Reader> {
+        away.readers.iter().filter(|r| r.delivered.is_some() || self.stalls.open(r.feed).is_some())
     }
 
     fn crash_of(&self, away: &Away) -> Option<&Crash> {
@@ -114,23 +119,25 @@ impl Watch {
         };
         let moments = self.set_moments(away, None);
         let end = end.min(self.clock.load_end);
-        let wait = Wait { away, client: None, view: View::default(), moments, last, until, end };
+        let wait = Wait { away, client: None, none_left: false, moments, last, until, end };
         self.waited(self.facts.names.broker_name(away.set).to_string(), &wait, None)
     }
 
     fn sender_row(&self, away: &Away, sender: &Sender, end: u64) -> Waited {
         let facts = &self.facts.producers[sender.producer];
-        let view = away.views.get(&facts.node).copied().unwrap_or_default();
+        let end = end.min(self.clock.load_end);
+        let view = away.views.get(&facts.node);
+        let routed = view.and_then(|v| v.routed(sender.back().unwrap_or(end)));
         let mut moments = self.set_moments(away, self.recovery.asks(facts.node));
         moments.extend([
             (Step::Detected, sender.detected.map(|d| d.0)),
-            (Step::Routed, view.routed),
+            (Step::Routed, routed),
             (Step::Favoured, Some(sender.aside_until).filter(|at| *at > 0)),
             (Step::Answered, sender.answered),
         ]);
         let last = if sender.had_ok { Step::Served } else { Step::Answered };
-        let end = end.min(self.clock.load_end);
-        let wait = Wait { away, client: Some(facts.node), view, moments, last, until: sender.back(), end };
+        let none_left = view.is_some_and(|v| v.none_left);
+        let wait = Wait { away, client: Some(facts.node), none_left, moments, last, until: sender.back(), end };
         let mut row = self.waited(facts.name.clone(), &wait, Some(sender));
         row.without_any = Some(sender.dark);
         let place = |(queue, at): &(u32, Option<u64>)| {
@@ -144,19 +151,21 @@ impl Watch {
     fn reader_row(&self, away: &Away, reader: &Reader, end: u64) -> Waited {
         let member = reader.delivered.map(|d| d.1);
         let client = member.map(|m| self.roster.node_of(m));
-        let view = client.and_then(|c| away.views.get(&c)).copied().unwrap_or_default();
+        let view = client.and_then(|c| away.views.get(&c));
         let mut moments = self.set_moments(away, client.and_then(|c| self.recovery.asks(c)));
         // What lay in the queue before the strike was no reason to wait.
         let waited_for_it = |s: &(u64, u64)| reader.delivered.is_none_or(|d| d.2 >= s.1);
         moments.extend([
-            (Step::Routed, view.routed),
+            (Step::Routed, view.and_then(|v| v.routed(reader.delivered.map_or(end, |d| d.0)))),
             (Step::Assigned, reader.assigned),
             (Step::Stored, reader.stored.filter(waited_for_it).map(|s| s.0)),
             (Step::Pulled, reader.pulled.map(|p| p.0)),
         ]);
-        let wait = Wait { away, client, view, moments, last: Step::Served, until: reader.delivered.map(|d| d.0), end };
-        let group = self.index.feeds[reader.feed as usize].group;
-        let who = format!("{} {}", self.facts.names.group_name(group), self.index.feed_name(reader.feed));
+        let wait =
+            Wait { away, client, none_left: false, moments, last: Step::Served, until: reader.delivered.map(|d| d.0), end };
+        let (group, mq) = (self.index.feeds[reader.feed as usize].group, self.index.queue_of(reader.feed).mq);
+        let names = &self.facts.names;
+        let who = format!("{} {} to {}", names.topic_name(mq.topic), names.queue(mq), names.group_name(group));
         let mut row = self.waited(who, &wait, None);
         row.meanwhile = self.has_slave(away).then_some(reader.meanwhile);
         row
@@ -196,6 +205,9 @@ impl Watch {
                 Some(Sign::Attempt(AttemptError::Timeout | AttemptError::TooMuchRequest)) => client(|w| &w.call),
                 Some(Sign::Attempt(AttemptError::Connect)) if away.strike == Strike::HostLost => client(|w| &w.connect),
                 Some(Sign::Attempt(AttemptError::Connect)) => "the next call: its connection is refused".to_owned(),
+                Some(Sign::Attempt(AttemptError::ChannelClosed)) if matches!(away.strike, Strike::HostLost | Strike::Frozen) => {
+                    format!("{} of a call, which closes the connection under the others", client(|w| &w.call))
+                }
                 Some(Sign::Attempt(AttemptError::ChannelClosed)) => "the connection closes under a call".to_owned(),
                 Some(Sign::Attempt(error)) => error.describe(),
                 Some(Sign::Route) => format!("{}: a route without the set", client(|w| &w.route)),
@@ -216,20 +228,22 @@ impl Watch {
                 let when = away.opened.map_or("", |o| node(o.1).waits.register.as_str());
                 format!("registration{at}: {when}")
             }
-            Step::Routed if wait.view.none_left && sender.is_some() => {
+            Step::Routed if wait.none_left => {
                 format!("{}; with no route left, each call asks", client(|w| &w.route))
             }
             Step::Routed => client(|w| &w.route),
             Step::Favoured => client(|w| &w.aside),
             Step::Assigned => client(|w| &w.rebalance),
             Step::Stored => "the first message for this queue".to_owned(),
-            Step::Pulled => format!("the next pull, after a failed one {}", client(|w| &w.pull)),
+            Step::Pulled => client(|w| &w.pull),
             Step::Answered if wait.client.is_some() => "the next call that picks the set".to_owned(),
             Step::Answered => "the first client that finds it".to_owned(),
             Step::Served if sender.is_some() => "an answer with no lesser status".to_owned(),
             Step::Served => "the listener".to_owned(),
             Step::Missing if away.opened.is_none() => "nobody took the set's messages".to_owned(),
-            Step::Missing => String::new(),
+            Step::Missing if sender.is_some_and(|s| s.aside_until > wait.end) => format!("{}, still aside", client(|w| &w.aside)),
+            Step::Missing if sender.is_some() => "no call was answered there".to_owned(),
+            Step::Missing => "nothing of it was delivered".to_owned(),
         }
     }
 
@@ -252,7 +266,7 @@ impl Watch {
     pub(super) fn rto_deliveries(&self, group: GroupId, end: u64) -> Entry {
         let mut by: BTreeMap<usize, Waited> = BTreeMap::new();
         for away in &self.recovery.all {
-            for reader in away.readers.iter().filter(|r| self.index.feeds[r.feed as usize].group == group) {
+            for reader in self.read_rows(away).filter(|r| self.index.feeds[r.feed as usize].group == group) {
                 keep_longer(&mut by, 0, self.reader_row(away, reader, end));
             }
         }
@@ -286,3 +300,7 @@ fn keep_longer(by: &mut BTreeMap<usize, Waited>, key: usize, row: Waited) {
 fn entry(row: &Waited) -> Entry {
     (Some(row.outage as i64), row.stages.iter().map(|s| (s.name.to_owned(), s.took as i64)).collect())
 }
+
+#[cfg(test)]
+#[path = "recoveries_tests.rs"]
+mod tests;

@@ -82,13 +82,21 @@ pub(super) struct Reader {
 }
 
 /// What a client believes about the way to the set.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct View {
-    /// Its route lost the set, and was left with none at all.
-    pub(super) lost: Option<u64>,
+    /// Its route is without the set.
+    lost: bool,
+    /// It was left without any broker.
     pub(super) none_left: bool,
-    /// It has a route that leads to the set as it is now.
-    pub(super) routed: Option<u64>,
+    /// Each time it got a route that led to the set as it was then.
+    gained: Vec<u64>,
+}
+
+impl View {
+    /// The last such route until then.
+    pub(super) fn routed(&self, until: u64) -> Option<u64> {
+        self.gained.iter().copied().rfind(|at| *at <= until)
+    }
 }
 
 /// One outage of a set.
@@ -230,7 +238,6 @@ impl Recovery {
             waiting = true;
             (away.vote, away.elected, away.opened, away.again) = (None, None, None, away.again + 1);
             away.registered.clear();
-            away.views.values_mut().for_each(|view| view.routed = None);
             for sender in away.senders.iter_mut().filter(|s| s.back().is_none()) {
                 sender.answered = None;
                 senders.retain(|s| s.producer != sender.producer);
@@ -331,18 +338,17 @@ impl Recovery {
         let nodes = &self.producer_nodes;
         for &i in &self.open {
             let away = &mut self.all[i];
-            let known = away.registered_at(asked).is_some();
-            let (moved, opened) = (away.opened.is_some_and(|o| o.1 != away.node), away.opened.map(|o| o.0));
+            // A broker that came back where it was needs no new route, unless the client had lost the old one.
+            let moved_at = away.opened.filter(|o| o.1 != away.node && away.registered_at(asked).is_some()).map(|o| o.0);
             let view = away.views.entry(client).or_default();
             if brokers.contains(&away.set) {
-                // A broker that came back where it was needs no new route, unless the client had lost the old one.
-                if (view.lost.is_some() || (moved && known)) && view.routed.is_none_or(|r| opened.is_some_and(|o| r < o)) {
-                    view.routed = Some(at);
+                if view.lost || moved_at.is_some_and(|moved| view.gained.iter().all(|at| *at < moved)) {
+                    view.gained.push(at);
                 }
+                view.lost = false;
             } else if before.contains(&away.set) {
-                view.lost.get_or_insert(at);
+                view.lost = true;
                 view.none_left |= brokers.is_empty();
-                view.routed = None;
                 for sender in away.senders.iter_mut().filter(|s| sends && nodes[s.producer] == client) {
                     sender.detected.get_or_insert((at, Sign::Route));
                 }
@@ -431,7 +437,7 @@ impl Recovery {
     pub(super) fn pulled(&mut self, set: BrokerName, feed: u32, member: u16, (from, count): (u64, u16), at: u64) {
         for away in self.of_set(set) {
             let open = away.opened.is_some();
-            let Some(reader) = find_reader(&mut away.readers, feed) else { continue };
+            let Some(reader) = find_reader(&mut away.readers, feed).filter(|r| r.delivered.is_none()) else { continue };
             if !open {
                 reader.meanwhile += u64::from(count);
             } else if count > 0 && reader.pulled.is_none_or(|p| p.1 != member) {

@@ -16,9 +16,9 @@ fn ns(ns: u64) -> String {
     text::duration(i64::try_from(ns).unwrap_or(i64::MAX))
 }
 
-/// "40.8 s", "over 200 s".
+/// "40.8 s", "not within 200 s".
 fn outage(row: &Waited) -> String {
-    if row.over { ns(row.outage) } else { format!("not in {}", ns(row.outage)) }
+    if row.over { ns(row.outage) } else { format!("not within {}", ns(row.outage)) }
 }
 
 /// The longest stage.
@@ -58,8 +58,11 @@ pub(super) fn recoveries(outcome: &Outcome, page: &mut Page) {
     longest.truncate(STAGED);
     longest.sort_by(|a, b| a.at_s.total_cmp(&b.at_s));
     for r in longest {
-        for worst in r.senders.first().into_iter().chain(r.queues.first()) {
-            stages(r, worst, page);
+        for worst in &r.senders[..r.senders.len().min(1)] {
+            stages(r, &format!("sends of {} to {}", worst.who, r.set), worst, page);
+        }
+        for worst in &r.queues[..r.queues.len().min(1)] {
+            stages(r, &format!("delivery of {}", worst.who), worst, page);
         }
     }
     if told.len() > STAGED {
@@ -76,7 +79,7 @@ fn row(r: &Recovery) -> Vec<String> {
     }
     let lost = match r.rpo {
         Some(rpo) if rpo.messages == 0 => "none".to_owned(),
-        Some(rpo) => format!("{} of {}", count(rpo.messages), ns(rpo.span)),
+        Some(rpo) => format!("{} messages, {}", count(rpo.messages), ns(rpo.span)),
         None if r.itself.over || r.what.ends_with("frozen") => none(),
         None => "not back".to_owned(),
     };
@@ -91,9 +94,9 @@ fn row(r: &Recovery) -> Vec<String> {
 }
 
 /// The stages of one that waited, and what each waited for.
-fn stages(r: &Recovery, of: &Waited, page: &mut Page) {
-    let end = if of.over { "back after" } else { "not back in" };
-    page.line(&format!("  {} of {}, {}: {end} {}", of.who, r.set, r.what, ns(of.outage)));
+fn stages(r: &Recovery, what: &str, of: &Waited, page: &mut Page) {
+    let end = if of.over { "back after" } else { "not back within" };
+    page.line(&format!("  {} at {}, {what}: {end} {}", r.what, text::moment(r.at_s), ns(of.outage)));
     let shown = of.stages.iter().filter(|s| s.took >= BRIEF || of.outage < 10 * BRIEF);
     let rows: Vec<Vec<String>> = shown
         .map(|s| {

@@ -5,6 +5,7 @@ use crate::base::time::MS;
 use crate::check::facts::{ConsumerFacts, FaultFacts, NodeFacts, NodeKind as Kind, ProducerFacts, RunFacts, TagFilter, Waits};
 use crate::rocketmq::broker::ha::dledger::config::DLedgerConfig;
 use crate::rocketmq::broker::ha::dledger::protocol::PeerId;
+use crate::rocketmq::client::consumer::pull::TIMEOUT_MS as PULL_TIMEOUT_MS;
 use crate::rocketmq::settings::MessageModel;
 use crate::world::spec::{BrokerSpec, ClientSpec, FaultKind, FaultSpec, MemberRole, NodeKind, Spec};
 
@@ -115,7 +116,11 @@ fn client_waits(client: &ClientSpec) -> Waits {
                     "a change of members or queues, or rocketmq.client.rebalance.waitInterval {}",
                     ms(instance.rebalance_wait_interval)
                 );
-                waits.pull = format!("pullTimeDelayMillsWhenException {}", ms(instance.pull_time_delay_mills_when_exception));
+                waits.pull = format!(
+                    "the end of a pull under way, up to CONSUMER_TIMEOUT_MILLIS_WHEN_SUSPEND {}; after a failure pullTimeDelayMillsWhenException {}",
+                    ms(PULL_TIMEOUT_MS),
+                    ms(instance.pull_time_delay_mills_when_exception)
+                );
             }
         }
     }

@@ -22,7 +22,7 @@ const BROKER_FLOW_CONTROL_MS: u64 = 20;
 /// `BROKER_SUSPEND_MAX_TIME_MILLIS`.
 const SUSPEND_MS: u32 = 15_000;
 /// `CONSUMER_TIMEOUT_MILLIS_WHEN_SUSPEND`.
-const TIMEOUT_MS: u64 = 30_000;
+pub const TIMEOUT_MS: u64 = 30_000;
 /// Delay of the fix of an illegal offset, ms.
 const OFFSET_FIX_MS: u64 = 10_000;
 
