@@ -67,8 +67,9 @@ pub struct Waits {
     pub aside: String,
     /// The next rebalance.
     pub rebalance: String,
-    /// The next pull after one that failed.
+    /// A pull that nobody answers, and the next one after a pull that failed.
     pub pull: String,
+    pub pull_again: String,
     /// How long a member of a replicated group misses its leader before it stands for election.
     pub silence: String,
     /// How long it then takes to win.

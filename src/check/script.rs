@@ -9,7 +9,7 @@ use crate::base::ids::{Addr, BrokerName, GroupId, MessageId, MessageQueue, NodeI
 use crate::base::names::NamesBuilder;
 use crate::base::time::{MS, SEC, WALL_EPOCH_MS};
 use crate::contract::note::{
-    AttemptError, CommitBy, ForgetWhy, Note, Observer, RevokeWhy, SendEnd, SendError, SendStatus, Stamp, StoredAs,
+    AttemptError, CommitBy, ForgetWhy, Note, Observer, RevokeWhy, RpcFailure, SendEnd, SendError, SendStatus, Stamp, StoredAs,
 };
 use crate::meter::{End, Findings, Watch};
 use crate::run::outcome::CheckResult;
@@ -261,6 +261,7 @@ impl Line<'_> {
                 let error = if self.has("refused") { AttemptError::Connect } else { AttemptError::Timeout };
                 Note::AttemptFailed { msg: self.msg()?, attempt: 0, broker: self.broker(2)?, error }
             }
+            "unanswered" => Note::PullFailed { group, queue: self.queue(1)?, why: RpcFailure::Timeout },
             "pulled" => Note::Pulled {
                 group,
                 queue: self.queue(1)?,

@@ -421,6 +421,12 @@ pub enum Note {
         to: u64,
         count: u16,
     },
+    /// A pull of this queue failed at the transport.
+    PullFailed {
+        group: GroupId,
+        queue: MessageQueue,
+        why: RpcFailure,
+    },
     /// A pull was answered with nothing, for the offset it had asked for, and with the order to ask again at once.
     PulledInVain {
         group: GroupId,

@@ -1,6 +1,8 @@
 //! The end of a run: what the checks and meters hold becomes laws, counters, figures, outages and series.
 
-use super::watch::Watch;
+use super::outages::{SendsEnd, Stall};
+use super::sends::Gap;
+use super::watch::{STALL, Watch};
 use crate::base::ids::GroupId;
 use crate::base::time::{MS, SEC, seconds};
 use crate::check::ledger::Message;
@@ -101,6 +103,21 @@ impl Watch {
         }
         if self.imbalance.is_none() {
             self.imbalance = Some(self.balance());
+        }
+    }
+
+    /// Stretches without success that last to the end.
+    fn open_outages(&mut self, end: u64) {
+        for producer in 0..self.sends.len() {
+            let gaps: Vec<Gap> = self.sends[producer].open_gaps(end.min(self.facts.load_end));
+            let loaded = end >= self.facts.load_end;
+            let how = if loaded { SendsEnd::LoadEnded } else { SendsEnd::RunEnded };
+            gaps.into_iter().for_each(|gap| self.outages.sends(producer, gap, how));
+        }
+        for feed in 0..self.index.feeds.len() as u32 {
+            if let Some(since) = self.stalls.open(feed).filter(|since| end.saturating_sub(*since) > STALL) {
+                self.outages.delivery(&self.index, &self.roster, Stall { feed, from: since, ended: None });
+            }
         }
     }
 

@@ -11,7 +11,7 @@ use crate::base::ids::{GroupId, NodeId};
 use crate::base::time::seconds;
 use crate::check::durability::Crash;
 use crate::check::stages::{Stage, Step, telescope};
-use crate::contract::note::AttemptError;
+use crate::contract::note::{AttemptError, RpcFailure};
 use crate::run::outcome::{Recovery, Rpo, StageReport, Waited};
 use std::collections::BTreeMap;
 
@@ -44,6 +44,7 @@ struct Wait<'a> {
     /// The client, and the nameserver that it asks.
     client: Option<NodeId>,
     none_left: bool,
+    sign: Option<Sign>,
     moments: Vec<(Step, Option<u64>)>,
     last: Step,
     until: Option<u64>,
@@ -119,7 +120,7 @@ impl Watch {
         };
         let moments = self.set_moments(away, None);
         let end = end.min(self.clock.load_end);
-        let wait = Wait { away, client: None, none_left: false, moments, last, until, end };
+        let wait = Wait { away, client: None, none_left: false, sign: None, moments, last, until, end };
         self.waited(self.facts.names.broker_name(away.set).to_string(), &wait, None)
     }
 
@@ -137,7 +138,16 @@ impl Watch {
         ]);
         let last = if sender.had_ok { Step::Served } else { Step::Answered };
         let none_left = view.is_some_and(|v| v.none_left);
-        let wait = Wait { away, client: Some(facts.node), none_left, moments, last, until: sender.back(), end };
+        let wait = Wait {
+            away,
+            client: Some(facts.node),
+            none_left,
+            sign: sender.detected.map(|d| d.1),
+            moments,
+            last,
+            until: sender.back(),
+            end,
+        };
         let mut row = self.waited(facts.name.clone(), &wait, Some(sender));
         row.without_any = Some(sender.dark);
         let place = |(queue, at): &(u32, Option<u64>)| {
@@ -156,13 +166,22 @@ impl Watch {
         // What lay in the queue before the strike was no reason to wait.
         let waited_for_it = |s: &(u64, u64)| reader.delivered.is_none_or(|d| d.2 >= s.1);
         moments.extend([
+            (Step::Detected, reader.detected.map(|d| d.0)),
             (Step::Routed, view.and_then(|v| v.routed(reader.delivered.map_or(end, |d| d.0)))),
             (Step::Assigned, reader.assigned),
             (Step::Stored, reader.stored.filter(waited_for_it).map(|s| s.0)),
             (Step::Pulled, reader.pulled.map(|p| p.0)),
         ]);
-        let wait =
-            Wait { away, client, none_left: false, moments, last: Step::Served, until: reader.delivered.map(|d| d.0), end };
+        let wait = Wait {
+            away,
+            client,
+            none_left: false,
+            sign: reader.detected.map(|d| Sign::Pull(d.1)),
+            moments,
+            last: Step::Served,
+            until: reader.delivered.map(|d| d.0),
+            end,
+        };
         let (group, mq) = (self.index.feeds[reader.feed as usize].group, self.index.queue_of(reader.feed).mq);
         let names = &self.facts.names;
         let who = format!("{} {} to {}", names.topic_name(mq.topic), names.queue(mq), names.group_name(group));
@@ -201,7 +220,7 @@ impl Watch {
         let node = |node: NodeId| &self.facts.nodes[node.0 as usize];
         let client = |of: fn(&crate::check::Waits) -> &String| wait.client.map_or(String::new(), |c| of(&node(c).waits).clone());
         match step {
-            Step::Detected => match sender.and_then(|s| s.detected).map(|d| d.1) {
+            Step::Detected => match wait.sign {
                 Some(Sign::Attempt(AttemptError::Timeout | AttemptError::TooMuchRequest)) => client(|w| &w.call),
                 Some(Sign::Attempt(AttemptError::Connect)) if away.strike == Strike::HostLost => client(|w| &w.connect),
                 Some(Sign::Attempt(AttemptError::Connect)) => "the next call: its connection is refused".to_owned(),
@@ -210,6 +229,9 @@ impl Watch {
                 }
                 Some(Sign::Attempt(AttemptError::ChannelClosed)) => "the connection closes under a call".to_owned(),
                 Some(Sign::Attempt(error)) => error.describe(),
+                Some(Sign::Pull(RpcFailure::Timeout)) => format!("{} of a pull under way at the strike", client(|w| &w.pull)),
+                Some(Sign::Pull(RpcFailure::ChannelClosed)) => "the connection closes under a pull".to_owned(),
+                Some(Sign::Pull(_)) => "the next pull: no connection".to_owned(),
                 Some(Sign::Route) => format!("{}: a route without the set", client(|w| &w.route)),
                 None => String::new(),
             },
@@ -235,7 +257,7 @@ impl Watch {
             Step::Favoured => client(|w| &w.aside),
             Step::Assigned => client(|w| &w.rebalance),
             Step::Stored => "the first message for this queue".to_owned(),
-            Step::Pulled => client(|w| &w.pull),
+            Step::Pulled => format!("the next pull, after a failed one {}", client(|w| &w.pull_again)),
             Step::Answered if wait.client.is_some() => "the next call that picks the set".to_owned(),
             Step::Answered => "the first client that finds it".to_owned(),
             Step::Served if sender.is_some() => "an answer with no lesser status".to_owned(),

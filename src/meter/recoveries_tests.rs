@@ -179,6 +179,15 @@ fn a_queue_is_back_when_something_pulled_after_the_return_is_delivered() {
         told(&only(&found).queues[0]),
         "opened 30000, registered 500, route refreshed 9500, queue assigned 1000, pulled 4000, first delivery 500"
     );
+    // A pull under way at the strike that nobody answers: until then the consumer knows of nothing.
+    let found = play_with(
+        facts(),
+        &format!(
+            "{base} {} {way} 52 c1 unanswered a:0; 53 c1 unanswered a:0; 55 c1 pulled a:0 0 1; 55.5 c1 entered 0 a:0 0",
+            sent_at(0, 9.0, "a:0", 0)
+        ),
+    );
+    assert_eq!(told(&only(&found).queues[0]), "detected 42000, pulled 3000, first delivery 500");
     // Nothing came, and nothing waited.
     let found = play_with(facts(), &format!("{base} {} 9.5 c1 entered 0 a:0 0; {way}", sent_at(0, 9.0, "a:0", 0)));
     assert!(only(&found).queues.is_empty());

@@ -6,8 +6,8 @@
 //! ([`crate::check::stages`]). A second strike before somebody is back belongs to the outage he is already in: the set's own moments begin anew,
 //! his beginning stays.
 //!
-//! Not followed: outages without a strike (a cut link, a quorum lost by the deaths of followers), producers that send oneway, clients that
-//! died meanwhile, and the moment at which a consumer notices, for its failed pulls are told to nobody.
+//! Not followed: outages without a strike (a cut link, a quorum lost by the deaths of followers), producers that send oneway, and clients that
+//! died meanwhile.
 
 use crate::base::ids::{Addr, BrokerName, MessageId, NodeId, TopicId};
 use crate::base::time::MS;
@@ -16,7 +16,7 @@ use crate::check::index::Index;
 use crate::check::ledger::{Ledger, Message};
 use crate::check::ownership::Ownership;
 use crate::check::roster::Roster;
-use crate::contract::note::{AttemptError, SendStatus};
+use crate::contract::note::{AttemptError, RpcFailure, SendStatus};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -35,6 +35,7 @@ pub(super) enum Sign {
     Attempt(AttemptError),
     /// A route without the set.
     Route,
+    Pull(RpcFailure),
 }
 
 /// A producer that had been answered by the set.
@@ -71,6 +72,8 @@ impl Sender {
 #[derive(Clone, Debug)]
 pub(super) struct Reader {
     pub(super) feed: u32,
+    /// Its first pull that failed.
+    pub(super) detected: Option<(u64, RpcFailure)>,
     pub(super) assigned: Option<u64>,
     /// First record appended after the set opened: when, and its offset.
     pub(super) stored: Option<(u64, u64)>,
@@ -231,7 +234,8 @@ impl Recovery {
             let place = index.feeds[*feed as usize];
             place.counted && index.queue_of(*feed).mq.broker == set && ownership.holders(*feed) > 0
         };
-        let reader = |feed| Reader { feed, assigned: None, stored: None, pulled: None, delivered: None, meanwhile: 0 };
+        let reader =
+            |feed| Reader { feed, detected: None, assigned: None, stored: None, pulled: None, delivered: None, meanwhile: 0 };
         let mut readers: Vec<Reader> = (0..index.feeds.len() as u32).filter(of_set).map(reader).collect();
         let mut waiting = false;
         for away in self.of_set(set) {
@@ -430,6 +434,14 @@ impl Recovery {
         for away in self.of_set(set) {
             if let Some(reader) = find_reader(&mut away.readers, feed).filter(|r| r.delivered.is_none()) {
                 (reader.assigned, reader.pulled) = (Some(at), None);
+            }
+        }
+    }
+
+    pub(super) fn pull_failed(&mut self, set: BrokerName, feed: u32, why: RpcFailure, at: u64) {
+        for away in self.of_set(set) {
+            if let Some(reader) = find_reader(&mut away.readers, feed) {
+                reader.detected.get_or_insert((at, why));
             }
         }
     }

@@ -9,7 +9,7 @@ use super::groups::{Change, Delivered, GroupMeter, Spread};
 use super::outages::{Outages, SendsEnd, Stall};
 use super::recovery::{Recovery, Strike};
 use super::routes::Routes;
-use super::sends::{Gap, Sends};
+use super::sends::Sends;
 use super::series::{PerSecond, Thin};
 use super::transactions::Transactions;
 use crate::base::ids::{BrokerName, GroupId, MessageId, MessageQueue, NodeId, RecordId};
@@ -501,21 +501,6 @@ impl Watch {
         };
         self.index.groups.iter().map(of).collect()
     }
-
-    /// Stretches without success that last to the end.
-    pub(super) fn open_outages(&mut self, end: u64) {
-        for producer in 0..self.sends.len() {
-            let gaps: Vec<Gap> = self.sends[producer].open_gaps(end.min(self.facts.load_end));
-            let loaded = end >= self.facts.load_end;
-            let how = if loaded { SendsEnd::LoadEnded } else { SendsEnd::RunEnded };
-            gaps.into_iter().for_each(|gap| self.outages.sends(producer, gap, how));
-        }
-        for feed in 0..self.index.feeds.len() as u32 {
-            if let Some(since) = self.stalls.open(feed).filter(|since| end.saturating_sub(*since) > STALL) {
-                self.outages.delivery(&self.index, &self.roster, Stall { feed, from: since, ended: None });
-            }
-        }
-    }
 }
 
 /// A broker's store time as ns from the beginning of the run, as far as its clock is right; negative for what was stored before.
@@ -562,7 +547,6 @@ impl Observer for Watch {
                 }
                 self.births.attempted(*msg, *attempt, *queue, at);
             }
-            // Flushes and requests that failed are told by their consequences.
             Note::Elected { leads, .. } => {
                 if *leads {
                     self.recovery.elected(node, at);
@@ -577,6 +561,10 @@ impl Observer for Watch {
                 {
                     self.recovery.pulled(queue.broker, feed, member, (*from, *count), at);
                 }
+            }
+            Note::PullFailed { group, queue, why } => {
+                let feed = self.index.feed(*group, *queue);
+                self.recovery.pull_failed(queue.broker, feed, *why, at);
             }
             Note::RpcFailed { .. } => {}
             Note::PulledInVain { group } => self.groups[group.0 as usize].pulls_in_vain += 1,

@@ -116,11 +116,9 @@ fn client_waits(client: &ClientSpec) -> Waits {
                     "a change of members or queues, or rocketmq.client.rebalance.waitInterval {}",
                     ms(instance.rebalance_wait_interval)
                 );
-                waits.pull = format!(
-                    "the end of a pull under way, up to CONSUMER_TIMEOUT_MILLIS_WHEN_SUSPEND {}; after a failure pullTimeDelayMillsWhenException {}",
-                    ms(PULL_TIMEOUT_MS),
-                    ms(instance.pull_time_delay_mills_when_exception)
-                );
+                waits.pull = format!("CONSUMER_TIMEOUT_MILLIS_WHEN_SUSPEND {}", ms(PULL_TIMEOUT_MS));
+                let pause = instance.pull_time_delay_mills_when_exception;
+                waits.pull_again = format!("pullTimeDelayMillsWhenException {}", ms(pause));
             }
         }
     }

@@ -8,10 +8,10 @@ use crate::report::text;
 use crate::run::outcome::{Outcome, Recovery, Waited};
 
 const WHAT: &str = "Outages of broker sets, stage by stage";
-const RIGHT: i32 = 730;
+const RIGHT: i32 = 690;
 /// Where the column of totals ends and that of the longest stages begins.
-const TOTAL_X: i32 = 806;
-const BLAME_X: i32 = 818;
+const TOTAL_X: i32 = 764;
+const BLAME_X: i32 = 776;
 /// Outages, and rows of each kind in one, before the rest is only counted.
 const MOST_OUTAGES: usize = 4;
 const MOST_ROWS: usize = 12;
