@@ -80,7 +80,7 @@ fn ms(ms: u64) -> String {
 /// `BrokerController#registerBrokerAll` (4.9.8).
 fn broker_waits(broker: &BrokerSpec) -> Waits {
     let mut waits = Waits {
-        register: format!("at once, and every registerNameServerPeriod {}", ms(broker.settings.register_name_server_period)),
+        register: format!("when it opens, else registerNameServerPeriod {}", ms(broker.settings.register_name_server_period)),
         ..Waits::default()
     };
     if broker.dledger.is_some() {
