@@ -172,7 +172,7 @@ fn a_queue_is_back_when_something_pulled_after_the_return_is_delivered() {
         facts(),
         &format!(
             "{base} {} 10.1 c1 pulled a:0 0 1; 10.2 c1 entered 0 a:0 0; {way} 55 c1 pulled a:0 0 2; 55.5 c1 entered 0 a:0 0",
-            sent_at(0, 9.0, "a:0", 0)
+            sent_at(0, 9.0, "a:0", 0) + &sent_at(1, 54.0, "a:0", 1)
         ),
     );
     assert_eq!(
