@@ -135,7 +135,8 @@ fn out_holds_the_whole_report_and_the_scenario_as_it_was_understood() {
     let report = folder.path("report");
     let output = windtunnel(&["run", &file, "--out", &report]);
     assert_eq!(exit(&output), 0, "{}", err(&output));
-    for name in ["summary.json", "answer.txt", "delivery-latency.svg", "ownership.svg", "scenario.resolved.json"] {
+    for name in ["summary.json", "answer.txt", "delivery-latency.svg", "ownership.svg", "waterfall.svg", "scenario.resolved.json"]
+    {
         let path = Path::new(&report).join(name);
         assert!(std::fs::metadata(&path).is_ok_and(|m| m.len() > 100), "{name} is missing or empty");
         assert!(err(&output).contains(name), "{name} is not mentioned");

@@ -76,36 +76,12 @@ pub struct Crash {
     pub answered: BTreeMap<Lay, u64>,
     /// Those of them that recovery discarded, or that the broker which took over did not have.
     pub discarded: BTreeMap<Lay, u64>,
-    /// When its set came back, stage by stage, ns of the run: by [`Stage`]. Empty unless it took the messages of its set.
-    pub back: [Option<u64>; 4],
-    served: bool,
     /// What its next life read of its log, once there is one.
     pub walk: Option<Walk>,
-}
-
-/// Stages of an outage of a broker set, in the order in which they must come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
-    /// A member of the group believes that it leads.
-    Elected,
-    /// A broker takes the set's messages again.
-    Opened,
-    /// A nameserver knows it as the set's master.
-    Registered,
-    /// A producer's call is answered: clients have found it.
-    Answered,
-}
-
-impl Stage {
-    pub const ALL: [Stage; 4] = [Stage::Elected, Stage::Opened, Stage::Registered, Stage::Answered];
-    pub const fn name(self) -> &'static str {
-        match self {
-            Stage::Elected => "elected",
-            Stage::Opened => "opened",
-            Stage::Registered => "registered",
-            Stage::Answered => "answered",
-        }
-    }
+    /// Of those that are gone, where the first one ended in the log; `u64::MAX`: none is.
+    lost_from: u64,
+    /// When the call of the oldest of them began, ns of the run.
+    oldest_lost: u64,
 }
 
 /// All of it.
@@ -120,8 +96,6 @@ pub struct Durability {
     /// Something can die in this run.
     on: bool,
     pub crashes: Vec<Crash>,
-    /// By set: the death from which it has not come back, as an index into `crashes`.
-    away: Vec<Option<usize>>,
 }
 
 impl Durability {
@@ -136,22 +110,6 @@ impl Durability {
             ends: Vec::new(),
             on: !facts.faults.is_empty(),
             crashes: Vec::new(),
-            away: vec![None; facts.names.brokers().count()],
-        }
-    }
-
-    /// A set that is away has reached a stage of its return; what comes first of each counts, and nothing after the last. An answer that was under way when
-    /// the broker died is no sign of its return: the one before must be reached.
-    #[inline]
-    pub fn reached(&mut self, broker: BrokerName, stage: Stage, at: u64) {
-        let Some(Some(away)) = self.away.get(broker.0 as usize).copied() else { return };
-        let back = &mut self.crashes[away].back;
-        if stage as usize >= Stage::Registered as usize && back[stage as usize - 1].is_none() {
-            return;
-        }
-        back[stage as usize].get_or_insert(at);
-        if stage == Stage::Answered {
-            self.away[broker.0 as usize] = None;
         }
     }
 
@@ -246,10 +204,10 @@ impl Durability {
         let Some(Some((broker, _))) = self.copies.get(node.0 as usize) else { return };
         let broker = *broker;
         let copies: Vec<Copy> = self.copies.iter().flatten().filter(|c| c.0 == broker).map(|c| c.1).collect();
-        let served = self.serving(broker) == Some(node);
         let none = BTreeMap::new;
+        let (answered, discarded) = (none(), none());
         let mut crash =
-            Crash { node, at, host, copies, answered: none(), discarded: none(), back: [None; 4], served, walk: None };
+            Crash { node, at, host, copies, answered, discarded, walk: None, lost_from: u64::MAX, oldest_lost: u64::MAX };
         for (table, rows) in ledger.tables().filter(|(table, _)| !ledger.preloaded(*table)) {
             let ends = self.ends.get(table).map_or(&[][..], |e| e);
             for (row, end) in rows.iter().zip(ends) {
@@ -259,10 +217,6 @@ impl Durability {
             }
         }
         self.crashes.push(crash);
-        if served {
-            // An outage that ends before the next begins is a stage of its own.
-            self.away[broker.0 as usize] = Some(self.crashes.len() - 1);
-        }
         if host && let Some(copy) = self.copy(node) {
             copy.committed = copy.durable;
             copy.dark = true;
@@ -276,7 +230,25 @@ impl Durability {
             && answered_ok(row)
         {
             *crash.discarded.entry(crash.lay(end)).or_default() += 1;
+            crash.lost_from = crash.lost_from.min(end);
+            crash.oldest_lost = crash.oldest_lost.min(row.began());
         }
+    }
+
+    /// The time that the lost messages of a death cover (RPO), ns: from the newest message answered SEND_OK that lies before the first lost one in the
+    /// log to the death. Where nothing lies before it, from the oldest lost one. Times are those at which the calls began. 0 when nothing was lost.
+    pub fn lost_span(&self, crash: &Crash, ledger: &Ledger, index: &Index) -> u64 {
+        let Some(broker) = self.set_of(crash.node).filter(|_| crash.lost_from != u64::MAX) else { return 0 };
+        let mut newest = None;
+        for (table, rows) in ledger.tables().filter(|(table, _)| !ledger.preloaded(*table)) {
+            let ends = self.ends.get(table).map_or(&[][..], |e| e);
+            for (row, end) in rows.iter().zip(ends).filter(|(row, end)| **end < crash.lost_from && answered_ok(row)) {
+                if *end > 0 && row.began() < crash.at && index.queues[row.queue as usize].mq.broker == broker {
+                    newest = newest.max(Some(row.began()));
+                }
+            }
+        }
+        crash.at.saturating_sub(newest.unwrap_or(crash.oldest_lost))
     }
 }
 
@@ -290,10 +262,6 @@ impl Crash {
         let in_vain = self.copies.iter().filter(|c| c.committed >= end && c.durable < end && c.vain.0 >= end);
         let vain = in_vain.map(|c| c.vain.1).max().unwrap_or_default();
         Lay { hosts: having(|c| c.committed), disks: having(|c| c.durable.min(c.committed)), vain }
-    }
-    /// Whether it took the messages of its set.
-    pub fn served(&self) -> bool {
-        self.served
     }
     pub fn discarded_total(&self) -> u64 {
         self.discarded.values().sum()
@@ -356,19 +324,5 @@ mod tests {
         // The same broker that begins anew has lost nothing by that.
         let again = format!("0 broker-a serving 0; {SENT} 4 broker-a killed; 5 broker-a recovered 300; 5 broker-a serving 300");
         assert_eq!(counter(&play_with(facts_with_slave(), &again), "discarded_send_ok"), Some(0));
-    }
-
-    /// The stages of a return come in order, each once, and what was under way at the death is none.
-    #[test]
-    fn a_set_comes_back_stage_by_stage() {
-        let script = format!(
-            "0 broker-a serving 0; {SENT} 4 broker-a killed; 4.1 pg-0 began 3; 4.1 broker-a stored 3 a:0 3; 4.1 pg-0 acked 3 a:0 3; \
-             9 broker-a-s serving 300; 10 ns-0 brokerup a; 12 pg-0 began 4; 12 broker-a-s stored 4 a:0 4; 12 pg-0 acked 4 a:0 4"
-        );
-        let found = play_with(facts_with_slave(), &script);
-        assert_eq!(found.crashes[0].back, [("opened", 5.0), ("registered", 6.0), ("answered", 8.0)]);
-        assert!(found.crashes[0].served);
-        let slave = format!("0 broker-a serving 0; {SENT} 4 broker-a-s killed");
-        assert!(!play_with(facts_with_slave(), &slave).crashes[0].served, "a slave's death is no outage");
     }
 }

@@ -3,7 +3,7 @@
 //! Plain data, filled once by whoever builds the run. It names no type of a world or a product, so another messaging system that
 //! speaks the same notes can fill it too.
 
-use crate::base::ids::{BrokerName, GroupId, MessageQueue, NodeId, TopicId};
+use crate::base::ids::{Addr, BrokerName, GroupId, MessageQueue, NodeId, TopicId};
 use crate::base::names::Names;
 use crate::base::time::SEC;
 use std::sync::Arc;
@@ -50,6 +50,34 @@ impl Default for RunFacts {
 pub struct NodeFacts {
     pub name: String,
     pub kind: NodeKind,
+    pub addr: Addr,
+    pub waits: Waits,
+}
+
+/// What a process waits for in the stages of an outage, as its operator would look it up: the setting's name and its value. Empty: nothing to name.
+#[derive(Clone, Debug, Default)]
+pub struct Waits {
+    /// A call that nobody answers.
+    pub call: String,
+    /// A connection that nobody answers.
+    pub connect: String,
+    /// The next look at the route.
+    pub route: String,
+    /// The end of an isolation.
+    pub aside: String,
+    /// The next rebalance.
+    pub rebalance: String,
+    /// A pull that nobody answers, and the next one after a pull that failed.
+    pub pull: String,
+    pub pull_again: String,
+    /// How long a member of a replicated group misses its leader before it stands for election.
+    pub silence: String,
+    /// How long it then takes to win.
+    pub vote: String,
+    /// What a new leader does before it takes messages.
+    pub role: String,
+    /// When a broker tells the nameservers of itself.
+    pub register: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

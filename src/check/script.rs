@@ -5,11 +5,12 @@
 //! time 0; notes are played in the order of their times.
 
 use super::facts::*;
-use crate::base::ids::{BrokerName, GroupId, MessageId, MessageQueue, NodeId, RecordId};
+use crate::base::ids::{Addr, BrokerName, GroupId, MessageId, MessageQueue, NodeId, RecordId};
 use crate::base::names::NamesBuilder;
 use crate::base::time::{MS, SEC, WALL_EPOCH_MS};
 use crate::contract::note::{
-    AttemptError, CommitBy, ForgetWhy, Note, Observer, RevokeWhy, SendEnd, SendError, SendStatus, Stamp, StoredAs, Walk,
+    AttemptError, CommitBy, ForgetWhy, Note, Observer, RevokeWhy, RpcFailure, SendEnd, SendError, SendStatus, Stamp, StoredAs,
+    Walk,
 };
 use crate::meter::{End, Findings, Watch};
 use crate::run::outcome::CheckResult;
@@ -21,8 +22,8 @@ pub(crate) fn facts() -> RunFacts {
     let names = Arc::new(names.freeze());
     let (topic, group) = (names.topic("T").unwrap(), names.group("cg").unwrap());
     let broker = |b| NodeKind::Broker { broker: BrokerName(b), broker_id: 0 };
-    let node = |name: &str, kind| NodeFacts { name: name.to_owned(), kind };
-    let nodes = vec![
+    let node = |name: &str, kind| NodeFacts { name: name.to_owned(), kind, addr: Addr(0), waits: Waits::default() };
+    let mut nodes = vec![
         node("ns-0", NodeKind::Nameserver),
         node("broker-a", broker(0)),
         node("broker-b", broker(1)),
@@ -31,6 +32,7 @@ pub(crate) fn facts() -> RunFacts {
         node("c2", NodeKind::Client),
         node("c3", NodeKind::Client),
     ];
+    nodes.iter_mut().enumerate().for_each(|(i, node)| node.addr = Addr(i as u16));
     let consumer = |i: u16| ConsumerFacts {
         name: format!("c{}", i + 1),
         node: NodeId(4 + i),
@@ -67,7 +69,8 @@ pub(crate) fn facts() -> RunFacts {
 pub(crate) fn facts_with_slave() -> RunFacts {
     let mut facts = facts();
     let kind = NodeKind::Broker { broker: BrokerName(0), broker_id: 1 };
-    facts.nodes.push(NodeFacts { name: "broker-a-s".to_owned(), kind });
+    let addr = Addr(facts.nodes.len() as u16);
+    facts.nodes.push(NodeFacts { name: "broker-a-s".to_owned(), kind, addr, waits: Waits::default() });
     facts.consumers.clear();
     facts.faults.push(FaultFacts { label: "kill broker-a".to_owned(), at: 0, ends: false, restarts: Vec::new() });
     facts
@@ -162,6 +165,11 @@ impl Line<'_> {
         let name = self.word(i)?;
         self.facts.names.broker(name).or_else(|| self.facts.names.broker(&format!("broker-{name}")))
     }
+    /// "a,b"; "-": none.
+    fn brokers(&self, i: usize) -> Option<Arc<[BrokerName]>> {
+        let names = self.word(i)?.split(',').filter(|b| *b != "-");
+        names.map(|b| self.facts.names.broker(&format!("broker-{b}"))).collect()
+    }
     fn client(&self, i: usize) -> Option<Arc<str>> {
         Some(Arc::from(self.word(i)?))
     }
@@ -240,6 +248,8 @@ impl Line<'_> {
             "cached" => Note::PageCached { upto: self.number(1)? },
             "replicated" => Note::Replicated { upto: self.number(1)? },
             "recovered" => Note::Recovered { upto: self.number(1)?, buffered: self.has("buffered"), walk: Walk::default() },
+            "stands" => Note::VoteBegan { term: 1 },
+            "elected" => Note::Elected { term: 1, leads: true },
             "serving" => Note::Serving { upto: self.number(1)? },
             "busy" => Note::Busy { code: 2 },
             "registered" => Note::MemberRegistered { group, client: self.client(1)?, members: self.number(2)? as u16 },
@@ -250,11 +260,21 @@ impl Line<'_> {
             "released" => Note::LockReleased { group, queue: self.queue(1)?, client: self.client(2)? },
             "brokerup" => Note::BrokerRegistered { broker: self.broker(1)?, id: 0 },
             "brokerdown" => Note::BrokerForgotten { broker: self.broker(1)?, id: 0, why: self.why(2) },
-            "route" => {
-                let brokers: Option<Vec<BrokerName>> =
-                    self.word(1)?.split(',').map(|b| self.facts.names.broker(&format!("broker-{b}"))).collect();
-                Note::PublishRouteBelieved { topic, queues: 4, brokers: brokers?.into() }
+            "route" => Note::PublishRouteBelieved { topic, queues: 4, brokers: self.brokers(1)? },
+            "reads" => Note::SubscribeRouteBelieved { topic, brokers: self.brokers(1)? },
+            "asks" => Note::NameserverChosen { addr: self.facts.nodes[node(self.facts, self.word(1)?).0 as usize].addr },
+            "missed" => {
+                let error = if self.has("refused") { AttemptError::Connect } else { AttemptError::Timeout };
+                Note::AttemptFailed { msg: self.msg()?, attempt: 0, broker: self.broker(2)?, error }
             }
+            "unanswered" => Note::PullFailed { group, queue: self.queue(1)?, why: RpcFailure::Timeout },
+            "pulled" => Note::Pulled {
+                group,
+                queue: self.queue(1)?,
+                from: self.number(2)?,
+                to: self.number(3)?,
+                count: (self.number(3)? - self.number(2)?) as u16,
+            },
             "allocated" => {
                 let owned: Option<Vec<MessageQueue>> = self.word(2)?.split(',').map(|q| self.queue_of(q)).collect();
                 Note::Allocated { group, topic, members: self.number(1)? as u16, queues: 4, owned: owned?.into() }

@@ -251,6 +251,13 @@ pub enum Note {
         attempt: u8,
         queue: MessageQueue,
     },
+    /// One attempt ended without an acknowledgement: the moment at which this client knows that something is wrong with the broker.
+    AttemptFailed {
+        msg: MessageId,
+        attempt: u8,
+        broker: BrokerName,
+        error: AttemptError,
+    },
     /// The call returned or threw.
     SendEnded {
         msg: MessageId,
@@ -282,6 +289,10 @@ pub enum Note {
     FlushedInVain {
         upto: u64,
         held: bool,
+    },
+    /// A member of a replicated group has heard no leader for too long and asks for votes.
+    VoteBegan {
+        term: u64,
     },
     /// A member of a replicated group believes that it leads, or leads no more.
     Elected {
@@ -389,6 +400,11 @@ pub enum Note {
         queues: u16,
         brokers: Arc<[BrokerName]>,
     },
+    /// A consuming process took a changed route of a topic: brokers that it would pull from.
+    SubscribeRouteBelieved {
+        topic: TopicId,
+        brokers: Arc<[BrokerName]>,
+    },
     /// A client chose a nameserver.
     NameserverChosen {
         addr: Addr,
@@ -436,6 +452,12 @@ pub enum Note {
         from: u64,
         to: u64,
         count: u16,
+    },
+    /// A pull of this queue failed at the transport.
+    PullFailed {
+        group: GroupId,
+        queue: MessageQueue,
+        why: RpcFailure,
     },
     /// A pull was answered with nothing, for the offset it had asked for, and with the order to ask again at once.
     PulledInVain {

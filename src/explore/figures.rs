@@ -3,7 +3,7 @@
 //! Seconds become nanoseconds, as in the counters. A figure that a run had nothing to measure for is left out, so that a distribution says
 //! in how many seeds it existed. Lists whose length varies (allocations, outages) are counted, not listed.
 
-use crate::run::outcome::{GroupFigures, MsQuantiles, Outcome, SecondsSpread, SendFigures, Unit};
+use crate::run::outcome::{GroupFigures, MsQuantiles, Outcome, Recovery, SecondsSpread, SendFigures, Unit};
 
 /// ns of a second of a live-shaped figure, to the microsecond; absent where it is no number.
 pub fn from_seconds(s: f64) -> Option<i64> {
@@ -37,6 +37,7 @@ pub fn walk(outcome: &Outcome, put: &mut dyn FnMut(String, Unit, i64)) {
         out.count(&format!("faults[{i}].touched"), fault.touched);
     }
     out.count("outages", outcome.outages.len() as u64);
+    outcome.recoveries.iter().enumerate().for_each(|(i, r)| out.recovery(&format!("recoveries[{i}]"), r));
     outcome.sends.iter().for_each(|(name, figures)| out.sends(&format!("sends.{name}"), figures));
     outcome.groups.iter().for_each(|(name, figures)| out.group(&format!("groups.{name}"), figures));
     for (node, what, t) in &outcome.shutdowns {
@@ -62,6 +63,34 @@ impl Walk<'_> {
     fn seconds(&mut self, path: &str, s: Option<f64>) {
         if let Some(ns) = s.and_then(from_seconds) {
             (self.put)(path.to_owned(), Unit::Duration, ns);
+        }
+    }
+
+    fn ns(&mut self, path: String, ns: u64) {
+        (self.put)(path, Unit::Duration, from_count(ns));
+    }
+
+    /// By client, and of the queues the worst and the median: there is one for each queue and group.
+    fn recovery(&mut self, path: &str, r: &Recovery) {
+        for (name, rows) in [("rto_sends", &r.senders), ("rto_deliveries", &r.queues)] {
+            if let Some((worst, median)) = Recovery::worst_and_median(rows) {
+                self.ns(format!("{path}.{name}.worst_s"), worst.outage);
+                self.ns(format!("{path}.{name}.median_s"), median.outage);
+                self.count(&format!("{path}.{name}.not_back"), rows.iter().filter(|row| !row.over).count() as u64);
+            }
+        }
+        if let Some(rpo) = r.rpo {
+            self.count(&format!("{path}.rpo.messages"), rpo.messages);
+            self.ns(format!("{path}.rpo.span_s"), rpo.span);
+        }
+        let own = std::iter::once(("rto_set".to_owned(), &r.itself));
+        let worst_queue = r.queues.first().map(|w| ("rto_deliveries.worst".to_owned(), w));
+        for (name, w) in own.chain(r.senders.iter().map(|w| (format!("rto_sends.{}", w.who), w))).chain(worst_queue) {
+            self.ns(format!("{path}.{name}.outage_s"), w.outage);
+            w.stages.iter().for_each(|s| self.ns(format!("{path}.{name}.stages.{}", s.name), s.took));
+            if let Some(dark) = w.without_any {
+                self.ns(format!("{path}.{name}.without_any_answer_s"), dark);
+            }
         }
     }
 

@@ -64,6 +64,12 @@ static TABLE: &[CounterDoc] = &[
         P,
         "from the first fault to the beginning of the last call that threw; 0 if none did after it",
     ),
+    doc(
+        "rto",
+        Duration,
+        P,
+        "longest time from a strike (kill, host loss, freeze, stop) at the broker that took a set's messages until this producer, which had used the set, was answered there again as well as before; up to the end of the load; by stage",
+    ),
     doc("send_latency_p50", Duration, P, "from the beginning of an answered send to its answer"),
     doc("send_latency_p90", Duration, P, "the same, 90th percentile"),
     doc("send_latency_p99", Duration, P, "the same, 99th percentile"),
@@ -108,6 +114,12 @@ static TABLE: &[CounterDoc] = &[
         Duration,
         G,
         "longest time a queue had stored, undelivered, uncommitted messages for a clustering group and the group got none of it; by queue",
+    ),
+    doc(
+        "rto_deliveries",
+        Duration,
+        G,
+        "longest time from such a strike until the group was delivered something that was pulled from a queue of the set after its return; up to the end of the run; by stage",
     ),
     doc(
         "unowned_queue_time",
@@ -163,6 +175,13 @@ static TABLE: &[CounterDoc] = &[
         R,
         "messages answered SEND_OK whose record recovery discarded, or that the broker which took over did not have; by the best state they had when their broker died",
     ),
+    doc(
+        "rpo",
+        Duration,
+        R,
+        "longest time that the lost messages of one death cover: from the newest message answered SEND_OK that lies before the first lost one to the death of the broker that took its set's messages; 0 if none is lost",
+    ),
+    doc("rpo_messages", Count, R, "most messages answered SEND_OK that one such death cost"),
     doc("busy_answers", Count, R, "requests answered SYSTEM_BUSY or the like, by code"),
     doc(
         "disk_full_time",

@@ -3,7 +3,7 @@
 use super::counters::Entry;
 use super::watch::Watch;
 use crate::base::time::seconds;
-use crate::check::durability::{Lay, Stage};
+use crate::check::durability::{Crash, Lay};
 use crate::contract::note::Walk;
 use crate::run::outcome::{CrashReport, LogRead};
 use std::collections::BTreeMap;
@@ -12,26 +12,33 @@ fn named(by: &BTreeMap<Lay, u64>) -> Vec<(String, u64)> {
     by.iter().map(|(lay, n)| (lay.describe(), *n)).collect()
 }
 
-/// Seconds from a death, to the millisecond.
-fn since(death: u64, at: u64) -> f64 {
-    (seconds(at, death) * 1e3).round() / 1e3
-}
-
 impl Watch {
     pub(super) fn crash_reports(&self) -> Vec<CrashReport> {
-        let report = |crash: &crate::check::durability::Crash| {
+        let report = |crash: &Crash| {
             let name = &self.facts.nodes[crash.node.0 as usize].name;
             CrashReport {
                 what: if crash.host { format!("host of {name} lost") } else { format!("{name} killed") },
                 at_s: (seconds(crash.at, self.clock.zero) * 1e3).round() / 1e3,
                 answered: named(&crash.answered),
                 discarded: named(&crash.discarded),
-                back: Stage::ALL.iter().filter_map(|s| Some((s.name(), since(crash.at, crash.back[*s as usize]?)))).collect(),
-                served: crash.served(),
+                back: self.back(crash),
                 read: crash.walk.map(|Walk { abnormal, from, bytes }| LogRead { abnormal, from, bytes }),
             }
         };
         self.durability.crashes.iter().map(report).collect()
+    }
+
+    /// When the set was elected, opened, registered and answered again, in seconds since the death.
+    fn back(&self, crash: &Crash) -> Vec<(&'static str, f64)> {
+        let Some(away) = self.recovery.all.iter().find(|a| a.node == crash.node && a.at == crash.at) else { return Vec::new() };
+        let moments = [
+            ("elected", away.elected.map(|e| e.0)),
+            ("opened", away.opened.map(|o| o.0)),
+            ("registered", away.registered_at(None).map(|r| r.0)),
+            ("answered", away.senders.iter().filter_map(|s| s.answered).min()),
+        ];
+        let since = |at: u64| (seconds(at, crash.at) * 1e3).round() / 1e3;
+        moments.into_iter().filter_map(|(what, at)| Some((what, since(at?)))).collect()
     }
 
     pub(super) fn discarded_send_ok(&self) -> Entry {

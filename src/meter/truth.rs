@@ -3,6 +3,7 @@
 //! Roles only believe; these notes are the world's. Everything that is measured against the truth (ownership, takeover, routes, convergence)
 //! is told from here, the roster first.
 
+use super::recovery::Strike;
 use super::watch::{FaultLog, Watch};
 use crate::base::ids::NodeId;
 use crate::check::facts::NodeKind;
@@ -10,7 +11,44 @@ use crate::check::ownership::Unowned;
 use crate::contract::note::{Note, Stamp};
 
 impl Watch {
+    /// A process dies, stands still, or is there again.
     #[cold]
+    pub(super) fn fate(&mut self, stamp: Stamp, note: &Note) {
+        let (node, at) = (stamp.node, stamp.at);
+        match note {
+            Note::Killed | Note::HostLost => {
+                let host = matches!(note, Note::HostLost);
+                self.struck(node, if host { Strike::HostLost } else { Strike::Killed });
+                self.durability.died(node, host, at, &self.ledger, &self.index);
+                self.disks.full(node, false, at);
+            }
+            Note::Exited => {
+                self.struck(node, Strike::Stopped);
+                self.disks.full(node, false, at);
+            }
+            Note::Frozen => self.struck(node, Strike::Frozen),
+            Note::Thawed => {
+                let serving = self.durability.set_of(node).is_some_and(|set| self.durability.serving(set) == Some(node));
+                self.recovery.thawed(node, serving, at);
+            }
+            _ => {}
+        }
+        self.life(stamp, note);
+    }
+
+    /// A process ends or stands still: an outage of its set if it took the set's messages, the end of what a client waited for.
+    fn struck(&mut self, node: NodeId, strike: Strike) {
+        match self.durability.set_of(node) {
+            Some(set) if self.durability.serving(set) == Some(node) && self.roster.life(node).up => {
+                let sources = (&self.ledger, &self.index, &self.ownership, &self.roster);
+                self.recovery.struck(node, strike, self.clock.now, sources);
+            }
+            Some(_) => {}
+            None if strike != Strike::Frozen => self.recovery.died(node),
+            None => {}
+        }
+    }
+
     pub(super) fn life(&mut self, stamp: Stamp, note: &Note) {
         let changed = self.roster.note(stamp, note, &self.index);
         let at = stamp.at;

@@ -8,8 +8,9 @@ use super::clock::Clock;
 use super::disks::Disks;
 use super::groups::{Change, Delivered, GroupMeter, Spread};
 use super::outages::{Outages, SendsEnd, Stall};
+use super::recovery::Recovery;
 use super::routes::Routes;
-use super::sends::{Gap, Sends};
+use super::sends::Sends;
 use super::series::{PerSecond, Thin};
 use super::transactions::Transactions;
 use crate::base::ids::{BrokerName, GroupId, MessageId, MessageQueue, NodeId, RecordId};
@@ -17,7 +18,7 @@ use crate::base::time::{MS, SEC, WALL_EPOCH_MS};
 use crate::check::conservation::Conservation;
 use crate::check::convergence::Convergence;
 use crate::check::delivery::{Arrival, Circumstances, Delivery, Kind};
-use crate::check::durability::{Durability, Stage};
+use crate::check::durability::Durability;
 use crate::check::facts::RunFacts;
 use crate::check::index::{Group, Index};
 use crate::check::ledger::{Ledger, Message, PRELOADED};
@@ -33,7 +34,7 @@ use crate::check::replicas::Divergence;
 use crate::check::roster::Roster;
 use crate::check::stalls::Stalls;
 use crate::check::takeover::Takeover;
-use crate::contract::note::{Note, Observer, SendEnd, SendError, Stamp, StoredAs};
+use crate::contract::note::{Note, ONEWAY_OFFSET, Observer, SendEnd, SendError, Stamp, StoredAs};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -93,6 +94,7 @@ pub struct Watch {
     pub(super) transactions: Transactions,
     pub(super) disks: Disks,
     pub(super) outages: Outages,
+    pub(super) recovery: Recovery,
     pub(super) delivery_points: Thin,
     pub(super) send_points: Thin,
     pub(super) per_second: PerSecond,
@@ -145,6 +147,7 @@ impl Watch {
             transactions: Transactions::default(),
             disks: Disks::default(),
             outages: Outages::new(&facts),
+            recovery: Recovery::new(&facts),
             delivery_points: Thin::default(),
             send_points: Thin::default(),
             per_second: PerSecond::default(),
@@ -197,10 +200,13 @@ impl Watch {
         let sends = &mut self.sends[producer];
         sends.retries += attempts.saturating_sub(1) as u64;
         let class = match *end {
-            SendEnd::Acked { status, queue, .. } => {
+            SendEnd::Acked { status, queue: mq, offset } => {
                 row.ack(status);
-                self.durability.reached(queue.broker, Stage::Answered, at);
-                for gap in sends.acked(status, queue.broker, began, &self.clock).into_iter().flatten() {
+                match offset {
+                    ONEWAY_OFFSET => self.recovery.oneway(producer),
+                    _ => self.recovery.answered(producer, status, mq.broker, queue, at),
+                }
+                for gap in sends.acked(status, mq.broker, began, &self.clock).into_iter().flatten() {
                     self.outages.sends(producer, gap, SendsEnd::Success);
                 }
                 0
@@ -251,6 +257,9 @@ impl Watch {
         }
         let at = self.clock.now;
         for &(group, feed) in &self.index.queues[number as usize].readers {
+            if !self.recovery.calm() {
+                self.recovery.stored(rec.queue.broker, feed, rec.offset, at);
+            }
             // Below the committed offset (which recovery does not bring back) nobody will look for it.
             if self.index.feeds[feed as usize].counted && rec.offset >= self.offsets.offset(feed) {
                 self.groups[group.0 as usize].backlog_by(1);
@@ -312,7 +321,7 @@ impl Watch {
     #[cold]
     fn serves(&mut self, node: NodeId, upto: u64) {
         if let Some(broker) = self.durability.set_of(node) {
-            self.durability.reached(broker, Stage::Opened, self.clock.now);
+            self.recovery.opened(broker, node, self.clock.now);
         }
         let Some((before, cuts)) = self.durability.serves(node, upto, &self.ledger, &self.index) else { return };
         self.cut_of = before;
@@ -379,6 +388,9 @@ impl Watch {
             self.per_second.record(delivered.from_due);
         }
         if place.counted {
+            if !self.recovery.calm() {
+                self.recovery.delivered(rec.queue.broker, feed, member, rec.offset, at);
+            }
             let top = self.index.queue_of(feed).top;
             if let Some(since) = self.stalls.delivered(feed, rec.offset, top, at)
                 && at - since > STALL
@@ -442,6 +454,7 @@ impl Watch {
         self.delivery.assigned(feed, group.0 as usize, begins, at, down_at, rolled);
         self.ownership.assigned(feed, member, orderly, at);
         self.outages.enablers.assigned(feed, member, at);
+        self.recovery.assigned(mq.broker, feed, at);
         if !orderly {
             self.takeover.gained(feed, member, at);
         }
@@ -498,21 +511,6 @@ impl Watch {
         };
         self.index.groups.iter().map(of).collect()
     }
-
-    /// Stretches without success that last to the end.
-    pub(super) fn open_outages(&mut self, end: u64) {
-        for producer in 0..self.sends.len() {
-            let gaps: Vec<Gap> = self.sends[producer].open_gaps(end.min(self.facts.load_end));
-            let loaded = end >= self.facts.load_end;
-            let how = if loaded { SendsEnd::LoadEnded } else { SendsEnd::RunEnded };
-            gaps.into_iter().for_each(|gap| self.outages.sends(producer, gap, how));
-        }
-        for feed in 0..self.index.feeds.len() as u32 {
-            if let Some(since) = self.stalls.open(feed).filter(|since| end.saturating_sub(*since) > STALL) {
-                self.outages.delivery(&self.index, &self.roster, Stall { feed, from: since, ended: None });
-            }
-        }
-    }
 }
 
 /// A broker's store time as ns from the beginning of the run, as far as its clock is right; negative for what was stored before.
@@ -559,13 +557,26 @@ impl Observer for Watch {
                 }
                 self.births.attempted(*msg, *attempt, *queue, at);
             }
-            // Pulls, flushes and requests that failed are told by their consequences.
             Note::Elected { leads, .. } => {
-                if *leads && let Some(broker) = self.durability.set_of(node) {
-                    self.durability.reached(broker, Stage::Elected, at);
+                if *leads {
+                    self.recovery.elected(node, at);
                 }
             }
-            Note::Pulled { .. } | Note::RpcFailed { .. } | Note::NameserverChosen { .. } => {}
+            Note::VoteBegan { .. } => self.recovery.vote_began(node, at),
+            Note::AttemptFailed { msg, broker, error, .. } => self.recovery.attempt_failed(*msg, *broker, *error, at),
+            Note::NameserverChosen { addr } => self.recovery.chose(node, *addr),
+            Note::Pulled { group, queue, from, count, .. } => {
+                if !self.recovery.calm()
+                    && let Some((feed, member)) = self.held(node, *group, *queue)
+                {
+                    self.recovery.pulled(queue.broker, feed, member, (*from, *count), at);
+                }
+            }
+            Note::PullFailed { group, queue, why } => {
+                let feed = self.index.feed(*group, *queue);
+                self.recovery.pull_failed(queue.broker, feed, *why, at);
+            }
+            Note::RpcFailed { .. } => {}
             Note::PulledInVain { group } => self.groups[group.0 as usize].pulls_in_vain += 1,
             Note::Flushed { upto } => self.durability.flushed(node, *upto),
             Note::FlushedInVain { upto, held } => self.durability.flushed_in_vain(node, *upto, *held),
@@ -577,6 +588,7 @@ impl Observer for Watch {
 
             Note::BrokerAvoided { broker, ms } => {
                 self.routes.avoided(node, *broker, *ms, at);
+                self.recovery.avoided(node, *broker, *ms, at);
                 self.outages.enablers.avoided(node, *broker, *ms, at);
             }
             Note::SentBack { group, msg, dead, .. } => {
@@ -627,7 +639,7 @@ impl Observer for Watch {
 
             Note::BrokerRegistered { broker, id } => {
                 if *id == 0 {
-                    self.durability.reached(*broker, Stage::Registered, at);
+                    self.recovery.registered(node, *broker, at);
                 }
                 self.routes.registered(node, *broker, *id);
             }
@@ -638,7 +650,9 @@ impl Observer for Watch {
             Note::PublishRouteBelieved { topic, brokers, .. } => {
                 self.routes.believed(node, *topic, brokers, at);
                 self.outages.enablers.route(node, at);
+                self.recovery.believed(node, *topic, true, brokers, at);
             }
+            Note::SubscribeRouteBelieved { topic, brokers } => self.recovery.believed(node, *topic, false, brokers, at),
 
             Note::Allocated { group, topic, members, queues, owned } => {
                 if let Some(member) = self.index.member(node, *group)
@@ -671,17 +685,7 @@ impl Observer for Watch {
                 self.shutdowns.push((node, "closed", at));
                 self.life(stamp, note);
             }
-            Note::Killed | Note::HostLost => {
-                let host = matches!(note, Note::HostLost);
-                self.durability.died(node, host, at, &self.ledger, &self.index);
-                self.disks.full(node, false, at);
-                self.life(stamp, note);
-            }
-            Note::Exited => {
-                self.disks.full(node, false, at);
-                self.life(stamp, note);
-            }
-            Note::Up | Note::Frozen | Note::Thawed => self.life(stamp, note),
+            Note::Killed | Note::HostLost | Note::Exited | Note::Frozen | Note::Thawed | Note::Up => self.fate(stamp, note),
             Note::ClockStepped { ms } => self.locks.clock_stepped(node, *ms),
             Note::Fault { index, on, touched } => self.fault(*index, *on, *touched),
         }

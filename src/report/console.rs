@@ -5,6 +5,7 @@
 
 use super::counters::counters;
 use super::page::{Ink, Page};
+use super::recovery::recoveries;
 use super::text::{self, Align, count, moment};
 use crate::run::outcome::{CheckResult, GroupFigures, Outcome, SendFigures, Verdict};
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ pub fn render(outcome: &Outcome, colour: bool) -> String {
     traffic(outcome, &mut page);
     counters(outcome, &mut page);
     crashes(outcome, &mut page);
+    recoveries(outcome, &mut page);
     failed_sends(outcome, &mut page);
     outages(outcome, &mut page);
     backlog(outcome, &mut page);
@@ -294,24 +296,12 @@ fn crashes(outcome: &Outcome, page: &mut Page) {
         if parts.is_empty() { "none".to_owned() } else { parts.join(" · ") }
     };
     let row = |c: &&crate::run::outcome::CrashReport| {
-        vec![moment(c.at_s), c.what.clone(), list(&c.answered), format!("gone: {}", list(&c.discarded))]
+        let read = c.read.filter(|read| read.bytes > 0);
+        let read = read.map_or(String::new(), |read| format!("its next life read {} of its log", text::bytes(read.bytes)));
+        vec![moment(c.at_s), c.what.clone(), list(&c.answered), format!("gone: {}", list(&c.discarded)), read]
     };
     let rows: Vec<Vec<String>> = told.iter().map(row).collect();
-    page.table(&[Align::Right, Align::Left, Align::Left, Align::Left], &rows, &[], ROWS);
-    let served: Vec<_> = told.iter().filter(|c| c.served).collect();
-    if served.is_empty() {
-        return;
-    }
-    page.section("how their sets came back, from the death on");
-    let stages = |c: &crate::run::outcome::CrashReport| {
-        let read = c.read.filter(|read| read.bytes > 0);
-        let read = read.map(|read| format!("read {} of its log", text::bytes(read.bytes)));
-        let stages = c.back.iter().map(|(stage, s)| format!("{stage} {}", text::seconds(*s)));
-        let stages: Vec<String> = read.into_iter().chain(stages).collect();
-        if stages.is_empty() { "not".to_owned() } else { stages.join(" · ") }
-    };
-    let rows: Vec<Vec<String>> = served.iter().map(|c| vec![moment(c.at_s), c.what.clone(), stages(c)]).collect();
-    page.table(&[Align::Right, Align::Left, Align::Left], &rows, &[], ROWS);
+    page.table(&[Align::Right, Align::Left, Align::Left, Align::Left, Align::Left], &rows, &[], ROWS);
 }
 
 fn outages(outcome: &Outcome, page: &mut Page) {

@@ -26,6 +26,7 @@ pub(super) fn counters(outcome: &Outcome, page: &mut Page) {
                 && c.value.is_some_and(|v| v > 0 && all_answered(outcome) == v as u64))
             || (one_group && c.name == "delivered")
     };
+    let in_recoveries = |c: &Counter| !outcome.recoveries.is_empty() && OF_RECOVERIES.contains(&c.name.as_str());
     let all: Vec<&Counter> = outcome.counters.iter().filter(lone).collect();
     if all.is_empty() {
         return;
@@ -33,7 +34,10 @@ pub(super) fn counters(outcome: &Outcome, page: &mut Page) {
     let mut rows = Vec::new();
     for c in &all {
         let Some(v) = c.value.filter(|v| *v != 0) else { continue };
-        if (c.causes.is_empty() && (judged(c) || in_a_table(c))) || (c.name == "failed_sends" && failures_follow) {
+        if (c.causes.is_empty() && (judged(c) || in_a_table(c)))
+            || (c.name == "failed_sends" && failures_follow)
+            || in_recoveries(c)
+        {
             continue;
         }
         rows.push(vec![c.name.clone(), text::value(v, c.unit), causes_of(c)]);
@@ -62,9 +66,19 @@ pub(super) fn counters(outcome: &Outcome, page: &mut Page) {
 
 /// Beginnings of the names of counters that the tables of sends and deliveries show already.
 const IN_TABLES: &[&str] = &["delivery_latency", "round_trip", "longest_time_without_success", "deliveries", "distinct"];
+/// Counters that the section of recoveries tells in stages.
+const OF_RECOVERIES: &[&str] = &["rto", "rto_deliveries", "rpo", "rpo_messages"];
 /// Counters that may be without a value although they need no consumer.
-const OF_THE_RUN: &[&str] =
-    &["longest_time_without_success", "last_failed_send", "route_removal", "stale_route", "avoided_broker_time"];
+const OF_THE_RUN: &[&str] = &[
+    "longest_time_without_success",
+    "last_failed_send",
+    "rto",
+    "rpo",
+    "rpo_messages",
+    "route_removal",
+    "stale_route",
+    "avoided_broker_time",
+];
 
 fn all_answered(outcome: &Outcome) -> u64 {
     outcome.sends.values().map(|s| s.n - failed(s).min(s.n)).sum()

@@ -7,7 +7,7 @@
 use super::text;
 use crate::run::outcome::{
     AllocationChange, CheckResult, Counter, CrashReport, ExpectationResult, FaultReport, GroupFigures, MsQuantiles, Outage,
-    Outcome, SecondsSpread, SendFigures, TransactionFigures, Unit, Verdict,
+    Outcome, Recovery, Rpo, SecondsSpread, SendFigures, StageReport, TransactionFigures, Unit, Verdict, Waited,
 };
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -51,7 +51,7 @@ pub fn summary(outcome: &Outcome) -> String {
         let lay = |parts: &[(String, u64)]| Json::O(parts.iter().map(|(lay, n)| (lay.clone(), Json::U(*n))).collect());
         let one = |c: &CrashReport| {
             let (answered, discarded) = (lay(&c.answered), lay(&c.discarded));
-            let back = Json::O(c.back.iter().map(|(stage, s)| ((*stage).to_owned(), Json::seconds(*s))).collect());
+            let back = Json::O(c.back.iter().map(|(what, s)| ((*what).to_owned(), Json::seconds(*s))).collect());
             let read = c.read.map(|read| {
                 let (from, bytes) = (Json::U(read.from), Json::U(read.bytes));
                 ("log_read", Json::object([("abnormal", Json::B(read.abnormal)), ("from", from), ("bytes", bytes)]))
@@ -66,6 +66,9 @@ pub fn summary(outcome: &Outcome) -> String {
             Json::O(rest.into_iter().chain(read).map(|(name, value)| (name.to_owned(), value)).collect())
         };
         put("crashes", Json::A(outcome.crashes.iter().map(one).collect()));
+    }
+    if !outcome.recoveries.is_empty() {
+        put("recoveries", Json::A(outcome.recoveries.iter().map(recovery).collect()));
     }
     put("sends", map(&outcome.sends, sends));
     put("groups", map(&outcome.groups, group));
@@ -154,6 +157,57 @@ fn outage(o: &Outage) -> Json {
         ("until_s", Json::maybe_seconds(o.until_s)),
         ("ended_by", Json::s(&o.ended_by)),
     ])
+}
+
+/// Every time to the nanosecond, so that the stages still sum to the outage.
+fn recovery(r: &Recovery) -> Json {
+    let rpo = |rpo: Rpo| Json::object([("messages", Json::U(rpo.messages)), ("span_s", nanoseconds(rpo.span))]);
+    let mut fields = vec![("what", Json::s(&r.what)), ("set", Json::s(&r.set)), ("at_s", Json::seconds(r.at_s))];
+    if r.struck_again > 0 {
+        fields.push(("struck_again", Json::U(r.struck_again)));
+    }
+    let of = |rows: &[Waited]| match Recovery::worst_and_median(rows) {
+        None => Json::Null,
+        Some((worst, median)) => Json::object([
+            ("median_s", nanoseconds(median.outage)),
+            ("worst_s", nanoseconds(worst.outage)),
+            ("not_back", Json::U(rows.iter().filter(|row| !row.over).count() as u64)),
+        ]),
+    };
+    fields.extend([
+        ("rto_sends", of(&r.senders)),
+        ("rto_deliveries", of(&r.queues)),
+        ("rpo", r.rpo.map_or(Json::Null, rpo)),
+        ("itself", waited(&r.itself)),
+        ("senders", Json::A(r.senders.iter().map(waited).collect())),
+        ("queues", Json::A(r.queues.iter().map(waited).collect())),
+    ]);
+    Json::object(fields)
+}
+
+fn waited(w: &Waited) -> Json {
+    let stage = |s: &StageReport| {
+        Json::object([("stage", Json::s(s.name)), ("took_s", nanoseconds(s.took)), ("waits_for", Json::s(&s.waits_for))])
+    };
+    let mut fields = vec![("who", Json::s(&w.who)), ("outage_s", nanoseconds(w.outage)), ("back", Json::B(w.over))];
+    if let Some(dark) = w.without_any {
+        fields.push(("without_any_answer_s", nanoseconds(dark)));
+    }
+    if let Some(n) = w.meanwhile {
+        fields.push(("pulled_meanwhile", Json::U(n)));
+    }
+    fields.push(("stages", Json::A(w.stages.iter().map(stage).collect())));
+    if !w.by_queue.is_empty() {
+        let after = |at: &Option<u64>| at.map_or(Json::Null, nanoseconds);
+        fields.push(("by_queue_s", Json::O(w.by_queue.iter().map(|(queue, at)| (queue.clone(), after(at))).collect())));
+    }
+    Json::object(fields)
+}
+
+fn nanoseconds(ns: u64) -> Json {
+    let text = format!("{}.{:09}", ns / 1_000_000_000, ns % 1_000_000_000);
+    let text = text.trim_end_matches('0');
+    Json::F(if text.ends_with('.') { format!("{text}0") } else { text.to_owned() })
 }
 
 fn sends(s: &SendFigures) -> Json {

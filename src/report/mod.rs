@@ -10,6 +10,7 @@ pub mod durability;
 pub mod fidelity;
 pub mod json;
 mod page;
+mod recovery;
 pub mod seeds;
 pub(crate) mod text;
 
@@ -57,6 +58,7 @@ pub fn write_all(outcome: &Outcome, dir: &Path, resolved: &str) -> Result<Vec<Pa
         ("answer.txt", console::render(outcome, false)),
         ("delivery-latency.svg", charts::latency::delivery_latency(outcome)),
         ("ownership.svg", charts::gantt::ownership(outcome)),
+        ("waterfall.svg", charts::waterfall::waterfall(outcome)),
         ("scenario.resolved.json", resolved),
     ];
     write_files(dir, &files)
@@ -171,10 +173,17 @@ mod tests {
         let outcome = sample::broker_freeze();
         for _ in 0..2 {
             let files = write_all(&outcome, &dir, "{}").unwrap();
-            assert_eq!(files.len(), 5);
+            assert_eq!(files.len(), 6);
             assert_eq!(
                 listing(&dir),
-                ["answer.txt", "delivery-latency.svg", "ownership.svg", "scenario.resolved.json", "summary.json"]
+                [
+                    "answer.txt",
+                    "delivery-latency.svg",
+                    "ownership.svg",
+                    "scenario.resolved.json",
+                    "summary.json",
+                    "waterfall.svg"
+                ]
             );
             assert_eq!(fs::read_to_string(dir.join("answer.txt")).unwrap(), console::render(&outcome, false));
         }

@@ -33,6 +33,7 @@ pub(crate) fn nothing() -> Outcome {
         groups: BTreeMap::new(),
         outages: Vec::new(),
         crashes: Vec::new(),
+        recoveries: Vec::new(),
         series: Series::default(),
         shutdowns: Vec::new(),
         transaction_checks: None,
@@ -375,13 +376,78 @@ pub(crate) fn crowd() -> Outcome {
     outcome
 }
 
+fn waited(who: &str, over: bool, stages: &[(&'static str, u64, &str)]) -> Waited {
+    let stages =
+        stages.iter().map(|(name, ms, waits_for)| StageReport { name, took: ms * 1_000_000, waits_for: (*waits_for).to_owned() });
+    let stages: Vec<StageReport> = stages.collect();
+    let outage = stages.iter().map(|s| s.took).sum();
+    Waited { who: who.to_owned(), outage, over, stages, without_any: None, by_queue: Vec::new(), meanwhile: None }
+}
+
+/// Two outages of sets with many clients: one by an election, one that did not end.
+pub(crate) fn away() -> Outcome {
+    let mut outcome = nothing();
+    outcome.header =
+        header("dledger-leader-loss", "The leader's host is lost: how long does each client wait, and what for?", 240);
+    let poll = "pollNameServerInterval 30 s";
+    let elected = [
+        ("election begun", 4_700, "maxHeartBeatLeak 3 x heartBeatTimeIntervalMs 2 s since the last heartbeat"),
+        ("elected", 400, "votes"),
+        ("opened", 100, "DLedgerRoleChangeHandler"),
+        ("registered", 2, "registration at ns-0"),
+    ];
+    let mut senders: Vec<Waited> = (0..40u64)
+        .map(|n| {
+            let mut stages = vec![("detected", 60 + n, "the connection closes under a call")];
+            stages.extend(elected);
+            stages.extend([("route refreshed", 700 * n + 20, poll), ("first answer", 15, "the next call that picks the set")]);
+            waited(&format!("pg-{n}"), true, &stages)
+        })
+        .collect();
+    senders.reverse();
+    let mut itself = elected.to_vec();
+    itself.push(("first answer", 30, "the first client that finds it"));
+    let queue = |q: u64| {
+        let mut stages = elected.to_vec();
+        stages.extend([("route refreshed", 9_000, poll), ("queue assigned", 1_000, ""), ("first message stored", 500 * q, "")]);
+        stages.extend([("pulled", 12_000, ""), ("first delivery", 40, "the listener")]);
+        waited(&format!("orders broker-a:{q} to cg"), true, &stages)
+    };
+    outcome.recoveries.push(Recovery {
+        what: "host of broker-a:0 lost".to_owned(),
+        set: "broker-a".to_owned(),
+        at_s: 60.0,
+        struck_again: 0,
+        itself: waited("broker-a", true, &itself),
+        senders,
+        queues: (0..4).rev().map(queue).collect(),
+        rpo: Some(Rpo { messages: 2, span: 27_000_000 }),
+    });
+    let gone = [("detected", 3_010, "sendMsgTimeout 3 s"), ("not back", 20_000, "nobody took the set's messages")];
+    outcome.recoveries.push(Recovery {
+        what: "broker-b:0 frozen".to_owned(),
+        set: "broker-b".to_owned(),
+        at_s: 187.0,
+        struck_again: 1,
+        itself: waited("broker-b", false, &[("not back", 23_010, "nobody took the set's messages")]),
+        senders: vec![waited("a producer with a name that is longer than its column is wide", false, &gone)],
+        queues: Vec::new(),
+        rpo: None,
+    });
+    outcome
+}
+
 #[test]
 #[ignore = "writes pictures for people"]
 fn pictures() {
     let dir = std::env::temp_dir().join("windtunnel-pictures");
-    for (name, outcome) in
-        [("nothing", nothing()), ("broker_freeze", broker_freeze()), ("orderly_kill", orderly_kill()), ("crowd", crowd())]
-    {
+    for (name, outcome) in [
+        ("nothing", nothing()),
+        ("broker_freeze", broker_freeze()),
+        ("orderly_kill", orderly_kill()),
+        ("crowd", crowd()),
+        ("away", away()),
+    ] {
         super::write_all(&outcome, &dir.join(name), "{}").unwrap();
         println!("{}", super::console::render(&outcome, true));
     }

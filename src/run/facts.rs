@@ -2,9 +2,12 @@
 
 use crate::base::ids::{MessageQueue, NodeId};
 use crate::base::time::MS;
-use crate::check::facts::{ConsumerFacts, FaultFacts, NodeFacts, NodeKind as Kind, ProducerFacts, RunFacts, TagFilter};
+use crate::check::facts::{ConsumerFacts, FaultFacts, NodeFacts, NodeKind as Kind, ProducerFacts, RunFacts, TagFilter, Waits};
+use crate::rocketmq::broker::ha::dledger::config::DLedgerConfig;
+use crate::rocketmq::broker::ha::dledger::protocol::PeerId;
+use crate::rocketmq::client::consumer::pull::TIMEOUT_MS as PULL_TIMEOUT_MS;
 use crate::rocketmq::settings::MessageModel;
-use crate::world::spec::{FaultKind, FaultSpec, MemberRole, NodeKind, Spec};
+use crate::world::spec::{BrokerSpec, ClientSpec, FaultKind, FaultSpec, MemberRole, NodeKind, Spec};
 
 /// The facts of a run.
 pub fn of(spec: &Spec) -> RunFacts {
@@ -24,7 +27,12 @@ pub fn of(spec: &Spec) -> RunFacts {
             }
             NodeKind::Client(_) => Kind::Client,
         };
-        facts.nodes.push(NodeFacts { name: node.name.clone(), kind });
+        let waits = match &node.kind {
+            NodeKind::Nameserver(_) => Waits::default(),
+            NodeKind::Broker(b) => broker_waits(b),
+            NodeKind::Client(c) => client_waits(c),
+        };
+        facts.nodes.push(NodeFacts { name: node.name.clone(), kind, addr: node.addr, waits });
         let NodeKind::Client(client) = &node.kind else { continue };
         for (m, member) in client.members.iter().enumerate() {
             match &member.role {
@@ -61,6 +69,60 @@ pub fn of(spec: &Spec) -> RunFacts {
         }
     }
     facts
+}
+
+/// "30 s", "300 ms".
+fn ms(ms: u64) -> String {
+    if ms.is_multiple_of(1_000) { format!("{} s", ms / 1_000) } else { format!("{ms} ms") }
+}
+
+/// `DLedgerLeaderElector#maintainAsFollower` and `#getNextTimeToRequestVote` (DLedger 0.3.1.2), `DLedgerRoleChangeHandler` and
+/// `BrokerController#registerBrokerAll` (4.9.8).
+fn broker_waits(broker: &BrokerSpec) -> Waits {
+    let mut waits = Waits {
+        register: format!("when it opens, else registerNameServerPeriod {}", ms(broker.settings.register_name_server_period)),
+        ..Waits::default()
+    };
+    if broker.dledger.is_some() {
+        let d = DLedgerConfig::new(PeerId(0), Vec::new());
+        let positive = |ms: i64| u64::try_from(ms).unwrap_or(0);
+        let beat = ms(positive(d.heart_beat_time_interval_ms));
+        waits.silence =
+            format!("maxHeartBeatLeak {} x heartBeatTimeIntervalMs {beat} since the last heartbeat", d.max_heart_beat_leak);
+        waits.vote = format!(
+            "votes: a pause drawn from minVoteIntervalMs {} to maxVoteIntervalMs {} each",
+            ms(positive(d.min_vote_interval_ms)),
+            ms(positive(d.max_vote_interval_ms))
+        );
+        waits.role = "DLedgerRoleChangeHandler: looks every 100 ms whether all is committed and dispatched".to_owned();
+    }
+    waits
+}
+
+/// `MQClientInstance#startScheduledTask`, `DefaultMQProducerImpl#sendDefaultImpl`, `RebalanceService#run`, `DefaultMQPushConsumerImpl#pullMessage` (4.9.8).
+fn client_waits(client: &ClientSpec) -> Waits {
+    let mut waits = Waits::default();
+    for member in &client.members {
+        let instance = &member.instance;
+        waits.connect = format!("connectTimeoutMillis {}", ms(instance.connect_timeout_millis));
+        waits.route = format!("pollNameServerInterval {}", ms(instance.poll_name_server_interval));
+        match &member.role {
+            MemberRole::Producer(p) => {
+                waits.call = format!("sendMsgTimeout {}", ms(p.settings.send_msg_timeout));
+                waits.aside = "sendLatencyFaultEnable: notAvailableDuration".to_owned();
+            }
+            MemberRole::Consumer(_) => {
+                waits.rebalance = format!(
+                    "a change of members or queues, or rocketmq.client.rebalance.waitInterval {}",
+                    ms(instance.rebalance_wait_interval)
+                );
+                waits.pull = format!("CONSUMER_TIMEOUT_MILLIS_WHEN_SUSPEND {}", ms(PULL_TIMEOUT_MS));
+                let pause = instance.pull_time_delay_mills_when_exception;
+                waits.pull_again = format!("pullTimeDelayMillsWhenException {}", ms(pause));
+            }
+        }
+    }
+    waits
 }
 
 fn fault(fault: &FaultSpec) -> FaultFacts {

@@ -123,6 +123,7 @@ fn judged(spec: &Spec, control: &Control<'_>, planted: Option<Planted>) -> Outco
         groups: found.groups,
         outages: found.outages,
         crashes: found.crashes,
+        recoveries: found.recoveries,
         series: found.series,
         shutdowns: found.shutdowns,
         transaction_checks: found.transaction_checks,

@@ -31,6 +31,8 @@ pub struct Outcome {
     pub outages: Vec<Outage>,
     /// Deaths of brokers, in order.
     pub crashes: Vec<CrashReport>,
+    /// Outages of broker sets by a strike at the broker that served them, in order.
+    pub recoveries: Vec<Recovery>,
     pub series: Series,
     /// (node, "closing" or "closed", second): a client began or ended its shutdown.
     pub shutdowns: Vec<(String, &'static str, f64)>,
@@ -130,11 +132,8 @@ pub struct CrashReport {
     /// "disk of 1 host": how many, the least safe first.
     pub answered: Vec<(String, u64)>,
     pub discarded: Vec<(String, u64)>,
-    /// How the set came back, when this broker took its messages: stage, and seconds since the death. What each stage took is the difference to the
-    /// one before; together they are the time without an answer.
+    /// When its set came back, if this broker took its messages: what was reached, and seconds since the death. [`Recovery`] tells it in stages.
     pub back: Vec<(&'static str, f64)>,
-    /// It took the messages of its set.
-    pub served: bool,
     /// What its next life read of its log.
     pub read: Option<LogRead>,
 }
@@ -147,6 +146,70 @@ pub struct LogRead {
     /// Physical offset.
     pub from: u64,
     pub bytes: u64,
+}
+
+/// An outage of a broker set: how long each client of it was away, and what for.
+#[derive(Clone, Debug)]
+pub struct Recovery {
+    /// "broker-a:0 killed", "host of broker-a:0 lost", "broker-a:0 frozen", "broker-a:0 stopped".
+    pub what: String,
+    pub set: String,
+    /// Seconds from time 0.
+    pub at_s: f64,
+    /// Further strikes at whoever served the set, before everybody was back.
+    pub struck_again: u64,
+    /// The set, until its first client was answered.
+    pub itself: Waited,
+    /// Producers that had used the set, the worst first.
+    pub senders: Vec<Waited>,
+    /// Queues of the set, by group, the worst first.
+    pub queues: Vec<Waited>,
+    /// What the death cost; `None`: nothing died, or nobody has taken the set's messages since.
+    pub rpo: Option<Rpo>,
+}
+
+impl Recovery {
+    /// The worst and the median row, the better one of two in the middle; `None` where nobody waited.
+    pub fn worst_and_median(rows: &[Waited]) -> Option<(&Waited, &Waited)> {
+        Some((rows.first()?, rows.get(rows.len() / 2)?))
+    }
+}
+
+/// Acknowledged messages that are gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rpo {
+    pub messages: u64,
+    /// ns from the newest one that survived to the death.
+    pub span: u64,
+}
+
+/// Somebody's part of an outage.
+#[derive(Clone, Debug)]
+pub struct Waited {
+    /// "pg-0", "cg broker-a:2".
+    pub who: String,
+    /// ns from the strike to the first answer or delivery, or to the end of what was measured.
+    pub outage: u64,
+    /// It came to an end.
+    pub over: bool,
+    /// They sum to the outage.
+    pub stages: Vec<StageReport>,
+    /// Of a producer: longest time between two answers of any set meanwhile, ns.
+    pub without_any: Option<u64>,
+    /// Of a producer: each queue of the set that had answered it, and after how many ns it did so again.
+    pub by_queue: Vec<(String, Option<u64>)>,
+    /// Of a queue whose set has another broker: messages that pulls brought before somebody took the set's messages again.
+    pub meanwhile: Option<u64>,
+}
+
+#[derive(Clone, Debug)]
+pub struct StageReport {
+    /// "elected", "route refreshed": what ended it.
+    pub name: &'static str,
+    /// ns
+    pub took: u64,
+    /// The timer or event that it waits for: "pollNameServerInterval 30 s". May be empty.
+    pub waits_for: String,
 }
 
 /// Quantiles of whole milliseconds, as the live summaries have them.

@@ -54,6 +54,11 @@ impl Time {
 
     /// The axis under a plot with its grid lines, down to `bottom`.
     pub(super) fn draw_axis(&self, c: &mut Canvas<'_>, top: i32, bottom: i32) {
+        self.draw_axis_of("seconds from time 0, the first measured send", c, top, bottom);
+    }
+
+    /// The same for times that are counted from something else.
+    pub(super) fn draw_axis_of(&self, what: &str, c: &mut Canvas<'_>, top: i32, bottom: i32) {
         let step = nice_step(self.seconds() / 12.0);
         let mut k = libm::ceil(self.from / step) as i64;
         while k as f64 * step <= self.until {
@@ -65,7 +70,7 @@ impl Time {
             k += 1;
         }
         let middle = (self.left + self.right) / 2;
-        c.text("seconds from time 0, the first measured send", (middle, bottom + 33), SMALL, Anchor::Middle, Ink::BLACK);
+        c.text(what, (middle, bottom + 33), SMALL, Anchor::Middle, Ink::BLACK);
     }
 
     /// The dashed line at which the load ends and only what is owed is still delivered.
@@ -135,6 +140,13 @@ impl Head {
         }
         let lanes = place(&mut rows, time);
         Head { title: wrapped_bold(&title, TITLE, WIDTH - 48, 2), rows, lanes, legend_lines }
+    }
+
+    /// Title and legend of a chart whose time is not the run's.
+    pub(super) fn plain(outcome: &Outcome, legend_lines: i32) -> Head {
+        let h = &outcome.header;
+        let title = if h.question.is_empty() { h.scenario.as_str() } else { h.question.as_str() };
+        Head { title: wrapped_bold(title, TITLE, WIDTH - 48, 2), rows: Vec::new(), lanes: 0, legend_lines }
     }
 
     /// Fault labels that found no place.

@@ -8,6 +8,7 @@ pub mod durability;
 mod frame;
 pub mod gantt;
 pub mod latency;
+pub mod waterfall;
 
 /// Checks that the text is XML whose tags nest, whose attributes are quoted, and that no number went wrong on the way.
 #[cfg(test)]

@@ -6,7 +6,7 @@
 use super::instance::{Cx, Instance, LockId, ThreadId};
 use super::ops::{Ret, Step};
 use super::producer::publish_info::{topic_route_data_to_publish_info, topic_route_data_to_subscribe_info};
-use crate::base::ids::TopicId;
+use crate::base::ids::{MessageQueue, TopicId};
 use crate::contract::note::Note;
 use crate::rocketmq::protocol::{Answer, Request, code};
 use crate::rocketmq::remoting::client::Target;
@@ -96,7 +96,12 @@ impl Instance {
         for producer in &mut self.producers {
             producer.take_publish_info(topic, info.clone());
         }
-        let queues: Arc<[_]> = topic_route_data_to_subscribe_info(topic, &new).into();
+        let queues: Arc<[MessageQueue]> = topic_route_data_to_subscribe_info(topic, &new).into();
+        if self.consumers.iter().any(|c| c.subscriptions.contains_key(&topic)) {
+            let mut brokers: Vec<_> = queues.iter().map(|q| q.broker).collect();
+            brokers.dedup();
+            cx.out.note(Note::SubscribeRouteBelieved { topic, brokers: brokers.into() });
+        }
         for consumer in &mut self.consumers {
             consumer.take_queues(topic, &queues);
         }

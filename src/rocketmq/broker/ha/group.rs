@@ -255,7 +255,11 @@ impl Broker {
                 }
             }
             Effect::Role { role, term, .. } => {
-                cx.out.note(Note::Elected { term: u64::try_from(term).unwrap_or(0), leads: role == Role::Leader });
+                let term = u64::try_from(term).unwrap_or(0);
+                if role == Role::Candidate {
+                    cx.out.note(Note::VoteBegan { term });
+                }
+                cx.out.note(Note::Elected { term, leads: role == Role::Leader });
                 self.role_changed(cx, role);
             }
             Effect::Appended { index, code } => {

@@ -6,7 +6,7 @@ pub(super) mod lifecycle;
 pub(super) mod offsets;
 pub(super) mod orderly;
 pub mod process_queue;
-pub(super) mod pull;
+pub mod pull;
 pub(super) mod rebalance;
 
 use self::process_queue::ProcessQueue;

@@ -22,7 +22,7 @@ const BROKER_FLOW_CONTROL_MS: u64 = 20;
 /// `BROKER_SUSPEND_MAX_TIME_MILLIS`.
 const SUSPEND_MS: u32 = 15_000;
 /// `CONSUMER_TIMEOUT_MILLIS_WHEN_SUSPEND`.
-const TIMEOUT_MS: u64 = 30_000;
+pub const TIMEOUT_MS: u64 = 30_000;
 /// Delay of the fix of an illegal offset, ms.
 const OFFSET_FIX_MS: u64 = 10_000;
 
@@ -171,10 +171,17 @@ impl Instance {
                 self.pull_later(cx, c, p, if flow { BROKER_FLOW_CONTROL_MS } else { exception_ms });
             }
             Err(error) => {
-                self.note_failure(cx, code::PULL_MESSAGE, &error);
+                self.pull_failed(cx, c, p, &error);
                 self.pull_later(cx, c, p, exception_ms);
             }
         }
+    }
+
+    fn pull_failed(&self, cx: &mut Cx<'_, '_>, c: u16, p: u32, error: &RpcError) {
+        self.note_failure(cx, code::PULL_MESSAGE, error);
+        let consumer = &self.consumers[c as usize];
+        let (group, queue) = (consumer.config.group, consumer.pqs[p as usize].mq);
+        cx.out.note(Note::PullFailed { group, queue, why: error.why });
     }
 
     fn pull_found(&mut self, cx: &mut Cx<'_, '_>, c: u16, p: u32, next_begin: u64, max: u64, mut messages: Vec<Message>) {
@@ -270,7 +277,7 @@ impl PullBlocking {
             }
             (Waiting::Connect(_), Ret::Rpc(Ok(_))) => {}
             (Waiting::Connect(_), Ret::Rpc(Err(error))) => {
-                i.note_failure(cx, code::PULL_MESSAGE, &error);
+                i.pull_failed(cx, self.c, self.p, &error);
                 again = false;
             }
             _ => again = false,

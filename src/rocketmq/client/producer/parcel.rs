@@ -6,9 +6,9 @@
 
 use super::super::config::ProducerConfig;
 use super::super::instance::Cx;
-use crate::base::ids::{MessageId, MessageQueue, TopicId};
+use crate::base::ids::{BrokerName, MessageId, MessageQueue, TopicId};
 use crate::contract::Offered;
-use crate::contract::note::{Note, ONEWAY_OFFSET, SendEnd};
+use crate::contract::note::{AttemptError, Note, ONEWAY_OFFSET, SendEnd};
 use crate::rocketmq::message::Message;
 use crate::rocketmq::protocol::{Request, SendRequest};
 use std::sync::Arc;
@@ -80,6 +80,10 @@ impl Parcel {
         for msg in self.ids() {
             cx.out.note(Note::Attempted { msg, attempt, queue });
         }
+    }
+    /// The attempt ended without an acknowledgement. It has one fate, so the first member speaks for all.
+    pub(super) fn note_attempt_failed(&self, cx: &mut Cx<'_, '_>, attempt: u8, broker: BrokerName, error: AttemptError) {
+        cx.out.note(Note::AttemptFailed { msg: self.id(), attempt, broker, error });
     }
     /// Each member's call has ended; the broker numbers members of a batch upwards from the offset it answers.
     pub(super) fn note_ended(&self, cx: &mut Cx<'_, '_>, end: SendEnd, attempts: u8) {

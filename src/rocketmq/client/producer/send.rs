@@ -300,6 +300,7 @@ impl Send {
                     i.update_fault_item(cx, self.p, queue.broker, latency, true);
                 }
                 let error = AttemptError::Broker(code);
+                self.note_attempt_failed(cx, error);
                 let config = &i.producers[self.p as usize].config;
                 if self.key().is_none() && (RETRY_CODES.contains(&code) || config.retry_response_codes.contains(&code)) {
                     self.error = Some(error);
@@ -320,10 +321,17 @@ impl Send {
     fn failed(&mut self, i: &mut Instance, cx: &mut Cx<'_, '_>, t: ThreadId, error: AttemptError, written: bool) -> Step {
         self.maybe_stored |= written;
         self.error = Some(error);
+        self.note_attempt_failed(cx, error);
         if let (Some(queue), None) = (self.queue, self.key()) {
             i.update_fault_item(cx, self.p, queue.broker, cx.now.wall_ms - self.begin_ms, true);
         }
         self.attempt(i, cx, t)
+    }
+
+    fn note_attempt_failed(&self, cx: &mut Cx<'_, '_>, error: AttemptError) {
+        if let (Some(parcel), Some(queue)) = (self.parcel(), self.queue) {
+            parcel.note_attempt_failed(cx, self.attempts.saturating_sub(1), queue.broker, error);
+        }
     }
 
     /// After the loop: a remembered result, else the error of the last attempt.
@@ -444,6 +452,7 @@ impl StartAsync {
             }
             (2, Ret::Rpc(Err(error))) => {
                 let Some(mut send) = self.send.take() else { return Step::Done(Ret::Unit) };
+                send.parcel.note_attempt_failed(cx, send.attempts, send.broker, attempt_error(&error));
                 send.attempts += 1;
                 let (p, first, begin) = (send.p, send.queue.broker, send.begin_ms);
                 i.update_fault_item(cx, send.p, send.broker, cx.now.wall_ms - send.begin_ms, true);
@@ -538,11 +547,14 @@ impl Instance {
                 self.async_ended(cx, &send, Ok(SendEnd::Acked { status, queue, offset: queue_offset }));
             }
             Ok(answer) => {
+                let refused = AttemptError::Broker(answer.code());
+                send.parcel.note_attempt_failed(cx, send.attempts.saturating_sub(1), send.broker, refused);
                 self.update_fault_item(cx, send.p, send.broker, elapsed, true);
-                self.async_ended(cx, &send, Err(SendError::Refused(AttemptError::Broker(answer.code()))));
+                self.async_ended(cx, &send, Err(SendError::Refused(refused)));
             }
             Err(error) => {
                 send.maybe_stored |= error.written;
+                send.parcel.note_attempt_failed(cx, send.attempts.saturating_sub(1), send.broker, attempt_error(&error));
                 self.update_fault_item(cx, send.p, send.broker, elapsed, true);
                 if let Some(next) = self.async_next_broker(cx, send, attempt_error(&error)) {
                     self.async_request(cx, next);

@@ -1,0 +1,328 @@
+//! The outages of broker sets as reports tell them: who was away for how long (RTO), what each stage of that waited for, and what the death
+//! cost in acknowledged messages (RPO).
+//!
+//! Two times without success are told apart. A client's *outage of a set* runs from the strike to its first answer there; its time *without any
+//! answer* is the longest time between two answers of any set, and is what its application felt. With one set they are nearly the same.
+
+use super::counters::{Entry, worst};
+use super::recovery::{Away, Reader, Sender, Sign, Strike};
+use super::watch::Watch;
+use crate::base::ids::{GroupId, NodeId};
+use crate::base::time::seconds;
+use crate::check::durability::Crash;
+use crate::check::stages::{Stage, Step, telescope};
+use crate::contract::note::{AttemptError, RpcFailure};
+use crate::run::outcome::{Recovery, Rpo, StageReport, Waited};
+use std::collections::BTreeMap;
+
+/// Senders, and queues, that a report of one outage can hold.
+const KEPT: usize = 1_000;
+
+/// What a stage is called.
+fn name(step: Step, sends: bool) -> &'static str {
+    match step {
+        Step::Detected => "detected",
+        Step::VoteBegan => "election begun",
+        Step::Elected => "elected",
+        Step::Opened => "opened",
+        Step::Registered => "registered",
+        Step::Routed => "route refreshed",
+        Step::Favoured => "isolation over",
+        Step::Assigned => "queue assigned",
+        Step::Stored => "first message stored",
+        Step::Pulled => "pulled",
+        Step::Answered => "first answer",
+        Step::Served if sends => "SEND_OK",
+        Step::Served => "first delivery",
+        Step::Missing => "not back",
+    }
+}
+
+/// A stretch in its stages: of whom, from the strike until it was over; `None`: it was not, up to `end`.
+struct Wait<'a> {
+    away: &'a Away,
+    /// The client, and the nameserver that it asks.
+    client: Option<NodeId>,
+    none_left: bool,
+    sign: Option<Sign>,
+    moments: Vec<(Step, Option<u64>)>,
+    last: Step,
+    until: Option<u64>,
+    end: u64,
+}
+
+impl Watch {
+    pub(super) fn recoveries(&self, end: u64) -> Vec<Recovery> {
+        self.recovery.all.iter().map(|away| self.recovery_of(away, end)).collect()
+    }
+
+    fn recovery_of(&self, away: &Away, end: u64) -> Recovery {
+        let node = &self.facts.nodes[away.node.0 as usize].name;
+        let what = match away.strike {
+            Strike::Killed => format!("{node} killed"),
+            Strike::HostLost => format!("host of {node} lost"),
+            Strike::Stopped => format!("{node} stopped"),
+            Strike::Frozen => format!("{node} frozen"),
+        };
+        let mut senders: Vec<Waited> = self.rows(away).map(|s| self.sender_row(away, s, end)).collect();
+        let mut queues: Vec<Waited> = self.read_rows(away).map(|r| self.reader_row(away, r, end)).collect();
+        // The worst first; those who are not back are worse than all.
+        for rows in [&mut senders, &mut queues] {
+            rows.sort_by_key(|row| (row.over, std::cmp::Reverse(row.outage)));
+            rows.truncate(KEPT);
+        }
+        Recovery {
+            what,
+            set: self.facts.names.broker_name(away.set).to_string(),
+            at_s: (seconds(away.at, self.clock.zero) * 1e3).round() / 1e3,
+            struck_again: away.again,
+            itself: self.set_row(away, end),
+            rpo: self.crash_of(away).filter(|_| away.opened.is_some()).map(|crash| self.rpo(crash)),
+            senders,
+            queues,
+        }
+    }
+
+    /// Senders whose process lived through it.
+    fn rows<'a>(&self, away: &'a Away) -> impl Iterator<Item = &'a Sender> {
+        away.senders.iter().filter(|s| !s.gone)
+    }
+
+    /// Queues in which something waited: one that nobody sent to is not away for want of a delivery.
+    fn read_rows<'a>(&'a self, away: &'a Away) -> impl Iterator<Item = &'a Reader> {
+        away.readers.iter().filter(|r| r.delivered.is_some() || self.stalls.open(r.feed).is_some())
+    }
+
+    fn crash_of(&self, away: &Away) -> Option<&Crash> {
+        self.durability.crashes.iter().find(|c| c.node == away.node && c.at == away.at)
+    }
+
+    fn rpo(&self, crash: &Crash) -> Rpo {
+        Rpo { messages: crash.discarded_total(), span: self.durability.lost_span(crash, &self.ledger, &self.index) }
+    }
+
+    /// The moments of the set itself, as a client of this nameserver waits for them.
+    fn set_moments(&self, away: &Away, nameserver: Option<NodeId>) -> Vec<(Step, Option<u64>)> {
+        vec![
+            (Step::VoteBegan, away.vote.map(|v| v.0)),
+            (Step::Elected, away.elected.map(|e| e.0)),
+            (Step::Opened, away.opened.map(|o| o.0)),
+            (Step::Registered, away.registered_at(nameserver).map(|r| r.0)),
+        ]
+    }
+
+    /// The set, until the first of its clients was answered; without any client, until it opened.
+    fn set_row(&self, away: &Away, end: u64) -> Waited {
+        let answered = self.rows(away).filter_map(|s| s.answered).min();
+        let (until, last) = match away.senders.is_empty() {
+            true => (away.opened.map(|o| o.0), Step::Opened),
+            false => (answered, Step::Answered),
+        };
+        let moments = self.set_moments(away, None);
+        let end = end.min(self.clock.load_end);
+        let wait = Wait { away, client: None, none_left: false, sign: None, moments, last, until, end };
+        self.waited(self.facts.names.broker_name(away.set).to_string(), &wait, None)
+    }
+
+    fn sender_row(&self, away: &Away, sender: &Sender, end: u64) -> Waited {
+        let facts = &self.facts.producers[sender.producer];
+        let end = end.min(self.clock.load_end);
+        let view = away.views.get(&facts.node);
+        let routed = view.and_then(|v| v.routed(sender.back().unwrap_or(end)));
+        let mut moments = self.set_moments(away, self.recovery.asks(facts.node));
+        moments.extend([
+            (Step::Detected, sender.detected.map(|d| d.0)),
+            (Step::Routed, routed),
+            (Step::Favoured, Some(sender.aside_until).filter(|at| *at > 0)),
+            (Step::Answered, sender.answered),
+        ]);
+        let last = if sender.had_ok { Step::Served } else { Step::Answered };
+        let none_left = view.is_some_and(|v| v.none_left);
+        let wait = Wait {
+            away,
+            client: Some(facts.node),
+            none_left,
+            sign: sender.detected.map(|d| d.1),
+            moments,
+            last,
+            until: sender.back(),
+            end,
+        };
+        let mut row = self.waited(facts.name.clone(), &wait, Some(sender));
+        row.without_any = Some(sender.dark);
+        let place = |(queue, at): &(u32, Option<u64>)| {
+            let name = self.facts.names.queue(self.index.queues[*queue as usize].mq);
+            (name, at.map(|at| at.saturating_sub(away.at)))
+        };
+        row.by_queue = sender.queues.iter().map(place).collect();
+        row
+    }
+
+    fn reader_row(&self, away: &Away, reader: &Reader, end: u64) -> Waited {
+        let member = reader.delivered.map(|d| d.1);
+        let client = member.map(|m| self.roster.node_of(m));
+        let view = client.and_then(|c| away.views.get(&c));
+        let mut moments = self.set_moments(away, client.and_then(|c| self.recovery.asks(c)));
+        // What lay in the queue before the strike was no reason to wait.
+        let waited_for_it = |s: &(u64, u64)| reader.delivered.is_none_or(|d| d.2 >= s.1);
+        moments.extend([
+            (Step::Detected, reader.detected.map(|d| d.0)),
+            (Step::Routed, view.and_then(|v| v.routed(reader.delivered.map_or(end, |d| d.0)))),
+            (Step::Assigned, reader.assigned),
+            (Step::Stored, reader.stored.filter(waited_for_it).map(|s| s.0)),
+            (Step::Pulled, reader.pulled.map(|p| p.0)),
+        ]);
+        let wait = Wait {
+            away,
+            client,
+            none_left: false,
+            sign: reader.detected.map(|d| Sign::Pull(d.1)),
+            moments,
+            last: Step::Served,
+            until: reader.delivered.map(|d| d.0),
+            end,
+        };
+        let (group, mq) = (self.index.feeds[reader.feed as usize].group, self.index.queue_of(reader.feed).mq);
+        let names = &self.facts.names;
+        let who = format!("{} {} to {}", names.topic_name(mq.topic), names.queue(mq), names.group_name(group));
+        let mut row = self.waited(who, &wait, None);
+        row.meanwhile = self.has_slave(away).then_some(reader.meanwhile);
+        row
+    }
+
+    /// Another broker of the set may have been read from.
+    fn has_slave(&self, away: &Away) -> bool {
+        let of_set = |(n, _): &(usize, _)| self.durability.set_of(NodeId(*n as u16)) == Some(away.set);
+        self.facts.nodes.iter().enumerate().filter(of_set).count() > 1
+    }
+
+    fn waited(&self, who: String, wait: &Wait<'_>, sender: Option<&Sender>) -> Waited {
+        let from = wait.away.at;
+        let (until, last) = wait.until.map_or((wait.end.max(from), Step::Missing), |until| (until, wait.last));
+        let sends = wait.last != Step::Served || sender.is_some();
+        let stages = telescope(from, until, last, &wait.moments);
+        let told =
+            |s: &Stage| StageReport { name: name(s.step, sends), took: s.took, waits_for: self.waits_for(s.step, wait, sender) };
+        Waited {
+            who,
+            outage: until - from,
+            over: wait.until.is_some(),
+            stages: stages.iter().map(told).collect(),
+            without_any: None,
+            by_queue: Vec::new(),
+            meanwhile: None,
+        }
+    }
+
+    /// The timer or event that a stage waits for, in the words of its settings.
+    fn waits_for(&self, step: Step, wait: &Wait<'_>, sender: Option<&Sender>) -> String {
+        let away = wait.away;
+        let node = |node: NodeId| &self.facts.nodes[node.0 as usize];
+        let client = |of: fn(&crate::check::Waits) -> &String| wait.client.map_or(String::new(), |c| of(&node(c).waits).clone());
+        match step {
+            Step::Detected => match wait.sign {
+                Some(Sign::Attempt(AttemptError::Timeout | AttemptError::TooMuchRequest)) => client(|w| &w.call),
+                Some(Sign::Attempt(AttemptError::Connect)) if away.strike == Strike::HostLost => client(|w| &w.connect),
+                Some(Sign::Attempt(AttemptError::Connect)) => "the next call: its connection is refused".to_owned(),
+                Some(Sign::Attempt(AttemptError::ChannelClosed)) if matches!(away.strike, Strike::HostLost | Strike::Frozen) => {
+                    format!("{} of a call, which closes the connection under the others", client(|w| &w.call))
+                }
+                Some(Sign::Attempt(AttemptError::ChannelClosed)) => "the connection closes under a call".to_owned(),
+                Some(Sign::Attempt(error)) => error.describe(),
+                Some(Sign::Pull(RpcFailure::Timeout)) => format!("{} of a pull under way at the strike", client(|w| &w.pull)),
+                Some(Sign::Pull(RpcFailure::ChannelClosed)) => "the connection closes under a pull".to_owned(),
+                Some(Sign::Pull(_)) => "the next pull: no connection".to_owned(),
+                Some(Sign::Route) => format!("{}: a route without the set", client(|w| &w.route)),
+                None => String::new(),
+            },
+            Step::VoteBegan => away.vote.map_or(String::new(), |v| node(v.1).waits.silence.clone()),
+            Step::Elected => away.elected.map_or(String::new(), |e| node(e.1).waits.vote.clone()),
+            Step::Opened => match away.opened {
+                Some((_, who)) if who == away.node && away.strike == Strike::Frozen => "the end of the freeze".to_owned(),
+                Some((_, who)) if who == away.node => format!("the restart of {}", node(who).name),
+                Some((_, who)) if away.elected.is_some() => node(who).waits.role.clone(),
+                Some((_, who)) => format!("the promotion of {}", node(who).name),
+                None => String::new(),
+            },
+            Step::Registered => {
+                let asked = wait.client.and_then(|c| self.recovery.asks(c));
+                let at = away.registered_at(asked).map_or(String::new(), |r| format!(" at {}", node(r.1).name));
+                let when = away.opened.map_or("", |o| node(o.1).waits.register.as_str());
+                format!("registration{at}: {when}")
+            }
+            Step::Routed if wait.none_left => {
+                format!("{}; with no route left, each call asks", client(|w| &w.route))
+            }
+            Step::Routed => client(|w| &w.route),
+            Step::Favoured => client(|w| &w.aside),
+            Step::Assigned => client(|w| &w.rebalance),
+            Step::Stored => "the first message for this queue".to_owned(),
+            Step::Pulled => format!("the next pull, after a failed one {}", client(|w| &w.pull_again)),
+            Step::Answered if wait.client.is_some() => "the next call that picks the set".to_owned(),
+            Step::Answered => "the first client that finds it".to_owned(),
+            Step::Served if sender.is_some() => "an answer with no lesser status".to_owned(),
+            Step::Served => "the listener".to_owned(),
+            Step::Missing if away.opened.is_none() => "nobody took the set's messages".to_owned(),
+            Step::Missing if sender.is_some_and(|s| s.aside_until > wait.end) => format!("{}, still aside", client(|w| &w.aside)),
+            Step::Missing if sender.is_some() => "no call was answered there".to_owned(),
+            Step::Missing => "nothing of it was delivered".to_owned(),
+        }
+    }
+
+    // ---- counters
+
+    /// By producer: its longest outage of a set, in its stages.
+    pub(super) fn rto(&self, end: u64) -> Vec<(String, Entry)> {
+        let mut by: BTreeMap<usize, Waited> = BTreeMap::new();
+        for away in &self.recovery.all {
+            for sender in self.rows(away) {
+                let row = self.sender_row(away, sender, end);
+                keep_longer(&mut by, sender.producer, row);
+            }
+        }
+        let of = |(n, p): (usize, &crate::check::ProducerFacts)| (p.name.clone(), by.get(&n).map_or((None, Vec::new()), entry));
+        self.facts.producers.iter().enumerate().map(of).collect()
+    }
+
+    /// Of a group: the longest time until a queue of a set that was struck was delivered again.
+    pub(super) fn rto_deliveries(&self, group: GroupId, end: u64) -> Entry {
+        let mut by: BTreeMap<usize, Waited> = BTreeMap::new();
+        for away in &self.recovery.all {
+            for reader in self.read_rows(away).filter(|r| self.index.feeds[r.feed as usize].group == group) {
+                keep_longer(&mut by, 0, self.reader_row(away, reader, end));
+            }
+        }
+        by.get(&0).map_or((None, Vec::new()), entry)
+    }
+
+    /// The worst death: messages answered SEND_OK that are gone, and the time that they cover, by what died.
+    pub(super) fn rpos(&self) -> (Entry, Entry) {
+        let deaths = self.recovery.all.iter().filter(|away| away.opened.is_some());
+        let told: Vec<(String, Rpo)> = deaths
+            .filter_map(|away| Some((self.facts.nodes[away.node.0 as usize].name.clone(), self.rpo(self.crash_of(away)?))))
+            .collect();
+        let part = |of: fn(&Rpo) -> u64| -> Vec<(String, Entry)> {
+            let row = |(who, rpo): &(String, Rpo)| (who.clone(), (Some(of(rpo) as i64), vec![(who.clone(), of(rpo) as i64)]));
+            told.iter().map(row).collect()
+        };
+        let worst_of = |parts: Vec<(String, Entry)>| {
+            let (value, _) = worst(&parts);
+            (value, parts.into_iter().flat_map(|p| p.1.1).collect())
+        };
+        (worst_of(part(|r| r.span)), worst_of(part(|r| r.messages)))
+    }
+}
+
+fn keep_longer(by: &mut BTreeMap<usize, Waited>, key: usize, row: Waited) {
+    if by.get(&key).is_none_or(|kept| kept.outage < row.outage) {
+        by.insert(key, row);
+    }
+}
+
+fn entry(row: &Waited) -> Entry {
+    (Some(row.outage as i64), row.stages.iter().map(|s| (s.name.to_owned(), s.took as i64)).collect())
+}
+
+#[cfg(test)]
+#[path = "recoveries_tests.rs"]
+mod tests;

@@ -1,0 +1,238 @@
+//! Outages of planted histories, stage by stage.
+
+use crate::base::time::MS;
+use crate::check::script::{causes, counter, facts, facts_with_slave, play_with, sent_at};
+use crate::meter::Findings;
+use crate::run::outcome::{Recovery, Rpo, Waited};
+use proptest::prelude::*;
+
+/// "detected 500, elected 4500": the stages with their milliseconds.
+fn told(row: &Waited) -> String {
+    assert_eq!(row.stages.iter().map(|s| s.took).sum::<u64>(), row.outage, "{row:?}");
+    row.stages.iter().map(|s| format!("{} {}", s.name, s.took / MS)).collect::<Vec<_>>().join(", ")
+}
+
+fn only(found: &Findings) -> &Recovery {
+    assert_eq!(found.recoveries.len(), 1, "{:?}", found.recoveries);
+    &found.recoveries[0]
+}
+
+fn set(script: &str) -> Findings {
+    play_with(
+        facts_with_slave(),
+        &format!("-9 broker-a serving 0; -9 broker-b serving 0; -5 pg-0 asks ns-0; -5 pg-0 route a,b; {script}"),
+    )
+}
+
+const KILLED: &str = "10 broker-a killed; 10.5 pg-0 missed 9 a refused; 14 broker-a-s stands; 15 broker-a-s elected; \
+    15.1 broker-a-s serving 300; 15.2 ns-0 brokerup a;";
+
+#[test]
+fn an_election_is_told_from_the_strike_to_the_first_send_ok() {
+    let found = set(&format!("{} {KILLED} 30 pg-0 route a,b; {}", sent_at(0, 9.0, "a:0", 0), sent_at(1, 30.5, "a:0", 1)));
+    let r = only(&found);
+    assert_eq!(
+        (r.what.as_str(), r.set.as_str(), r.at_s, r.rpo),
+        ("broker-a killed", "broker-a", 10.0, Some(Rpo { messages: 0, span: 0 }))
+    );
+    let stages =
+        "detected 500, election begun 3500, elected 1000, opened 100, registered 100, route refreshed 14800, first answer 500";
+    assert_eq!(told(&r.senders[0]), stages);
+    assert_eq!(told(&r.itself), "election begun 4000, elected 1000, opened 100, registered 100, first answer 15300");
+    assert_eq!((r.senders[0].outage / MS, r.senders[0].over, r.senders[0].without_any), (20_500, true, Some(21_500 * MS)));
+    assert_eq!(r.senders[0].by_queue, [("broker-a:0".to_owned(), Some(20_500 * MS))]);
+    assert_eq!(counter(&found, "rto"), Some(20_500_000_000));
+    assert_eq!(causes(&found, "rto@pg-0").split(", ").next(), Some("route refreshed 14800000000"));
+    assert_eq!(found.crashes[0].back, [("elected", 5.0), ("opened", 5.1), ("registered", 5.2), ("answered", 20.5)]);
+}
+
+/// What was under way at the strike is no return, and a broker that returns where it was needs no new route.
+#[test]
+fn stages_that_a_mode_does_not_have_are_absent() {
+    let late = "10.1 pg-0 began 5; 10.1 broker-a stored 5 a:0 5; 10.1 pg-0 acked 5 a:0 5;";
+    let found = set(&format!(
+        "{} 10 broker-a killed; {late} 40 broker-a serving 100; 40.1 ns-0 brokerup a; 41 pg-0 route a,b; {}",
+        sent_at(0, 9.0, "a:0", 0),
+        sent_at(1, 42.0, "a:0", 6)
+    ));
+    assert_eq!(told(&only(&found).senders[0]), "opened 30000, registered 100, first answer 1900");
+    // A client that has lost the route waits for the next one.
+    let found = set(&format!(
+        "{} 10 broker-a killed; 11 pg-0 route b; 40 broker-a serving 100; 40.1 ns-0 brokerup a; 41 pg-0 route a,b; {}",
+        sent_at(0, 9.0, "a:0", 0),
+        sent_at(1, 42.0, "a:0", 1)
+    ));
+    assert_eq!(
+        told(&only(&found).senders[0]),
+        "detected 1000, opened 29000, registered 100, route refreshed 900, first answer 1000"
+    );
+    // A freeze that nobody takes the place of ends with the thaw; what the client's own table adds is a stage of its own.
+    let found = set(&format!(
+        "{} 10 broker-a frozen; 13 pg-0 missed 9 a; 13 pg-0 avoided a 30000; 20 broker-a thawed; {}",
+        sent_at(0, 9.0, "a:0", 0),
+        sent_at(1, 44.0, "a:0", 1)
+    ));
+    let r = only(&found);
+    assert_eq!(
+        (told(&r.senders[0]).as_str(), r.rpo),
+        ("detected 3000, opened 7000, isolation over 23000, first answer 1000", None)
+    );
+    assert!(set("10 broker-a-s killed; 11 broker-a-s up").recoveries.is_empty(), "a slave's death is no outage of its set");
+    assert!(set("10 pg-0 killed").recoveries.is_empty());
+}
+
+#[test]
+fn who_is_not_back_is_counted_to_the_end_of_the_load() {
+    let found = set(&format!("{} 10 broker-a hostlost; 13 pg-0 missed 9 a;", sent_at(0, 9.0, "a:0", 0)));
+    let r = only(&found);
+    assert_eq!((told(&r.senders[0]).as_str(), r.senders[0].over), ("detected 3000, not back 87000", false));
+    assert_eq!((told(&r.itself).as_str(), r.rpo), ("not back 90000", None));
+    assert_eq!(
+        (counter(&found, "rto"), counter(&found, "rpo"), counter(&found, "rpo_messages")),
+        (Some(90_000_000_000), None, None)
+    );
+    assert_eq!(r.senders[0].stages[1].waits_for, "nobody took the set's messages");
+    let dead = set(&format!("{} 10 broker-a hostlost; 20 pg-0 killed", sent_at(0, 9.0, "a:0", 0)));
+    assert!(only(&dead).senders.is_empty() && counter(&dead, "rto").is_none(), "a dead client waits for nothing");
+    let unused = set(&format!("{} 10 broker-a killed;", sent_at(0, 9.0, "b:0", 0)));
+    assert!(only(&unused).senders.is_empty(), "who never used the set does not miss it");
+}
+
+/// Who had SEND_OK before is not served by less; who had less never had more.
+#[test]
+fn a_lesser_status_is_a_stage_and_no_end() {
+    let lesser = "31 pg-0 began 1; 31 broker-a stored 1 a:0 1; 31 pg-0 acked 1 a:0 1 SLAVE_NOT_AVAILABLE;";
+    let back = "10 broker-a killed; 30 broker-a serving 100;";
+    let found = set(&format!("{} {back} {lesser} {}", sent_at(0, 9.0, "a:0", 0), sent_at(2, 36.0, "a:0", 2)));
+    assert_eq!(told(&only(&found).senders[0]), "opened 20000, first answer 1000, SEND_OK 5000");
+    let first = "9 pg-0 began 0; 9 broker-a stored 0 a:0 0; 9 pg-0 acked 0 a:0 0 SLAVE_NOT_AVAILABLE;";
+    let found = set(&format!("{first} {back} {lesser}"));
+    assert_eq!(told(&only(&found).senders[0]), "opened 20000, first answer 1000");
+}
+
+/// A second strike belongs to the outage of whoever still waits, and is one of its own for those who were back.
+#[test]
+fn a_second_strike_lengthens_the_outage_it_falls_into() {
+    let found = set(&format!(
+        "{} 10 broker-a killed; 19 broker-a up; 20 broker-a serving 100; 21 broker-a killed; 29 broker-a up; 30 broker-a serving 100; {}",
+        sent_at(0, 9.0, "a:0", 0),
+        sent_at(1, 31.0, "a:0", 1)
+    ));
+    let r = only(&found);
+    assert_eq!((told(&r.senders[0]).as_str(), r.struck_again), ("opened 20000, first answer 1000", 1));
+    let found = set(&format!(
+        "{} 10 broker-a killed; 19 broker-a up; 20 broker-a serving 100; {} 22 broker-a killed; 29 broker-a up; 30 broker-a serving 100; {}",
+        sent_at(0, 9.0, "a:0", 0),
+        sent_at(1, 21.0, "a:0", 1),
+        sent_at(2, 31.0, "a:0", 2)
+    ));
+    let rows: Vec<_> = found.recoveries.iter().map(|r| (r.at_s, told(&r.senders[0]))).collect();
+    assert_eq!(rows, [(10.0, "opened 10000, first answer 1000".to_owned()), (22.0, "opened 8000, first answer 1000".to_owned())]);
+    assert_eq!(counter(&found, "rto"), Some(11_000_000_000), "the longest of both");
+}
+
+/// RPO: what is gone, and the time from the newest that is not to the death.
+#[test]
+fn what_a_death_cost_is_told_in_messages_and_time() {
+    let sent = |n: u32, at: f64| {
+        format!("{at} pg-0 began {n}; {at} broker-a stored {n} a:0 {n} phys={}; {at} pg-0 acked {n} a:0 {n};", 100 * n)
+    };
+    let all: String = [2.0, 4.0, 6.0, 8.0].iter().enumerate().map(|(n, at)| sent(n as u32, *at)).collect();
+    let of = |kept: u32| {
+        let script = format!(
+            "{all} 8.5 broker-a-s replicated {kept}; 10 broker-a hostlost; 20 broker-a-s recovered {kept}; 20 broker-a-s serving {kept}"
+        );
+        let found = set(&script);
+        (only(&found).rpo.unwrap(), counter(&found, "rpo"), counter(&found, "rpo_messages"))
+    };
+    assert_eq!(of(400), (Rpo { messages: 0, span: 0 }, Some(0), Some(0)));
+    assert_eq!(of(200), (Rpo { messages: 2, span: 6_000 * MS }, Some(6_000_000_000), Some(2)));
+    assert_eq!(of(0), (Rpo { messages: 4, span: 8_000 * MS }, Some(8_000_000_000), Some(4)), "nothing survived: from the oldest");
+}
+
+#[test]
+fn a_queue_is_back_when_something_pulled_after_the_return_is_delivered() {
+    let base = "-9 broker-a serving 0; -9 broker-b serving 0; -5 c1 asks ns-0; -5 c1 reads a,b; -5 c1 assigned a:0 0;";
+    let way = "10 broker-a killed; 12 c1 reads b; 40 broker-a serving 100; 40.5 ns-0 brokerup a; 50 c1 reads a,b; 51 c1 assigned a:0 1;";
+    let found = play_with(
+        facts(),
+        &format!(
+            "{base} {} 9.5 c1 entered 0 a:0 0; {way} {} 55 c1 pulled a:0 1 2; 55.5 c1 entered 1 a:0 1",
+            sent_at(0, 9.0, "a:0", 0),
+            sent_at(1, 54.0, "a:0", 1)
+        ),
+    );
+    let r = only(&found);
+    assert_eq!(r.queues[0].who, "T broker-a:0 to cg");
+    let stages = "opened 30000, registered 500, route refreshed 9500, queue assigned 1000, first message stored 3000, pulled 1000, first delivery 500";
+    assert_eq!(told(&r.queues[0]), stages);
+    assert_eq!(counter(&found, "rto_deliveries@cg"), Some(45_500_000_000));
+    // What lay there before the strike was not waited for, and what had been pulled before the return is no return.
+    let found = play_with(
+        facts(),
+        &format!(
+            "{base} {} 10.1 c1 pulled a:0 0 1; 10.2 c1 entered 0 a:0 0; {way} 55 c1 pulled a:0 0 2; 55.5 c1 entered 0 a:0 0",
+            sent_at(0, 9.0, "a:0", 0) + &sent_at(1, 54.0, "a:0", 1)
+        ),
+    );
+    assert_eq!(
+        told(&only(&found).queues[0]),
+        "opened 30000, registered 500, route refreshed 9500, queue assigned 1000, pulled 4000, first delivery 500"
+    );
+    // A pull under way at the strike that nobody answers: until then the consumer knows of nothing.
+    let found = play_with(
+        facts(),
+        &format!(
+            "{base} {} {way} 52 c1 unanswered a:0; 53 c1 unanswered a:0; 55 c1 pulled a:0 0 1; 55.5 c1 entered 0 a:0 0",
+            sent_at(0, 9.0, "a:0", 0)
+        ),
+    );
+    assert_eq!(told(&only(&found).queues[0]), "detected 42000, pulled 3000, first delivery 500");
+    // Nothing came, and nothing waited.
+    let found = play_with(facts(), &format!("{base} {} 9.5 c1 entered 0 a:0 0; {way}", sent_at(0, 9.0, "a:0", 0)));
+    assert!(only(&found).queues.is_empty());
+}
+
+proptest! {
+    /// Whatever happens to a set and its clients: stages sum to their outages, nobody is back before somebody opened, and the counters are the
+    /// worst rows.
+    #[test]
+    fn stages_sum_whatever_happens(steps in proptest::collection::vec((0usize..14, 1u64..4_000), 0..60)) {
+        let mut script = sent_at(0, 0.5, "a:0", 0);
+        let (mut at, mut n) = (1_000u64, 1u32);
+        for (what, wait) in steps {
+            at += wait;
+            let t = at as f64 / 1e3;
+            script += &match what {
+                0 => format!("{t} broker-a killed;"),
+                1 => format!("{t} broker-a hostlost;"),
+                2 => format!("{t} broker-a frozen;"),
+                3 => format!("{t} broker-a thawed;"),
+                4 => format!("{t} broker-a up; {t} broker-a serving {};", 100 * n),
+                5 => format!("{t} broker-a-s stands; {t} broker-a-s elected;"),
+                6 => format!("{t} broker-a-s serving {};", 100 * n),
+                7 => format!("{t} ns-0 brokerup a;"),
+                8 => format!("{t} pg-0 route b;"),
+                9 => format!("{t} pg-0 route a,b;"),
+                10 => format!("{t} pg-0 missed 9 a;"),
+                11 => format!("{t} pg-0 avoided a {wait};"),
+                _ => {
+                    n += 1;
+                    sent_at(n, t, if what == 12 { "a:0" } else { "a:1" }, n as u64)
+                }
+            };
+        }
+        let found = set(&script);
+        let mut longest = None;
+        for r in &found.recoveries {
+            for row in r.senders.iter().chain([&r.itself]) {
+                told(row);
+                prop_assert!(row.stages.iter().all(|s| s.took > 0));
+                prop_assert!(!row.over || row.outage == 0 || row.stages.iter().all(|s| s.name != "not back"));
+            }
+            prop_assert!(r.senders.windows(2).all(|w| (w[0].over, w[1].outage) <= (w[1].over, w[0].outage)));
+            longest = longest.max(r.senders.iter().map(|s| s.outage as i64).max());
+        }
+        prop_assert_eq!(counter(&found, "rto"), longest);
+    }
+}
