@@ -70,6 +70,20 @@ fn replicated() -> Value {
     s
 }
 
+/// A master that flushes before it answers, with fsyncs of 2 s; it is killed, comes back while one of them is under way, and loses power before its own is over.
+fn two_lives() -> Value {
+    let mut s = plain();
+    s["brokers"] =
+        json!([{"brokerName": "broker-a", "flushDiskType": "SYNC_FLUSH", "services": {"fsync": "2s", "boot": "0.2s"}}]);
+    // No thread of the producer waits for what the dead life owed it.
+    s["producers"][0]["mode"] = json!("async");
+    s["faults"] = json!([
+        {"at": "29s", "kill": "broker-a", "for": "100ms"},
+        {"at": "30.9s", "lose_host": "broker-a", "for": "1s"}
+    ]);
+    s
+}
+
 fn holds(outcome: &Outcome, caught: &Caught, bug: Option<Planted>) {
     match *caught {
         Law(name) => {
@@ -93,6 +107,7 @@ fn every_planted_bug_is_caught_and_its_clean_twin_passes() {
         (Planted::Phantom, plain(), vec![Law("no phantom")]),
         (Planted::AnsweredEarly, promoted(), vec![Counter("discarded_send_ok", 0, 1)]),
         (Planted::ShippedWrong, replicated(), vec![Counter("diverged_replicas", 0, 1)]),
+        (Planted::LivesMixed, two_lives(), vec![Counter("discarded_send_ok", 0, 1)]),
         (Planted::Skipped, plain(), vec![Counter("lost", 0, 1), Counter("skipped", 0, 1)]),
         (Planted::ServedTwice, plain(), vec![Counter("duplicates", 0, 1)]),
         (Planted::AckedUnstored, plain(), vec![Law("conservation"), Counter("lost", 0, 1)]),

@@ -387,6 +387,7 @@ impl<O: Observer> World<O> {
             Kind::SynAck => self.syn_ack(event.a, event.b == 0),
             Kind::Retransmit => self.retransmit(event.a, event.b as usize),
             Kind::Due => self.due(event.a),
+            Kind::Work if event.life != life && self.mixes_lives() => self.past_work(node, event.b),
             // What was owed to a past life is dropped.
             _ if event.life != life => {}
             Kind::Begin => self.begin(node),

@@ -4,7 +4,8 @@
 //! notes pass through the world, once, from a moment on. No scenario file can ask for one: [`World::plant`] is the only way, and only tests
 //! call it. A run without one pays a single comparison a frame.
 
-use super::World;
+use super::spec::Fsync;
+use super::{State, World};
 use crate::base::ids::{MessageId, NodeId};
 use crate::contract::note::{Note, Observer};
 use crate::contract::{AppInput, Input, Verdict};
@@ -41,6 +42,8 @@ pub enum Planted {
     ShippedWrong,
     /// Brokers never take a member off their lists: its queues are handed on to nobody.
     MembersKept,
+    /// Work that a past life of a process had under way ends in the present one.
+    LivesMixed,
 }
 
 /// The bug of a run, and how far it got.
@@ -59,6 +62,23 @@ impl<O: Observer> World<O> {
     /// Plants a bug that begins at this moment, ns of the run.
     pub fn plant(&mut self, what: Planted, from: u64) {
         self.plant = Some(Plant { what, from, done: false, withheld: 0, members: BTreeSet::new() });
+    }
+
+    /// Whether what was owed to a past life is given to the present one.
+    #[cold]
+    pub(super) fn mixes_lives(&self) -> bool {
+        self.plant.as_ref().is_some_and(|p| p.what == Planted::LivesMixed && p.from <= self.now)
+    }
+
+    /// Work that a past life had under way ends in the present one. If that was an fsync, the disk has written nothing of what this life takes for written.
+    #[cold]
+    pub(super) fn past_work(&mut self, node: NodeId, ticket: u32) {
+        let n = node.0 as usize;
+        let true_fsync = std::mem::replace(&mut self.disks[n].broker.medium.fsync, Fsync::Lies { keeps: u64::MAX });
+        if self.processes[n].state == State::Up {
+            self.dispatch(node, Input::Worked { ticket });
+        }
+        self.disks[n].broker.medium.fsync = true_fsync;
     }
 
     /// The bug, if its time has come and it has not struck yet.

@@ -18,7 +18,8 @@ const CHANNEL_THREAD: ThreadId = 0xf_fffe;
 /// What the thread of channel events has yet to do, in the order in which it came.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::rocketmq::client) enum ChannelEvent {
-    /// A caller whose request failed closes its channel, whether or not another one has done so; the word says what that takes.
+    /// A caller whose request failed closes its channel, whether or not another one has done so; the word says what that takes. Most find it closed, so it
+    /// is of the lower half of what a failure costs.
     Close(u32),
     Connected(Conn, Addr),
 }
@@ -271,7 +272,7 @@ impl Instance {
             cx.out.work((self.number as u32) << 20 | t, WorkClass::Failure, word);
             let thread = &self.threads[t as usize];
             if let ([other], Some(Ret::Rpc(Err(RpcError { written: true, .. })))) = (&thread.failing[..], &thread.woken) {
-                self.channel_event(cx, ChannelEvent::Close(other.rotate_left(16)));
+                self.channel_event(cx, ChannelEvent::Close(other.rotate_left(16) / 2));
             }
         } else if let Some(ret) = self.threads.get_mut(t as usize).and_then(|thread| thread.woken.take()) {
             match ret {
