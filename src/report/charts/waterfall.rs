@@ -107,7 +107,9 @@ pub fn waterfall(outcome: &Outcome) -> String {
     let sections: Vec<Section<'_>> = all.into_iter().map(section).collect();
 
     let shown = || sections.iter().flat_map(Section::shown);
-    let widest = shown().map(|w| text_width(&w.who, SMALL)).max().unwrap_or(0);
+    // The set's own row is bold, which takes a tenth more.
+    let own = sections.iter().map(|s| text_width(&own_name(&s.r.itself), SMALL) * 11 / 10);
+    let widest = shown().map(|w| text_width(&w.who, SMALL)).chain(own).max().unwrap_or(0);
     let left = 24 + widest.clamp(80, 230) + 10;
     let until = shown().map(|w| w.outage).max().unwrap_or(0);
     // A little beyond the longest, so that its end is seen to be one.
@@ -184,10 +186,14 @@ fn heading(r: &Recovery) -> String {
     format!("{}: {}{sends}{deliveries}{lost}", text::moment(r.at_s), r.what)
 }
 
+fn own_name(row: &Waited) -> String {
+    format!("{} itself", row.who)
+}
+
 fn draw_row(c: &mut Canvas<'_>, row: &Waited, time: Time, top: i32, itself: bool) {
     let middle = top + PITCH / 2;
     let (y0, y1) = (middle - BAR / 2, middle + BAR / 2);
-    let who = if itself { format!("{} itself", row.who) } else { row.who.clone() };
+    let who = if itself { own_name(row) } else { row.who.clone() };
     let who = fitted(&who, SMALL, time.left - 34);
     let at = (time.left - 10, middle);
     if itself {
