@@ -107,3 +107,30 @@ impl BatchPool {
         }
     }
 }
+
+#[cfg(test)]
+impl Message {
+    /// The first message of the first producer, with nothing in it: what tests change is what they are about.
+    pub const fn blank(topic: TopicId) -> Message {
+        Message {
+            id: MessageId::new(0, 0),
+            born_ms: 0,
+            store_ms: 0,
+            queue_offset: 0,
+            phys: 0,
+            body_len: 0,
+            tag_code: 0,
+            key: u32::MAX,
+            topic,
+            real_topic: topic,
+            origin_topic: topic,
+            queue_id: 0,
+            real_queue_id: 0,
+            properties_len: 0,
+            reconsume_times: 0,
+            tag: 0,
+            delay_level: 0,
+            flags: 0,
+        }
+    }
+}

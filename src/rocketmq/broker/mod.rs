@@ -18,6 +18,8 @@ mod role;
 mod schedule;
 mod send;
 mod slave_sync;
+#[cfg(test)]
+mod stage;
 pub mod store;
 
 use self::consumers::ConsumerManager;

@@ -5,16 +5,15 @@
 //! the log begins then, the minimum of queue 0 when it moves, and the flag of a full disk.
 
 use crate::base::draw::Draws;
-use crate::base::ids::{Addr, BrokerName, Entity, MessageId};
-use crate::base::names::NamesBuilder;
+use crate::base::ids::{Entity, MessageId};
 use crate::base::time::{MS, WALL_EPOCH_MS};
 use crate::contract::note::Note;
 use crate::contract::{Env, Input, Now, Out, Role};
 use crate::rocketmq::broker::store::files::Partition;
-use crate::rocketmq::broker::{Broker, BrokerConfig};
+use crate::rocketmq::broker::{Broker, BrokerConfig, stage};
 use crate::rocketmq::disk::NodeDisk;
 use crate::rocketmq::message::{BatchPool, Message};
-use crate::rocketmq::settings::{BrokerRole, BrokerSettings, Rules, Version};
+use crate::rocketmq::settings::{BrokerRole, BrokerSettings};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -32,22 +31,7 @@ struct Stage {
 
 impl Stage {
     fn new(settings: BrokerSettings) -> Stage {
-        let mut names = NamesBuilder::default();
-        for topic in ["T", "TBW102", "SCHEDULE_TOPIC_XXXX", "SELF_TEST_TOPIC", "BenchmarkTest", "OFFSET_MOVED_EVENT"] {
-            names.topic(topic);
-        }
-        names.group("CLIENT_INNER_PRODUCER").broker("broker-a");
-        let config = Arc::new(BrokerConfig {
-            names: Arc::new(names.freeze()),
-            broker: BrokerName(0),
-            broker_id: u64::from(settings.broker_role == BrokerRole::Slave),
-            addr: Addr(1),
-            nameservers: [].into(),
-            settings: BrokerSettings { mapped_file_size_commit_log: 1_000, ..settings },
-            rules: Rules::of(Version::V4_9_8),
-            cpus: 2,
-            dledger: None,
-        });
+        let config = Arc::new(stage::config(BrokerSettings { mapped_file_size_commit_log: 1_000, ..settings }));
         let broker = Broker::new(config.clone());
         let (disk, pool, log) = (NodeDisk::default(), BatchPool::default(), String::new());
         Stage { config, broker, disk, pool, now: 0, step_ms: 0, next_offsets: Vec::new(), min: 0, log }
@@ -96,26 +80,8 @@ impl Stage {
     fn put(&mut self, count: u64, queue_id: u16) {
         let topic = self.config.names.topic("T").expect("a topic");
         for _ in 0..count {
-            let mut message = Message {
-                id: MessageId::new(0, self.disk.broker.log.len() as u64),
-                born_ms: 0,
-                store_ms: self.clock().wall_ms,
-                queue_offset: 0,
-                phys: 0,
-                body_len: 8,
-                tag_code: 0,
-                key: u32::MAX,
-                topic,
-                real_topic: topic,
-                origin_topic: topic,
-                queue_id,
-                real_queue_id: 0,
-                properties_len: 0,
-                reconsume_times: 0,
-                tag: 0,
-                delay_level: 0,
-                flags: 0,
-            };
+            let id = MessageId::new(0, self.disk.broker.log.len() as u64);
+            let mut message = Message { id, store_ms: self.clock().wall_ms, body_len: 8, queue_id, ..Message::blank(topic) };
             let disk = &mut self.disk.broker;
             disk.put(&mut message, 1, &self.config.settings, &mut self.next_offsets);
             disk.log.ends.committed = disk.log.ends.written;

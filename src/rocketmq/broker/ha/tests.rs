@@ -5,15 +5,14 @@
 //! printed; time passes on its own between the lines, up to `end`.
 
 use crate::base::draw::Draws;
-use crate::base::ids::{Addr, BrokerName, Entity, MessageId};
-use crate::base::names::NamesBuilder;
+use crate::base::ids::{Addr, Entity, MessageId};
 use crate::base::time::{MS, WALL_EPOCH_MS};
 use crate::contract::{Conn, ConnectError, Ending, Env, Input, Now, Op, Out, Port, Role};
-use crate::rocketmq::broker::{Broker, BrokerConfig};
+use crate::rocketmq::broker::{Broker, stage};
 use crate::rocketmq::disk::NodeDisk;
 use crate::rocketmq::message::{BatchPool, Message};
 use crate::rocketmq::protocol::{Body, Frame, HaFrame};
-use crate::rocketmq::settings::{BrokerRole, BrokerSettings, Rules, Version};
+use crate::rocketmq::settings::{BrokerRole, BrokerSettings};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -29,22 +28,7 @@ struct Stage {
 
 impl Stage {
     fn new(role: BrokerRole) -> Stage {
-        let mut names = NamesBuilder::default();
-        for topic in ["T", "TBW102", "SCHEDULE_TOPIC_XXXX", "SELF_TEST_TOPIC", "BenchmarkTest", "OFFSET_MOVED_EVENT"] {
-            names.topic(topic);
-        }
-        names.group("CLIENT_INNER_PRODUCER").broker("broker-a");
-        let config = BrokerConfig {
-            names: Arc::new(names.freeze()),
-            broker: BrokerName(0),
-            broker_id: u64::from(role == BrokerRole::Slave),
-            addr: Addr(1),
-            nameservers: [].into(),
-            settings: BrokerSettings { broker_role: role, ..BrokerSettings::default() },
-            rules: Rules::of(Version::V4_9_8),
-            cpus: 2,
-            dledger: None,
-        };
+        let config = stage::config(BrokerSettings { broker_role: role, ..BrokerSettings::default() });
         let broker = Broker::new(Arc::new(config));
         Stage {
             broker,
@@ -97,26 +81,8 @@ impl Stage {
         let topic = self.broker.config.names.topic("T").expect("a topic");
         for _ in 0..count {
             let n = self.disk.broker.log.len() as u64;
-            let message = Message {
-                id: MessageId::new(0, n),
-                born_ms: 0,
-                store_ms: 0,
-                queue_offset: n,
-                phys: n * 100,
-                body_len: 8,
-                tag_code: 0,
-                key: u32::MAX,
-                topic,
-                real_topic: topic,
-                origin_topic: topic,
-                queue_id: 0,
-                real_queue_id: 0,
-                properties_len: 0,
-                reconsume_times: 0,
-                tag: 0,
-                delay_level: 0,
-                flags: 0,
-            };
+            let message =
+                Message { id: MessageId::new(0, n), queue_offset: n, phys: n * 100, body_len: 8, ..Message::blank(topic) };
             self.disk.broker.log.append(message, 100);
             self.disk.broker.log.ends.committed = self.disk.broker.log.ends.written;
         }

@@ -99,30 +99,10 @@ impl BrokerDisk {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::ids::{MessageId, TopicId};
+    use crate::base::ids::TopicId;
     use crate::rocketmq::message::Message;
 
-    const T: TopicId = TopicId(0);
-    const BLANK: Message = Message {
-        id: MessageId::new(0, 0),
-        born_ms: 0,
-        store_ms: 0,
-        queue_offset: 0,
-        phys: 0,
-        body_len: 0,
-        tag_code: 0,
-        key: u32::MAX,
-        topic: T,
-        real_topic: T,
-        origin_topic: T,
-        queue_id: 0,
-        real_queue_id: 0,
-        properties_len: 0,
-        reconsume_times: 0,
-        tag: 0,
-        delay_level: 0,
-        flags: 0,
-    };
+    const BLANK: Message = Message::blank(TopicId(0));
 
     /// Files of 1,000 bytes with three records of 300 each, stored a second apart from second 1 on.
     fn disk(records: u64) -> BrokerDisk {

@@ -9,26 +9,7 @@ const FILE: u64 = 1_000;
 const A_FILE: usize = 9;
 
 fn message(n: u64, queue_id: u16) -> Message {
-    Message {
-        id: MessageId::new(0, n),
-        born_ms: 0,
-        store_ms: n as i64,
-        queue_offset: 0,
-        phys: 0,
-        body_len: 8,
-        tag_code: 0,
-        key: u32::MAX,
-        topic: TopicId(0),
-        real_topic: TopicId(0),
-        origin_topic: TopicId(0),
-        queue_id,
-        real_queue_id: 0,
-        properties_len: 0,
-        reconsume_times: 0,
-        tag: 0,
-        delay_level: 0,
-        flags: 0,
-    }
+    Message { id: MessageId::new(0, n), store_ms: n as i64, body_len: 8, queue_id, ..Message::blank(TopicId(0)) }
 }
 
 /// Consume-queue files of ten entries.
