@@ -189,7 +189,11 @@ impl Durability {
         for (table, rows) in ledger.tables() {
             let ends = self.ends.get(table).map_or(&[][..], |e| e);
             for (row, end) in rows.iter().zip(ends) {
-                if row.is(Message::PLACED) && *end > upto && index.queues[row.queue as usize].mq.broker == broker {
+                if row.is(Message::PLACED)
+                    && !row.is(Message::GONE)
+                    && *end > upto
+                    && index.queues[row.queue as usize].mq.broker == broker
+                {
                     let from = cuts.entry(row.queue).or_insert(row.offset as u64);
                     *from = (*from).min(row.offset as u64);
                 }
@@ -321,6 +325,12 @@ mod tests {
              10 pg-0 acked 1 a:0 0";
         let found = play_with(facts_with_slave(), again);
         assert_eq!(law(&found, "conservation").detail, "the send of p0#0 never ended", "and nothing about p0#1");
+        // What only a replaced master had is gone once: a later death of its successor costs nothing.
+        let twice = "0 broker-a recovered 0; 0 broker-a serving 0; 1 pg-0 began 0; 1 broker-a stored 0 a:0 0 phys=0; 1 pg-0 acked 0 a:0 0; \
+             2 pg-0 began 1; 2 broker-a stored 1 a:0 1 phys=500; 3 broker-a-s replicated 100; 4 broker-a-s recovered 100; 4 broker-a-s serving 100; \
+             5 pg-0 began 2; 5 broker-a-s stored 2 a:0 1 phys=100; 5 pg-0 acked 2 a:0 1; 6 broker-a-s killed; \
+             7 broker-a-s recovered 200; 7 broker-a-s serving 200";
+        assert_eq!(counter(&play_with(facts_with_slave(), twice), "discarded_send_ok"), Some(0));
         // The same broker that begins anew has lost nothing by that.
         let again = format!("0 broker-a serving 0; {SENT} 4 broker-a killed; 5 broker-a recovered 300; 5 broker-a serving 300");
         assert_eq!(counter(&play_with(facts_with_slave(), &again), "discarded_send_ok"), Some(0));
