@@ -99,6 +99,10 @@ pub(crate) fn play_until(script: &str, until: f64, drained: bool) -> Findings {
     run(facts(), script, until, drained)
 }
 
+pub(crate) fn play_until_with(facts: RunFacts, script: &str, until: f64, drained: bool) -> Findings {
+    run(facts, script, until, drained)
+}
+
 fn run(facts: RunFacts, script: &str, until: f64, drained: bool) -> Findings {
     let zero = facts.zero;
     let mut watch = Watch::new(facts.clone());

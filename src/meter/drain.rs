@@ -5,9 +5,9 @@
 
 use crate::check::losses::{Losses, Lost};
 
-/// The warnings.
-pub(super) fn undrained(losses: &[Losses]) -> Vec<String> {
-    let sum = |of: &dyn Fn(&Losses) -> u64| losses.iter().map(of).sum::<u64>();
+/// The warnings: of what clustering groups have lost, and of deliveries, one a member, that broadcasting groups still miss, which nobody calls lost.
+pub(super) fn undrained(losses: &[&Losses], broadcast: u64) -> Vec<String> {
+    let sum = |of: &dyn Fn(&Losses) -> u64| losses.iter().map(|l| of(l)).sum::<u64>();
     let waiting = sum(&|l| l.lost_by(Lost::Waiting));
     let mut reasons = Vec::new();
     if waiting > 0 {
@@ -24,6 +24,12 @@ pub(super) fn undrained(losses: &[Losses]) -> Vec<String> {
             reasons.push(format!("the run waited in vain for {n} messages that are lost for good: {why}"));
         }
     }
+    if broadcast > 0 {
+        reasons.push(format!(
+            "the run did not drain: {broadcast} deliveries to members of broadcasting groups had not come by its end; a member that begins without its offset \
+             file begins behind them"
+        ));
+    }
     if reasons.is_empty() {
         reasons.push(
             "the run did not drain: calls, or deliveries that a listener asked for again, were still open at its end".to_owned(),
@@ -34,7 +40,7 @@ pub(super) fn undrained(losses: &[Losses]) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use crate::check::script::{play_until, sent};
+    use crate::check::script::{facts, play_until, play_until_with, sent};
 
     #[test]
     fn what_is_lost_for_good_is_not_called_late() {
@@ -45,6 +51,10 @@ mod tests {
         assert_eq!(of("3 broker-a committed a:0 2"), [late, &good.replace('3', "2")]);
         let deleted = "the run waited in vain for 2 messages that are lost for good: their log files were deleted before the group had got them";
         assert_eq!(of("3 broker-a expired a:0 2"), [late, deleted]);
+        let mut broadcasting = facts();
+        broadcasting.consumers.iter_mut().for_each(|c| c.broadcasting = true);
+        let of_all = play_until_with(broadcasting, &format!("-5 c1 assigned a:0 0; {}", sent(0..3)), 50.0, false).warnings;
+        assert!(of_all.len() == 1 && of_all[0].contains("9 deliveries to members of broadcasting groups"), "{of_all:?}");
         let all = "2 c1 entered 0 a:0 0; 2 c1 entered 1 a:0 1; 2 c1 entered 2 a:0 2; 2 c1 left 2 a:0 2 failed";
         assert_eq!(
             of(all),

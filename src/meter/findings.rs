@@ -194,7 +194,10 @@ impl Watch {
         if end.interrupted {
             warnings.push(format!("the run was interrupted at {:.3} s", self.seconds(end.end)));
         } else if !end.drained {
-            warnings.extend(undrained(losses));
+            let (clustering, broadcast): (Vec<_>, Vec<_>) =
+                self.facts.names.groups().zip(losses).partition(|(group, _)| self.index.group(*group).clustering());
+            let clustering: Vec<&Losses> = clustering.into_iter().map(|l| l.1).collect();
+            warnings.extend(undrained(&clustering, broadcast.iter().map(|l| l.1.lost_total()).sum()));
         }
         if self.outages.dropped > 0 {
             warnings.push(format!("{} shorter outages are not listed", self.outages.dropped));
