@@ -18,7 +18,7 @@ pub mod timers;
 use self::judge::{Comparison, Machine, Row};
 use self::live::{Client, Live};
 use self::measures::{Key, Kind, Measure, Measures};
-use self::timers::{Event, Timer};
+use self::timers::{Cast, Event, Timer};
 use super::figures;
 use super::rank::{self, Value};
 use super::runs::{self, Crew};
@@ -269,11 +269,8 @@ struct Table<'a> {
 impl<'a> Table<'a> {
     fn new(experiment: &'a Experiment, speed: &'a Speed, simulated: &'a [Measures]) -> Table<'a> {
         let resolved = experiment.set_ups.first().map(parsed).unwrap_or_default();
-        let names = |list: &serde_json::Value| -> Vec<String> {
-            list.as_array().into_iter().flatten().filter_map(|n| Some(n["name"].as_str()?.to_owned())).collect()
-        };
-        let nameservers = names(&resolved["nameservers"]);
-        let events = experiment.lives.iter().flat_map(|l| timers::events(&l.faults, &l.clients, &nameservers)).collect();
+        let cast = Cast::of(&resolved);
+        let events = experiment.lives.iter().flat_map(|l| timers::events(&l.faults, &l.clients, &cast)).collect();
         Table { experiment, speed, simulated, lives: experiment.lives.iter().map(lived).collect(), resolved, events }
     }
 

@@ -19,6 +19,10 @@ pub enum Event {
     /// A member started or was shut down in order.
     MemberMoved,
     NameserverGone,
+    /// A broker that is a slave: sends still reach its master.
+    SlaveGone,
+    /// Producers give their messages a delay level: each lies in a delay queue before its consumers may see it.
+    Delayed,
 }
 
 /// A period that has a name.
@@ -31,7 +35,7 @@ pub enum Timer {
     /// The turn of the queues: each sending thread has its own index into the publish list, begun at random, and is with one broker for as
     /// many sends as that has queues. Threads x queues / rate.
     PublishTurn,
-    /// Not RocketMQ's: how long a process takes from its start until it has its first allocation. As much as live start-ups before time 0 differ.
+    /// Not RocketMQ's: how long a process takes from its start until it takes part. As much as live start-ups before time 0 differ.
     StartUp,
 }
 
@@ -51,7 +55,9 @@ const CHECK: Timer = Setting("transactionCheckInterval");
 const SUSPEND: Timer = Setting("suspendCurrentQueueTimeMillis");
 const CHANNEL_SCAN: Timer = Constant("ClientHousekeepingService 10 s", 10_000);
 const RESPONSE_SCAN: Timer = Constant("NettyRemotingClient.scanResponseTable 1 s", 1_000);
+const SLAVE_REPORT: Timer = Setting("haSendHeartbeatInterval");
 const DELAY_SCAN: Timer = Constant("ScheduleMessageService.DELAY_FOR_A_WHILE 100 ms", 100);
+const REPUT: Timer = Constant("ReputMessageService 1 ms", 1);
 const SHUTDOWN_WAIT: Timer = Constant("PullMessageService.shutdown 1 s", 1_000);
 
 /// Timers of a kind of figure under a kind of event.
@@ -79,6 +85,17 @@ const RULES: &[Rule] = &[
     // Queues follow the route, then a rebalance; a member also needs a living broker to ask for its group.
     (RECEIPTS, &[Event::BrokerGone], &[POLL, REBALANCE, PERSIST, FLUSH_OFFSETS]),
     (RECEIPTS, &[Event::BrokerFrozen], &[POLL, REGISTER, BROKER_SCAN, HEARTBEAT, CHANNEL_SCAN, REBALANCE, CALL_TIMEOUT, PERSIST]),
+    // How many heartbeats wait in dead sockets, each a ghost that takes queues, hangs on when they were due.
+    (&[Kind::AllocationSizes], &[Event::BrokerFrozen], &[HEARTBEAT, POLL, CHANNEL_SCAN, REBALANCE]),
+    // A nameserver that comes back empty answers with the brokers that have registered again; who polls meanwhile drops the others' queues.
+    (RECEIPTS, &[Event::NameserverGone], &[REGISTER, POLL, REBALANCE]),
+    (&[Kind::AllocationSizes], &[Event::NameserverGone], &[REGISTER, POLL, REBALANCE]),
+    // A slave that came back counts as connected before it has first said how far it is; a send waits for that until its own time is up.
+    (SENDS, &[Event::SlaveGone], &[SLAVE_REPORT, SEND_TIMEOUT, StartUp]),
+    (RECEIPTS, &[Event::SlaveGone], &[SLAVE_REPORT, SEND_TIMEOUT, StartUp]),
+    (&[Kind::WithoutSuccess, Kind::RoundTrip, Kind::FailedRoundTrip], &[Event::SlaveGone], &[SLAVE_REPORT, SEND_TIMEOUT]),
+    // A message is looked for in its delay queue at each turn of the level's scan, in the consume queues after each turn of the dispatch.
+    (&[Kind::DeliveryLatency], &[Event::Delayed], &[DELAY_SCAN, REPUT]),
     // A dead member's sockets close and the others are told; what it had not committed comes again; ordered locks must lapse.
     (RECEIPTS, &[Event::MemberGone], &[PERSIST, LOCK]),
     (RECEIPTS, &[Event::MemberFrozen], &[HEARTBEAT, CHANNEL_SCAN, REBALANCE, PERSIST]),
@@ -90,14 +107,35 @@ const RULES: &[Rule] = &[
 
 /// Timers that run without any event.
 const ALWAYS: &[(&[Kind], &[Timer])] = &[
-    (&[Kind::BetweenAttempts, Kind::DelayLevel], &[DELAY_SCAN]),
+    (&[Kind::BetweenAttempts, Kind::DelayLevel], &[DELAY_SCAN, REPUT]),
     (&[Kind::Attempts], &[SUSPEND]),
     (&[Kind::CheckTime, Kind::CheckCount], &[CHECK]),
     (&[Kind::SendSeries, Kind::DeliverySeries, Kind::WithoutSuccessAtBroker], &[PublishTurn]),
 ];
 
-/// What struck, by whom it struck: clients are known by name, nameservers by being named so in the scenario, the rest are brokers.
-pub fn events(faults: &[Fault], clients: &[Client], nameservers: &[String]) -> BTreeSet<Event> {
+/// The nodes of a scenario that are neither clients nor masters, and what its producers do.
+#[derive(Default)]
+pub struct Cast {
+    nameservers: BTreeSet<String>,
+    slaves: BTreeSet<String>,
+    delayed: bool,
+}
+
+impl Cast {
+    /// Of a scenario whose every default is written out.
+    pub fn of(resolved: &serde_json::Value) -> Cast {
+        let list = |key: &str| resolved[key].as_array().into_iter().flatten();
+        let name = |node: &serde_json::Value| node["name"].as_str().map(str::to_owned);
+        Cast {
+            nameservers: list("nameservers").filter_map(name).collect(),
+            slaves: list("brokers").filter(|b| b["brokerRole"] == "SLAVE").filter_map(name).collect(),
+            delayed: list("producers").any(|p| p["delay_level"].as_u64().is_some_and(|level| level > 0)),
+        }
+    }
+}
+
+/// What struck, by whom it struck: clients are known by name, nameservers and slaves by the scenario, the rest are masters.
+pub fn events(faults: &[Fault], clients: &[Client], cast: &Cast) -> BTreeSet<Event> {
     let late = clients.iter().filter(|c| c.start > 0 && !c.producer).map(|_| Event::MemberMoved);
     let of = |f: &Fault| {
         let client = clients.iter().any(|c| c.node == f.node);
@@ -106,11 +144,13 @@ pub fn events(faults: &[Fault], clients: &[Client], nameservers: &[String]) -> B
             "freeze" | "thaw" => Event::BrokerFrozen,
             "shutdown" if client => Event::MemberMoved,
             _ if client => Event::MemberGone,
-            _ if nameservers.contains(&f.node) => Event::NameserverGone,
+            _ if cast.nameservers.contains(&f.node) => Event::NameserverGone,
+            _ if cast.slaves.contains(&f.node) => Event::SlaveGone,
             _ => Event::BrokerGone,
         }
     };
-    faults.iter().map(of).chain(late).collect()
+    let load = cast.delayed.then_some(Event::Delayed);
+    faults.iter().map(of).chain(late).chain(load).collect()
 }
 
 /// The timers that may spread this kind of figure when these events struck, each once.
@@ -191,12 +231,21 @@ mod tests {
     fn events_are_told_from_faults_and_starts() {
         let fault = |what: &str, node: &str| Fault { at: 0, what: what.into(), node: node.into() };
         let clients = [client("c1", -5), client("c2", -5), client("c3", 7)];
+        let cast = Cast::of(&serde_json::json!({
+            "nameservers": [{"name": "ns0"}],
+            "brokers": [{"name": "broker-b", "brokerRole": "ASYNC_MASTER"}, {"name": "broker-b-s", "brokerRole": "SLAVE"}],
+            "producers": [{"name": "p1", "delay_level": 0}],
+        }));
         let faults = [fault("kill", "broker-b"), fault("freeze", "c1"), fault("thaw", "c1"), fault("kill", "ns0")];
-        let found: Vec<Event> = events(&faults, &clients, &["ns0".to_owned()]).into_iter().collect();
+        let found: Vec<Event> = events(&faults, &clients, &cast).into_iter().collect();
         assert_eq!(found, [Event::BrokerGone, Event::MemberFrozen, Event::MemberMoved, Event::NameserverGone]);
+        let slave: Vec<Event> = events(&[fault("kill", "broker-b-s")], &[], &cast).into_iter().collect();
+        assert_eq!(slave, [Event::SlaveGone], "its master is there");
+        let delayed = Cast::of(&serde_json::json!({"producers": [{"name": "p1"}, {"name": "p2", "delay_level": 3}]}));
+        assert_eq!(events(&[], &[], &delayed), [Event::Delayed].into());
         assert!(of(Kind::WithoutSuccess, &[Event::BrokerGone].into()).is_empty(), "a refused send is retried at once");
         assert_eq!(of(Kind::SendWindow, &[Event::BrokerGone].into()), [POLL]);
-        assert_eq!(of(Kind::DelayLevel, &BTreeSet::new()), [DELAY_SCAN]);
+        assert_eq!(of(Kind::DelayLevel, &BTreeSet::new()), [DELAY_SCAN, REPUT]);
     }
 
     #[test]
