@@ -374,6 +374,14 @@ const PAIRS: &[Pair] = &[
         remains: "",
     },
     Pair {
+        hazard: "H82",
+        slug: "dledger-abnormal-recovery-loses-queue-tail",
+        counter: "lost",
+        phases: Pinned,
+        why: "the dispatch goes on behind the newest entry of any queue: the kernel last wrote the quiet queues at 45 s, the broker wrote the busy ones, 100 messages a second each, when they last had two pages, 0 to 5.1 s before the cut; 10 a second in between, until 59.5 s",
+        remains: "",
+    },
+    Pair {
         hazard: "H87",
         slug: "ghost-members-after-freeze",
         counter: "ghost_members",

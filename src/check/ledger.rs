@@ -50,6 +50,8 @@ impl Message {
     pub const TWICE: u16 = 1 << 10;
     /// Parked until its delay is over, and not placed yet.
     pub const PARKED: u16 = 1 << 11;
+    /// It is `GONE` from its queue only: the record is in the log, and no entry names it.
+    pub const UNINDEXED: u16 = 1 << 12;
 
     #[inline]
     pub fn is(&self, bits: u16) -> bool {
@@ -173,7 +175,7 @@ impl Ledger {
         let old = Place { queue: row.queue, offset: row.offset, gone: row.is(Message::GONE) };
         let again = row.is(Message::PLACED);
         row.set(Message::STORED | Message::PLACED);
-        row.clear(Message::GONE | Message::PARKED);
+        row.clear(Message::GONE | Message::PARKED | Message::UNINDEXED);
         (row.queue, row.offset) = (queue, offset as u32);
         if again {
             row.set(Message::TWICE);

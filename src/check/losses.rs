@@ -20,6 +20,8 @@ use std::sync::Arc;
 pub enum Lost {
     /// Its record was discarded at recovery.
     Discarded,
+    /// Its record is in the log, but the entry of its consume queue was lost, and nothing dispatched it again.
+    Unindexed,
     /// Its log file was deleted, by age or for want of room.
     Expired,
     /// The committed offset moved past it.
@@ -29,10 +31,11 @@ pub enum Lost {
 }
 
 impl Lost {
-    pub const ALL: [Lost; 4] = [Lost::Discarded, Lost::Expired, Lost::Skipped, Lost::Waiting];
+    pub const ALL: [Lost; 5] = [Lost::Discarded, Lost::Unindexed, Lost::Expired, Lost::Skipped, Lost::Waiting];
     pub const fn name(self) -> &'static str {
         match self {
             Lost::Discarded => "discarded at recovery",
+            Lost::Unindexed => "in the log and in no consume queue",
             Lost::Expired => "expired: its log file was deleted before it was delivered",
             Lost::Skipped => "passed over by the committed offset",
             Lost::Waiting => "not delivered by the end",
@@ -44,7 +47,7 @@ impl Lost {
 #[derive(Clone, Debug, Default)]
 pub struct Losses {
     /// By status (the fifth: preloaded) and reason.
-    pub lost: [[u64; 4]; 5],
+    pub lost: [[u64; Lost::ALL.len()]; 5],
     pub lost_at_load_end: u64,
     pub skipped: u64,
     /// Delivered although the call was refused, and although its fate was unknown to the sender.
@@ -67,7 +70,7 @@ impl Losses {
     }
     /// Part of the lost that no waiting would bring: passed over, or gone from the log.
     pub fn lost_for_good(&self) -> u64 {
-        self.lost_by(Lost::Discarded) + self.lost_by(Lost::Expired) + self.lost_by(Lost::Skipped)
+        self.lost_by(Lost::Discarded) + self.lost_by(Lost::Unindexed) + self.lost_by(Lost::Expired) + self.lost_by(Lost::Skipped)
     }
     /// "SEND_OK, discarded at recovery" and how many.
     pub fn lost_causes(&self) -> impl Iterator<Item = (String, i64)> + '_ {
@@ -78,11 +81,13 @@ impl Losses {
     }
 }
 
-/// Truncations of one recovery, applied to the ledger together. Returns how many discarded messages somebody had been given.
+/// Truncations of one recovery, applied to the ledger together: `mark` is what their messages are from now on. Returns how many of them somebody had
+/// been given.
 pub fn discard(
     ledger: &mut Ledger,
     delivery: &Delivery,
     cuts: &[(u32, u64)],
+    mark: u16,
     mut tell: impl FnMut(usize, usize, &Message),
 ) -> u64 {
     let mut from: Vec<u64> = Vec::new();
@@ -97,14 +102,14 @@ pub fn discard(
     for msg in ledger.cut_copies(cut) {
         let (Some(table), Some(row)) = (ledger.table(msg), ledger.row(msg)) else { continue };
         tell(table, msg.n() as usize, row);
-        row.set(Message::GONE);
+        row.set(mark);
         ghosts += delivery.anywhere(table, msg.n() as usize) as u64;
     }
     for (table, rows) in ledger.tables_mut() {
         for (n, row) in rows.iter_mut().enumerate() {
             if row.is(Message::PLACED) && !row.is(Message::GONE | Message::TWICE) && cut(row.queue, row.offset) {
                 tell(table, n, row);
-                row.set(Message::GONE);
+                row.set(mark);
                 ghosts += delivery.anywhere(table, n) as u64;
             }
         }
@@ -245,6 +250,7 @@ fn undelivered(
     found.skipped += skipped as u64;
     if row.is(Message::ACKED) || preloaded {
         let why = match row.is(Message::GONE) {
+            true if row.is(Message::UNINDEXED) => Lost::Unindexed,
             true => Lost::Discarded,
             false if expired => Lost::Expired,
             false if skipped => Lost::Skipped,
@@ -288,6 +294,25 @@ mod tests {
         // The offset is used again by another message, which is then no copy.
         let again = format!("{crash}; 10 broker-a stored 3 a:0 0; 10.1 pg-0 acked 3 a:0 0; 11 c1 entered 3 a:0 0");
         assert_eq!((counter(&play(&again), "duplicates"), counter(&play(&again), "ghosts")), (Some(0), Some(1)));
+    }
+
+    /// In the log and in no queue: lost by its own name, nothing was discarded, and what somebody got before is no ghost.
+    #[test]
+    fn records_that_no_entry_names_are_losses_of_their_own() {
+        let lost = format!(
+            "{HELD} {} 2 c1 entered 0 a:0 0; 3 broker-a hostlost; 9 broker-a up; 9.1 broker-a unindexed a:0 0; 10 pg-0 began 3",
+            sent(0..2)
+        );
+        let found = play(&lost);
+        assert_eq!(causes(&found, "lost"), "SEND_OK, in the log and in no consume queue 1");
+        assert_eq!((counter(&found, "ghosts"), counter(&found, "discarded_send_ok")), (Some(0), Some(0)));
+        assert_eq!(found.groups["cg"].lost_for_good, 1);
+        let again = format!("{lost}; 10 broker-a stored 3 a:0 0; 10.1 pg-0 acked 3 a:0 0; 11 c1 entered 3 a:0 0");
+        assert_eq!(counter(&play(&again), "duplicates"), Some(0), "another message at that offset is no copy");
+        // A log that is cut and queues that are cut are told one after the other.
+        let both = lost.replace("9.1 broker-a", "9.1 broker-a truncated a:0 1; 9.1 broker-a");
+        assert_eq!(causes(&play(&both), "lost"), "SEND_OK, discarded at recovery 1");
+        assert_eq!(counter(&play(&both), "discarded_send_ok"), Some(1));
     }
 
     /// Deleted with its log file: lost for good, whether the offset has passed it or not, and by no means skipped; what somebody got before is not lost.

@@ -243,6 +243,7 @@ impl Line<'_> {
             "committed" => Note::Committed { group, queue: self.queue(1)?, offset: self.number(2)?, by: CommitBy::Update },
             "sentback" => Note::SentBack { group, msg: self.msg()?, level: 3, dead: self.has("dead") },
             "truncated" => Note::Truncated { queue: self.queue(1)?, log: 0, from: self.number(2)? },
+            "unindexed" => Note::Unindexed { queue: self.queue(1)?, log: 0, from: self.number(2)? },
             "expired" => Note::Expired { queue: self.queue(1)?, log: 0, below: self.number(2)? },
             "deleted" => Note::FileDeleted { upto: self.number(1)?, expired: !self.has("early") },
             "diskfull" => Note::DiskFull { on: !self.has("off") },

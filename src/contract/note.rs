@@ -337,6 +337,12 @@ pub enum Note {
         log: u16,
         from: u64,
     },
+    /// Records beyond this offset of the queue are in the log, and no entry of the queue names them any more.
+    Unindexed {
+        queue: MessageQueue,
+        log: u16,
+        from: u64,
+    },
     /// Log files were deleted because of their age or a full disk, and with them the records of this queue below an offset.
     Expired {
         queue: MessageQueue,

@@ -18,6 +18,7 @@ pub(super) fn undrained(losses: &[&Losses], broadcast: u64) -> Vec<String> {
     for (n, why) in [
         (sum(&|l| l.lost_by(Lost::Skipped)), "the group's committed offset has passed them"),
         (sum(&|l| l.lost_by(Lost::Discarded)), "recovery discarded them"),
+        (sum(&|l| l.lost_by(Lost::Unindexed)), "they are in the log and in no consume queue"),
         (sum(&|l| l.lost_by(Lost::Expired)), "their log files were deleted before the group had got them"),
     ] {
         if n > 0 {

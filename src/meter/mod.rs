@@ -5,6 +5,7 @@ pub mod births;
 pub mod clock;
 pub mod counters;
 mod crashes;
+mod cuts;
 mod disks;
 mod drain;
 mod findings;

@@ -5,6 +5,7 @@
 
 use super::births::Births;
 use super::clock::Clock;
+use super::cuts::Cuts;
 use super::disks::Disks;
 use super::groups::{Change, Delivered, GroupMeter, Spread};
 use super::outages::{Outages, SendsEnd, Stall};
@@ -24,7 +25,6 @@ use crate::check::index::{Group, Index};
 use crate::check::ledger::{Ledger, Message, PRELOADED};
 use crate::check::listener::Listeners;
 use crate::check::lock_holder::LockHolder;
-use crate::check::losses;
 use crate::check::members::Members;
 use crate::check::offsets::Offsets;
 use crate::check::order::Order;
@@ -103,10 +103,7 @@ pub struct Watch {
     pub(super) shutdowns: Vec<(NodeId, &'static str, u64)>,
     pub(super) busy: BTreeMap<u16, u64>,
     pub(super) ghosts: u64,
-    /// Truncations of the present recovery, as (queue, offset).
-    cuts: Vec<(u32, u64)>,
-    /// Whose log they cut.
-    cut_of: NodeId,
+    pub(super) cuts: Cuts,
     pub(super) durability: Durability,
     /// Slaves whose log is no prefix of their master's at the end, and how.
     pub(super) diverged: Vec<(NodeId, Divergence)>,
@@ -155,10 +152,9 @@ impl Watch {
             shutdowns: Vec::new(),
             busy: BTreeMap::new(),
             ghosts: 0,
-            cut_of: NodeId(0),
             durability: Durability::new(&facts),
             diverged: Vec::new(),
-            cuts: Vec::new(),
+            cuts: Cuts::default(),
             broker_down_at: vec![0; brokers],
             broker_awake: vec![false; brokers],
             imbalance: None,
@@ -231,9 +227,7 @@ impl Watch {
     fn stored(&mut self, node: NodeId, rec: RecordId, msg: MessageId, store_ms: i64, stored_as: StoredAs) {
         let number = self.index.queue(rec.queue);
         if rec.offset < self.index.queues[number as usize].top && self.durability.serving(rec.queue.broker) == Some(node) {
-            // The broker that took over gives an offset out again: whatever had it on the one before is gone, earlier copies of a message included.
-            self.truncated(rec.queue, rec.log, rec.offset);
-            self.discard();
+            self.overwritten(rec);
         }
         let queue = &mut self.index.queues[number as usize];
         if rec.log < queue.log || (rec.log == queue.log && rec.offset < queue.top) {
@@ -285,51 +279,6 @@ impl Watch {
             self.stalls.committed(feed, offset, top, at);
         }
         step.to < step.from
-    }
-
-    fn truncated(&mut self, mq: MessageQueue, log: u16, from: u64) {
-        let number = self.index.queue(mq);
-        let queue = &mut self.index.queues[number as usize];
-        if queue.log != log || from >= queue.top {
-            return;
-        }
-        let top = std::mem::replace(&mut queue.top, from);
-        for &(group, feed) in &self.index.queues[number as usize].readers {
-            if self.index.feeds[feed as usize].counted {
-                let committed = self.offsets.offset(feed);
-                self.groups[group.0 as usize].backlog_by(from.max(committed.min(top)) as i64 - top as i64);
-                self.stalls.truncated(feed, from);
-            }
-            self.delivery.truncated(feed, from);
-            for slot in self.delivery.slots(&self.index, group.0 as usize) {
-                self.orders[slot as usize].truncated(feed, from);
-            }
-        }
-        self.cuts.push((number, from));
-    }
-
-    /// The recovery is over: mark what it discarded. One pass over the messages serves all its queues.
-    #[cold]
-    pub(super) fn discard(&mut self) {
-        let cuts = std::mem::take(&mut self.cuts);
-        let (durability, holder) = (&mut self.durability, self.cut_of);
-        let tell = |table, n, row: &Message| durability.discarded(holder, table, n, row);
-        self.ghosts += losses::discard(&mut self.ledger, &self.delivery, &cuts, tell);
-    }
-
-    /// Another broker of the set takes over: what it does not have is gone.
-    #[cold]
-    fn serves(&mut self, node: NodeId, upto: u64) {
-        if let Some(broker) = self.durability.set_of(node) {
-            self.recovery.opened(broker, node, self.clock.now);
-        }
-        let Some((before, cuts)) = self.durability.serves(node, upto, &self.ledger, &self.index) else { return };
-        self.cut_of = before;
-        for (queue, from) in cuts {
-            let (mq, log) = (self.index.queues[queue as usize].mq, self.index.queues[queue as usize].log);
-            self.truncated(mq, log, from);
-        }
-        self.discard();
     }
 
     /// Who takes the messages of a broker set at present.
@@ -523,7 +472,7 @@ impl Observer for Watch {
         if let Some(ended) = self.clock.advance(stamp.at) {
             self.turn(ended);
         }
-        if !self.cuts.is_empty() && !matches!(note, Note::Truncated { .. }) {
+        if self.cuts.are_over(note) {
             self.discard();
         }
         let (at, node) = (stamp.at, stamp.node);
@@ -597,10 +546,8 @@ impl Observer for Watch {
                 self.delivery.sent_back(group.0 as usize, *msg, *dead);
             }
             Note::GivenUp { group, .. } => self.groups[group.0 as usize].given_up += 1,
-            Note::Truncated { queue, log, from } => {
-                self.cut_of = node;
-                self.truncated(*queue, *log, *from);
-            }
+            Note::Truncated { queue, log, from } => self.cut(node, *queue, *log, *from, false),
+            Note::Unindexed { queue, log, from } => self.cut(node, *queue, *log, *from, true),
             Note::Expired { queue, log, below } => {
                 let number = self.index.queue(*queue);
                 let queue = &mut self.index.queues[number as usize];

@@ -311,6 +311,9 @@ impl Broker {
         let walk = disk.walk(self.config.dledger.is_some());
         cx.out.note(Note::Recovered { upto, buffered: flush::pooled(&self.config.settings), walk });
         disk.files.opened(cx.now.mono);
+        if self.config.dledger.is_some() {
+            disk.open_queues(&self.config.settings, cx.now.mono);
+        }
         if self.writable() {
             cx.out.note(Note::Serving { upto });
         }

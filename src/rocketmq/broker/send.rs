@@ -235,6 +235,9 @@ impl Broker {
         let upto = self.dispatchable(cx);
         let dispatch_leads = self.group.is_some() || !self.writable();
         cx.env.disk.broker.files.catch_up(cx.now.mono);
+        if self.group.is_some() {
+            cx.env.disk.broker.settle_queues(cx.now.mono);
+        }
         while let Some((number, message)) = cx.env.disk.broker.dispatch_next(upto) {
             if dispatch_leads {
                 cx.env.disk.broker.files.follows();

@@ -249,6 +249,10 @@ settings! {
         sync_flush_timeout: u64 as Millis = 5_000, "syncFlushTimeout";
         /// Cycle of the consume-queue flush, ms.
         flush_interval_consume_queue: u64 as Millis = 1_000, "flushIntervalConsumeQueue";
+        /// Dirty pages (4 KiB) that a consume queue must have before it is flushed; 0: any byte.
+        flush_consume_queue_least_pages: u64 = 2, "flushConsumeQueueLeastPages";
+        /// Age at which the consume-queue flush writes every queue, ms.
+        flush_consume_queue_thorough_interval: u64 as Millis = 60_000, "flushConsumeQueueThoroughInterval";
         /// Whether appends go to an off-heap buffer first.
         transient_store_pool_enable: bool = false, "transientStorePoolEnable";
         /// Cycle of the pool's commit, ms.

@@ -440,6 +440,11 @@ impl Broker {
         (self.broker_id, self.role) = (crate::rocketmq::route::MASTER_ID, BrokerRole::SyncMaster);
         let upto = cx.env.disk.broker.log.ends.written;
         cx.out.note(Note::Serving { upto });
+        // What the start has left out of the queues is out of reach from now on, and its queue offsets are given out again.
+        let log = cx.env.disk.broker.log.identity;
+        for (topic, queue_id, from) in cx.env.disk.broker.take_unindexed() {
+            cx.out.note(Note::Unindexed { queue: self.queue_of(topic, queue_id), log, from });
+        }
         self.register_oneway(cx);
     }
 

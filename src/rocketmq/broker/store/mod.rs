@@ -8,6 +8,7 @@ pub mod access;
 pub mod files;
 pub mod medium;
 pub mod positions;
+pub mod queue_flush;
 pub mod recovery;
 pub mod small_files;
 #[cfg(test)]
@@ -16,6 +17,7 @@ mod tests;
 use self::files::{Files, Partition};
 use self::medium::Medium;
 use self::positions::Positions;
+use self::queue_flush::QueueFlusher;
 use self::recovery::StoreFiles;
 use self::small_files::{SmallFile, Topics};
 use crate::base::ids::{MessageId, TopicId};
@@ -205,6 +207,10 @@ pub struct ConsumeQueue {
     origin: u64,
     /// `minLogicOffset`, as a queue offset: the first one whose record is still there, as of the last correction.
     pub min: u64,
+    /// One past the last queue offset whose entry is on the disk. Followed on DLedger members only.
+    durable: u64,
+    /// Since when there is an entry behind that, ns of the monotonic clock.
+    dirty_since: u64,
 }
 
 impl ConsumeQueue {
@@ -219,13 +225,21 @@ impl ConsumeQueue {
     }
     /// Appends the entry of a record (`ConsumeQueue#putMessagePositionInfo`; server spec 5.3): a queue may begin late, an offset that is taken is
     /// a duplicate, one that leaves a gap is appended all the same.
-    fn append(&mut self, queue_offset: u64, index: u32) {
+    fn append(&mut self, queue_offset: u64, index: u32, now: u64) {
+        if self.durable >= self.max() {
+            self.dirty_since = now;
+        }
         if queue_offset != 0 && self.entries.is_empty() {
             (self.origin, self.min) = (queue_offset, queue_offset);
         } else if queue_offset != 0 && queue_offset < self.max() {
             return;
         }
         self.entries.push(index);
+    }
+    /// `ConsumeQueue#truncateDirtyLogicFiles`: entries of records that are gone go.
+    fn truncate(&mut self, first_record: usize) {
+        self.entries.truncate(self.entries.partition_point(|&index| (index as usize) < first_record));
+        self.durable = self.durable.min(self.max());
     }
     /// `ConsumeQueue#deleteExpiredFile` (4.9.8; server spec 5.7): files whose last entry's record is deleted go, but never the last file; returns how many.
     fn delete_expired_files(&mut self, first_record: u32, entries_a_file: u64) -> u64 {
@@ -274,6 +288,9 @@ pub struct BrokerDisk {
     pub delays_file: SmallFile<Vec<u64>>,
     /// What the last crash has cost: topic, queue id, first queue offset that is gone. The next life says so.
     pub discarded: Vec<(TopicId, u16, u64)>,
+    /// The same of records that are in the log and in no queue.
+    unindexed: Vec<(TopicId, u16, u64)>,
+    flusher: QueueFlusher,
     /// Appends stand still (a fault): whoever holds the put lock waits.
     pub stalled: bool,
     /// The partition that the store lies on.
@@ -298,7 +315,7 @@ impl BrokerDisk {
         if row.len() <= queue_id as usize {
             row.resize(queue_id as usize + 1, 0);
         }
-        self.queues.push(ConsumeQueue { topic, queue_id, entries: Vec::new(), origin: 0, min: 0 });
+        self.queues.push(ConsumeQueue { topic, queue_id, entries: Vec::new(), origin: 0, min: 0, durable: 0, dirty_since: 0 });
         row[queue_id as usize] = self.queues.len() as u32;
         self.queues.len() - 1
     }
@@ -322,7 +339,7 @@ impl BrokerDisk {
             return None;
         }
         let number = self.queue_number(message.topic, message.queue_id);
-        self.queues[number].append(message.queue_offset, self.dispatched as u32);
+        self.queues[number].append(message.queue_offset, self.dispatched as u32, self.flusher.now);
         self.dispatched += 1;
         self.files.dispatched(message.store_ms);
         Some((number, message))
@@ -331,6 +348,7 @@ impl BrokerDisk {
     pub fn process_died(&mut self, now: u64) {
         self.files.catch_up(now);
         self.small_files_lose_their_process(now);
+        self.queues_lose_their_process(now);
         self.cut_back(self.log.ends.committed);
     }
     /// The host is gone: the page cache is gone, but for pages that the kernel had happened to write. After recovery what is left is on the disk.
@@ -341,6 +359,7 @@ impl BrokerDisk {
         // Behind a hole nothing helps.
         let luck = if self.medium.has_hole() { 0 } else { luck };
         self.cut_back(self.log.ends.spared_by_power_loss(luck));
+        self.queues_lose_power(now);
         self.medium.power_lost();
         self.log.ends.durable = self.log.ends.written;
     }
@@ -364,9 +383,9 @@ impl BrokerDisk {
             return;
         }
         let before = self.log.len();
+        let kept = self.log.first();
+        let first = (kept..before).rev().find(|i| self.log.end_of(*i) <= upto).map_or(kept, |i| i + 1);
         let lost: Vec<(TopicId, u16, u64)> = {
-            let kept = self.log.first();
-            let first = (kept..before).rev().find(|i| self.log.end_of(*i) <= upto).map_or(kept, |i| i + 1);
             let mut lost: BTreeMap<(TopicId, u16), u64> = BTreeMap::new();
             for message in (first..before).filter_map(|i| self.log.get(i)) {
                 let from = lost.entry((message.topic, message.queue_id)).or_insert(message.queue_offset);
@@ -374,12 +393,7 @@ impl BrokerDisk {
             }
             lost.into_iter().map(|((topic, queue), from)| (topic, queue, from)).collect()
         };
-        for &(topic, queue_id, from) in &lost {
-            if let Some(number) = self.find_queue(topic, queue_id) {
-                let queue = &mut self.queues[number];
-                queue.entries.truncate(from.saturating_sub(queue.origin) as usize);
-            }
-        }
+        self.queues.iter_mut().for_each(|queue| queue.truncate(first));
         self.discarded.extend(lost);
         self.log.truncate(upto);
         self.medium.cut(self.log.ends.written);
