@@ -242,6 +242,8 @@ pub enum WorkClass {
     Failure,
     /// A thread that a batch has woken takes it to the listener.
     Delivery,
+    /// The same for a batch that waited in the process for a timer: one thread hands it to another, and nothing comes from a socket.
+    HandOver,
 }
 
 /// What a role may ask for.

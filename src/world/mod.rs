@@ -563,7 +563,7 @@ impl<O: Observer> World<O> {
         let host = &mut self.hosts[host];
         let works = match class {
             WorkClass::Failure | WorkClass::Delivery => true,
-            WorkClass::Resume => false,
+            WorkClass::Resume | WorkClass::HandOver => false,
             WorkClass::Boot | WorkClass::Fsync => return lasts,
             _ if host.shared => true,
             // The pools of a process alone on its host have no more threads than it has processors.

@@ -171,6 +171,7 @@ impl Services {
             WorkClass::Fsync => &self.fsync,
             WorkClass::Boot => &self.boot,
             WorkClass::Resume | WorkClass::Delivery => &self.resume,
+            WorkClass::HandOver => &self.wakeup,
             WorkClass::Failure => &self.failure,
         }
     }

@@ -134,7 +134,7 @@ pub(super) struct Instance {
     /// The pull thread has the processor.
     pull_awake: bool,
     /// Threads that a job in their pool's queue has woken.
-    waking: VecDeque<ThreadId>,
+    waking: VecDeque<(ThreadId, WorkClass)>,
     wakes: u64,
     channel_events: VecDeque<ChannelEvent>,
     pub(super) draws: u64,
@@ -338,7 +338,7 @@ impl Instance {
             }
             Tick::PullLater(c, p) => self.pull_queue.push_back((c, p)),
             Tick::ConsumeLater(c, p, messages) => self.submit_concurrent(c, p, messages),
-            Tick::OrderlyLater(c, p) => self.submit_orderly(c, p),
+            Tick::OrderlyLater(c, p) => self.submit_orderly(c, p, WorkClass::HandOver),
             Tick::TryLockLater(c, p) => self.submit(Exec::ConsumeSchedule(c), Op::try_lock_later(c, p)),
             Tick::UnlockLater(c, mq) => self.submit(Exec::Scheduler, Op::unlock(c, mq)),
             Tick::LockAll(c) => {

@@ -6,7 +6,7 @@
 use super::concurrent::retry_message;
 use crate::base::ids::{BrokerName, MessageQueue};
 use crate::base::time::MS;
-use crate::contract::Verdict;
+use crate::contract::{Verdict, WorkClass};
 use crate::contract::note::Note;
 use crate::rocketmq::client::instance::{Cx, Exec, Instance, LockId, ThreadId, Tick};
 use crate::rocketmq::client::ops::{Op, Ret, Step};
@@ -22,12 +22,12 @@ const LOCK_MS: u64 = 1_000;
 
 impl Instance {
     /// `submitConsumeRequest(dispatchToConsume = true)`.
-    pub(in crate::rocketmq::client) fn submit_orderly(&mut self, c: u16, p: u32) {
+    pub(in crate::rocketmq::client) fn submit_orderly(&mut self, c: u16, p: u32, class: WorkClass) {
         // A pool that is shut down rejects.
         if self.consumers[c as usize].shutting_down {
             return;
         }
-        self.submit(Exec::Consume(c), Orderly::new(c, p).into());
+        self.submit_as(Exec::Consume(c), Orderly::new(c, p).into(), class);
     }
 
     /// `submitConsumeRequestLater`: -1 means the consumer's own setting; clamped to 10 ms .. 30 s.

@@ -7,6 +7,7 @@ use super::offsets::ReadOffset;
 use crate::base::draw::Purpose;
 use crate::base::ids::mix;
 use crate::base::time::MS;
+use crate::contract::WorkClass;
 use crate::contract::note::{Note, RevokeWhy};
 use crate::rocketmq::client::instance::{Cx, Exec, Instance, ServiceState, ThreadId, Tick, Token};
 use crate::rocketmq::client::ops::{Ret, Step};
@@ -204,7 +205,7 @@ impl Instance {
         let dispatch = pq.queue.put(messages.iter().copied(), Some(max));
         if orderly {
             if dispatch {
-                self.submit_orderly(c, p);
+                self.submit_orderly(c, p, WorkClass::Delivery);
             }
         } else {
             self.submit_pulled(c, p, &messages);

@@ -101,6 +101,11 @@ impl Instance {
 
     /// Hands a job to an executor.
     pub(in crate::rocketmq::client) fn submit(&mut self, exec: Exec, op: Op) {
+        self.submit_as(exec, op, WorkClass::Delivery);
+    }
+
+    /// The same; a listener's thread that it wakes is late as this class of work is.
+    pub(in crate::rocketmq::client) fn submit_as(&mut self, exec: Exec, op: Op, class: WorkClass) {
         let place = exec.place();
         if self.executors.len() <= place {
             self.executors.resize_with(place + 1, Executor::default);
@@ -121,7 +126,7 @@ impl Instance {
         };
         self.threads[thread as usize].stack.push(op);
         if late {
-            self.waking.push_back(thread);
+            self.waking.push_back((thread, class));
         } else {
             self.ready.push_back((thread, Ret::Go));
         }
@@ -239,10 +244,10 @@ impl Instance {
                 }
             } else if let Some((t, ret)) = self.ready.pop_front() {
                 self.run(cx, t, ret);
-            } else if let Some(t) = self.waking.pop_front() {
+            } else if let Some((t, class)) = self.waking.pop_front() {
                 let word = self.wake_word(cx);
                 self.threads[t as usize].woken = Some(Ret::Go);
-                cx.out.work((self.number as u32) << 20 | t, WorkClass::Delivery, word);
+                cx.out.work((self.number as u32) << 20 | t, class, word);
             } else if !self.pull_blocked && !self.pull_queue.is_empty() {
                 if self.config.threads_resume_late && !self.pull_awake {
                     // `PullMessageService#run` waits in its queue like everybody else.
