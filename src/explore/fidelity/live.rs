@@ -76,6 +76,42 @@ pub struct Fault {
     pub node: String,
 }
 
+impl Live {
+    /// When a producer's measured sends begin, ns: the first producer's at time 0 by definition. Others that started before it began a little earlier or later,
+    /// and their series tell by how many sends; one that starts later and never succeeds tells with its first failure. `None`: nobody knows, and the scenario says when.
+    pub fn first_send(&self, client: &Client) -> Option<i64> {
+        let sends = self.sends.get(&client.node);
+        if client.start > 0 {
+            return from_seconds(sends.filter(|s| s.acked_by_broker_per_10s.is_empty())?.failed_first_s?);
+        }
+        let first = self.clients.iter().find(|c| c.producer).is_some_and(|c| c.node == client.node);
+        Some(sends.filter(|_| !first).map_or(0, |sends| late_by(sends, client)))
+    }
+}
+
+/// How much later than at time 0 a producer began, negative: earlier, to half the time between two sends: of a load that lasts whole bins and never fails, as many sends
+/// lie behind its last bin, or before the first, as it began late or early.
+fn late_by(sends: &SendFigures, client: &Client) -> i64 {
+    const SECOND: i64 = 1_000_000_000;
+    const BIN: i64 = 10 * SECOND;
+    let answered: i64 = sends.acked_by_broker_per_10s.values().flatten().map(|n| *n as i64).sum();
+    let offered = client.rate.saturating_mul(client.lasts) / SECOND;
+    if client.rate == 0 || client.lasts % BIN != 0 || sends.failed_per_10s.iter().any(|n| *n > 0) {
+        return 0;
+    }
+    let bins = (client.lasts / BIN) as usize;
+    let behind: i64 =
+        sends.acked_by_broker_per_10s.values().flat_map(|bins_of| bins_of.iter().skip(bins)).map(|n| *n as i64).sum();
+    let between = SECOND / client.rate;
+    let late = match (behind, offered - answered) {
+        (behind @ 1.., _) => behind * between - between / 2,
+        (_, before @ 1..) => between / 2 - before * between,
+        _ => 0,
+    };
+    // Processes that start together are not seconds apart: whatever is missing then is missing for another reason.
+    if late.abs() <= SECOND { late } else { 0 }
+}
+
 /// The live files of a folder, by experiment and repetition.
 pub fn load_all(dir: &Path) -> Result<BTreeMap<String, Vec<Live>>, LiveError> {
     let folder = |source| LiveError::Folder { path: dir.display().to_string(), source };
@@ -409,5 +445,56 @@ impl FileChecks {
             seconds_to_first_check: self.seconds_to_first_check.figures(),
             check_times_s: self.at_s,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn producer(node: &str, start: i64) -> Client {
+        let second = 1_000_000_000;
+        Client { node: node.into(), producer: true, start, rate: 10, lasts: 20 * second, threads: 8, transactional: false }
+    }
+
+    #[test]
+    fn series_tell_when_a_producer_began() {
+        // Bins of 10 s of two brokers, failures by bin; by how many ms the producer is late.
+        let table: [(&[u64], &[u64], &[u64], i64); 6] = [
+            (&[50, 50], &[50, 50], &[0, 0], 0),
+            (&[50, 50, 1], &[50, 48, 1], &[], 150),
+            (&[47, 50], &[50, 50], &[], -250),
+            (&[47, 50], &[50, 50], &[0, 3], 0),
+            (&[50, 50], &[], &[], 0),
+            (&[], &[], &[], 0),
+        ];
+        for (a, b, failed, ms) in table {
+            let acked = BTreeMap::from([("a".to_owned(), a.to_vec()), ("b".to_owned(), b.to_vec())]);
+            let sends = SendFigures { acked_by_broker_per_10s: acked, failed_per_10s: failed.to_vec(), ..SendFigures::default() };
+            assert_eq!(late_by(&sends, &producer("p2", -5)), ms * 1_000_000, "{a:?} {b:?} {failed:?}");
+        }
+    }
+
+    #[test]
+    fn the_first_producer_is_time_zero_and_a_late_one_tells_by_its_failure() {
+        let acked = BTreeMap::from([("a".to_owned(), vec![100, 97, 3])]);
+        let well = SendFigures { acked_by_broker_per_10s: acked, ..SendFigures::default() };
+        let failing = SendFigures { failed_first_s: Some(42.5), ..SendFigures::default() };
+        let live = Live {
+            path: String::new(),
+            experiment: String::new(),
+            repetition: String::new(),
+            end: 0,
+            clients: vec![producer("p1", -5), producer("p2", -5), producer("p3", 40)],
+            faults: Vec::new(),
+            elected: false,
+            sends: [("p1".to_owned(), well.clone()), ("p2".to_owned(), well), ("p3".to_owned(), failing)].into(),
+            groups: BTreeMap::new(),
+            transaction_checks: None,
+            shutdowns: Vec::new(),
+        };
+        let found: Vec<Option<i64>> = live.clients.iter().map(|c| live.first_send(c)).collect();
+        assert_eq!(found, [Some(0), Some(250_000_000), Some(42_500_000_000)]);
+        assert_eq!(live.first_send(&producer("p4", 40)), None);
     }
 }

@@ -61,14 +61,14 @@ pub struct SetUpError {
 /// a simulated run that ends once nothing is owed would miss what members saw afterwards.
 pub fn changes(live: &Live, base: &Loaded) -> Result<Vec<String>, SetUpError> {
     let mut set = vec![format!("duration={}", nanos(live.end.max(1))), "drain=0s".to_owned()];
-    for Client { node, producer, start, lasts, .. } in &live.clients {
+    for client @ Client { node, producer, start, lasts, .. } in &live.clients {
         if !base.spec.nodes.iter().any(|n| n.name == *node) {
             let scenario = base.spec.name.clone();
             return Err(SetUpError { path: live.path.clone(), node: node.clone(), scenario });
         }
         let list = if *producer { "producers" } else { "consumers" };
         set.push(format!("{list}.{node}.start={}", nanos(*start)));
-        if let Some(from) = first_send(live, node, *start).filter(|_| *producer) {
+        if let Some(from) = live.first_send(client).filter(|_| *producer) {
             let until = from.saturating_add(*lasts).min(live.end);
             set.push(format!("{list}.{node}.from={}", nanos(from)));
             set.push(format!("{list}.{node}.until={}", nanos(until)));
@@ -87,16 +87,6 @@ pub fn changes(live: &Live, base: &Loaded) -> Result<Vec<String>, SetUpError> {
         }
     }
     Ok(set)
-}
-
-/// When a producer's measured sends begin, the first of them at that very moment: at time 0 by definition, or, where it starts later, with its first send, which the live run tells
-/// if that failed. Otherwise the scenario says when.
-fn first_send(live: &Live, node: &str, start: i64) -> Option<i64> {
-    if start <= 0 {
-        return Some(0);
-    }
-    let sends = live.sends.get(node).filter(|s| s.acked_by_broker_per_10s.is_empty())?;
-    figures::from_seconds(sends.failed_first_s?)
 }
 
 /// Nanoseconds as a scenario writes them, exactly.

@@ -6,8 +6,8 @@
 use super::concurrent::retry_message;
 use crate::base::ids::{BrokerName, MessageQueue};
 use crate::base::time::MS;
-use crate::contract::{Verdict, WorkClass};
 use crate::contract::note::Note;
+use crate::contract::{Verdict, WorkClass};
 use crate::rocketmq::client::instance::{Cx, Exec, Instance, LockId, ThreadId, Tick};
 use crate::rocketmq::client::ops::{Op, Ret, Step};
 use crate::rocketmq::client::producer::send::Send;
