@@ -148,4 +148,16 @@ pub struct FaultFacts {
     pub ends: bool,
     /// It stops these processes and starts them again, and is over when the last one is up.
     pub restarts: Vec<NodeId>,
+    /// It cuts these off from those, in one direction at least.
+    pub cut: Option<(Vec<NodeId>, Vec<NodeId>)>,
+}
+
+impl FaultFacts {
+    /// Whether it cuts one node off from another.
+    pub fn severs(&self, one: NodeId, other: NodeId) -> bool {
+        let across = |(from, to): &(Vec<NodeId>, Vec<NodeId>)| {
+            from.contains(&one) && to.contains(&other) || from.contains(&other) && to.contains(&one)
+        };
+        self.cut.as_ref().is_some_and(across)
+    }
 }

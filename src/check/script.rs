@@ -72,7 +72,7 @@ pub(crate) fn facts_with_slave() -> RunFacts {
     let addr = Addr(facts.nodes.len() as u16);
     facts.nodes.push(NodeFacts { name: "broker-a-s".to_owned(), kind, addr, waits: Waits::default() });
     facts.consumers.clear();
-    facts.faults.push(FaultFacts { label: "kill broker-a".to_owned(), at: 0, ends: false, restarts: Vec::new() });
+    facts.faults.push(FaultFacts { label: "kill broker-a".to_owned(), at: 0, ends: false, restarts: Vec::new(), cut: None });
     facts
 }
 
@@ -254,7 +254,7 @@ impl Line<'_> {
             "replicated" => Note::Replicated { upto: self.number(1)? },
             "recovered" => Note::Recovered { upto: self.number(1)?, buffered: self.has("buffered"), walk: Walk::default() },
             "stands" => Note::VoteBegan { term: 1 },
-            "elected" => Note::Elected { term: 1, leads: true },
+            "elected" => Note::Elected { term: 1, leads: !self.has("not") },
             "serving" => Note::Serving { upto: self.number(1)? },
             "busy" => Note::Busy { code: 2 },
             "registered" => Note::MemberRegistered { group, client: self.client(1)?, members: self.number(2)? as u16 },

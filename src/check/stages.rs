@@ -11,6 +11,8 @@
 pub enum Step {
     /// The client's first attempt at the set that failed, or the first route without it.
     Detected,
+    /// Enough members of a group are up to elect one of them.
+    Quorum,
     /// The first member that stands for election.
     VoteBegan,
     /// A member leads.
@@ -38,8 +40,9 @@ pub enum Step {
 }
 
 impl Step {
-    pub const ALL: [Step; 13] = [
+    pub const ALL: [Step; 14] = [
         Step::Detected,
+        Step::Quorum,
         Step::VoteBegan,
         Step::Elected,
         Step::Opened,

@@ -22,6 +22,7 @@ const KEPT: usize = 1_000;
 fn name(step: Step, sends: bool) -> &'static str {
     match step {
         Step::Detected => "detected",
+        Step::Quorum => "quorum back",
         Step::VoteBegan => "election begun",
         Step::Elected => "elected",
         Step::Opened => "opened",
@@ -63,6 +64,11 @@ impl Watch {
             Strike::HostLost => format!("host of {node} lost"),
             Strike::Stopped => format!("{node} stopped"),
             Strike::Frozen => format!("{node} frozen"),
+            Strike::CutOff { fault } => {
+                let label = self.facts.faults.get(fault as usize).map_or("cut", |f| &f.label);
+                format!("{node} behind {label}")
+            }
+            Strike::Deposed => format!("{node} leads no longer"),
         };
         let mut senders: Vec<Waited> = self.rows(away).map(|s| self.sender_row(away, s, end)).collect();
         let mut queues: Vec<Waited> = self.read_rows(away).map(|r| self.reader_row(away, r, end)).collect();
@@ -104,6 +110,7 @@ impl Watch {
     /// The moments of the set itself, as a client of this nameserver waits for them.
     fn set_moments(&self, away: &Away, nameserver: Option<NodeId>) -> Vec<(Step, Option<u64>)> {
         vec![
+            (Step::Quorum, away.quorum.map(|q| q.0)),
             (Step::VoteBegan, away.vote.map(|v| v.0)),
             (Step::Elected, away.elected.map(|e| e.0)),
             (Step::Opened, away.opened.map(|o| o.0)),
@@ -222,9 +229,9 @@ impl Watch {
         match step {
             Step::Detected => match wait.sign {
                 Some(Sign::Attempt(AttemptError::Timeout | AttemptError::TooMuchRequest)) => client(|w| &w.call),
-                Some(Sign::Attempt(AttemptError::Connect)) if away.strike == Strike::HostLost => client(|w| &w.connect),
+                Some(Sign::Attempt(AttemptError::Connect)) if away.strike.is_silent() => client(|w| &w.connect),
                 Some(Sign::Attempt(AttemptError::Connect)) => "the next call: its connection is refused".to_owned(),
-                Some(Sign::Attempt(AttemptError::ChannelClosed)) if matches!(away.strike, Strike::HostLost | Strike::Frozen) => {
+                Some(Sign::Attempt(AttemptError::ChannelClosed)) if away.strike.is_silent() || away.strike == Strike::Frozen => {
                     format!("{} of a call, which closes the connection under the others", client(|w| &w.call))
                 }
                 Some(Sign::Attempt(AttemptError::ChannelClosed)) => "the connection closes under a call".to_owned(),
@@ -235,10 +242,17 @@ impl Watch {
                 Some(Sign::Route) => format!("{}: a route without the set", client(|w| &w.route)),
                 None => String::new(),
             },
+            Step::Quorum => {
+                away.quorum.map_or(String::new(), |q| format!("the return of {}: a majority of the group", node(q.1).name))
+            }
             Step::VoteBegan => away.vote.map_or(String::new(), |v| node(v.1).waits.silence.clone()),
             Step::Elected => away.elected.map_or(String::new(), |e| node(e.1).waits.vote.clone()),
             Step::Opened => match away.opened {
                 Some((_, who)) if who == away.node && away.strike == Strike::Frozen => "the end of the freeze".to_owned(),
+                Some((_, who)) if who == away.node && matches!(away.strike, Strike::CutOff { .. }) => {
+                    "the end of the cut".to_owned()
+                }
+                Some((_, who)) if who == away.node && away.strike == Strike::Deposed => node(who).waits.role.clone(),
                 Some((_, who)) if who == away.node => format!("the restart of {}", node(who).name),
                 Some((_, who)) if away.elected.is_some() => node(who).waits.role.clone(),
                 Some((_, who)) => format!("the promotion of {}", node(who).name),

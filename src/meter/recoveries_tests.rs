@@ -1,7 +1,9 @@
 //! Outages of planted histories, stage by stage.
 
+use crate::base::ids::Addr;
 use crate::base::time::MS;
-use crate::check::script::{causes, counter, facts, facts_with_slave, play_with, sent_at};
+use crate::check::facts::{FaultFacts, NodeFacts, Waits};
+use crate::check::script::{causes, counter, facts, facts_with_slave, node, play_with, sent_at};
 use crate::meter::Findings;
 use crate::run::outcome::{Recovery, Rpo, Waited};
 use proptest::prelude::*;
@@ -108,6 +110,59 @@ fn a_lesser_status_is_a_stage_and_no_end() {
     let first = "9 pg-0 began 0; 9 broker-a stored 0 a:0 0; 9 pg-0 acked 0 a:0 0 SLAVE_NOT_AVAILABLE;";
     let found = set(&format!("{first} {back} {lesser}"));
     assert_eq!(told(&only(&found).senders[0]), "opened 20000, first answer 1000");
+}
+
+/// A cut link is an outage for the clients behind it only, and over when it is whole again.
+#[test]
+fn a_cut_is_an_outage_for_those_behind_it() {
+    let play = |from: &str, script: &str| {
+        let mut facts = facts_with_slave();
+        let of = |name: &str| vec![node(&facts, name)];
+        let (label, cut) = (format!("cut {from} | broker-a"), Some((of(from), of("broker-a"))));
+        facts.faults = vec![FaultFacts { label, at: 0, ends: true, restarts: Vec::new(), cut }];
+        let start = "-9 broker-a serving 0; -9 broker-b serving 0; -5 pg-0 asks ns-0; -5 pg-0 route a,b;";
+        play_with(facts, &format!("{start} {} 10 ns-0 fault 0 1; {script}", sent_at(0, 9.0, "a:0", 0)))
+    };
+    // What was under way at the cut is no return.
+    let late = "10.1 pg-0 began 5; 10.1 broker-a stored 5 a:0 5; 10.1 pg-0 acked 5 a:0 5;";
+    let back = format!("{late} 13 pg-0 missed 9 a; 40 ns-0 fault 0 1 off; {}", sent_at(1, 42.0, "a:0", 6));
+    let found = play("pg-0", &back);
+    let r = only(&found);
+    assert_eq!((r.what.as_str(), r.rpo), ("broker-a behind cut pg-0 | broker-a", None));
+    assert_eq!(told(&r.senders[0]), "detected 3000, opened 27000, first answer 2000");
+    assert_eq!(r.senders[0].stages[1].waits_for, "the end of the cut");
+    assert!(play("c1", &back).recoveries.is_empty(), "others do not wait for it");
+    // Another member takes over before the link is whole.
+    let moved =
+        "15 broker-a-s elected; 15.1 broker-a-s serving 300; 15.2 ns-0 brokerup a; 20 pg-0 route a,b; 40 ns-0 fault 0 1 off;";
+    let found = play("pg-0", &format!("13 pg-0 missed 9 a; {moved} {}", sent_at(1, 21.0, "a:0", 1)));
+    let stages = "detected 3000, elected 2000, opened 100, registered 100, route refreshed 4800, first answer 1000";
+    assert_eq!(told(&only(&found).senders[0]), stages);
+}
+
+/// A leader that stands down for want of a majority: what is waited for is the member that makes it one again.
+#[test]
+fn a_lost_quorum_is_an_outage_from_the_leaders_step_down() {
+    let play = |script: &str| {
+        let mut facts = facts_with_slave();
+        let kind = facts.nodes[node(&facts, "broker-a-s").0 as usize].kind;
+        let third = NodeFacts { name: "broker-a-t".to_owned(), kind, addr: Addr(90), waits: Waits::default() };
+        facts.nodes.push(third);
+        facts.nodes.iter_mut().for_each(|n| n.waits.vote = "votes".to_owned());
+        let start = "-9 broker-a serving 0; -5 pg-0 asks ns-0; -5 pg-0 route a,b;";
+        play_with(facts, &format!("{start} {} {script} {}", sent_at(0, 9.0, "a:0", 0), sent_at(1, 33.0, "a:0", 1)))
+    };
+    let lost = "9.5 broker-a-s killed; 9.5 broker-a-t killed; 10 broker-a elected not; 10 broker-a stands; 11 pg-0 missed 9 a;";
+    let back = "30 broker-a-t up; 31 broker-a elected; 31.5 broker-a serving 100; 32 broker-a-s up;";
+    let found = play(&format!("{lost} {back}"));
+    let r = only(&found);
+    assert_eq!(r.what, "broker-a leads no longer");
+    assert_eq!(told(&r.senders[0]), "detected 1000, quorum back 19000, elected 1000, opened 500, first answer 1500");
+    assert_eq!(r.senders[0].stages[1].waits_for, "the return of broker-a-t: a majority of the group");
+    // One that steps down with a majority beside it waits for votes alone.
+    let found = play("10 broker-a elected not; 10.5 broker-a-s stands; 11 broker-a-s elected; 11.5 broker-a-s serving 100;");
+    assert_eq!(told(&only(&found).senders[0]), "election begun 500, elected 500, opened 500, first answer 21500");
+    assert!(play("10 broker-a-s elected not;").recoveries.is_empty(), "a follower that leads nothing steps down from nothing");
 }
 
 /// A second strike belongs to the outage of whoever still waits, and is one of its own for those who were back.

@@ -1,13 +1,12 @@
 //! How the clients of a broker set came through its outages: the moments that each producer and each consumed queue waited for.
 //!
-//! An outage begins when the broker that takes a set's messages is struck: its process killed, its host lost, the process frozen or stopped. From
-//! then on everybody who had used the set is followed to the first answer, or the first delivery, after somebody takes the set's messages
+//! An outage begins when the broker that takes a set's messages is struck: its process killed, its host lost, the process frozen or stopped, its link to
+//! clients cut, or when it leads its group no longer. From then on everybody who had used the set, over a cut link if that is the strike, is followed to the first answer, or the first delivery, after somebody takes the set's messages
 //! again (what was under way at the strike is no sign of a return). The moments are kept as they come; `recoveries.rs` tells them as stages
 //! ([`crate::check::stages`]). A second strike before somebody is back belongs to the outage he is already in: the set's own moments begin anew,
 //! his beginning stays.
 //!
-//! Not followed: outages without a strike (a cut link, a quorum lost by the deaths of followers), producers that send oneway, and clients that
-//! died meanwhile.
+//! Not followed: what sends wait for a quorum before a leader has noticed that it has none, producers that send oneway, and clients that died meanwhile.
 
 use crate::base::ids::{Addr, BrokerName, MessageId, NodeId, TopicId};
 use crate::base::time::MS;
@@ -27,6 +26,19 @@ pub(super) enum Strike {
     HostLost,
     Stopped,
     Frozen,
+    /// A fault of this number cuts it off from clients.
+    CutOff {
+        fault: u16,
+    },
+    /// A DLedger member that leads no longer.
+    Deposed,
+}
+
+impl Strike {
+    /// Its host answers nothing, not even that nobody listens.
+    pub(super) fn is_silent(self) -> bool {
+        matches!(self, Strike::HostLost | Strike::CutOff { .. })
+    }
 }
 
 /// How a client came to know.
@@ -111,6 +123,8 @@ pub(super) struct Away {
     pub(super) at: u64,
     /// How often who then took the set's messages was struck before everybody was back.
     pub(super) again: u64,
+    /// When a majority of the set's DLedger group was up again, and with whom.
+    pub(super) quorum: Option<(u64, NodeId)>,
     pub(super) vote: Option<(u64, NodeId)>,
     pub(super) elected: Option<(u64, NodeId)>,
     pub(super) opened: Option<(u64, NodeId)>,
@@ -195,7 +209,7 @@ impl Recovery {
 
     // ---- truth
 
-    /// The broker that takes the set's messages was struck.
+    /// The broker that takes the set's messages was struck, for the clients on these nodes.
     #[cold]
     pub(super) fn struck(
         &mut self,
@@ -203,6 +217,7 @@ impl Recovery {
         strike: Strike,
         at: u64,
         (ledger, index, ownership, roster): (&Ledger, &Index, &Ownership, &Roster),
+        hits: &dyn Fn(NodeId) -> bool,
     ) {
         let Some(set) = self.sets[node.0 as usize].filter(|_| (self.zero..self.load_end).contains(&at)) else { return };
         let mut senders: Vec<Sender> = Vec::new();
@@ -215,7 +230,8 @@ impl Recovery {
                     had_ok |= row.status() == SendStatus::SendOk;
                 }
             }
-            if queues.is_empty() || self.oneway[table] || !roster.life(self.producer_nodes[table]).up {
+            let node = self.producer_nodes[table];
+            if queues.is_empty() || self.oneway[table] || !roster.life(node).up || !hits(node) {
                 continue;
             }
             senders.push(Sender {
@@ -232,15 +248,19 @@ impl Recovery {
         }
         let of_set = |feed: &u32| {
             let place = index.feeds[*feed as usize];
-            place.counted && index.queue_of(*feed).mq.broker == set && ownership.holders(*feed) > 0
+            place.counted
+                && index.queue_of(*feed).mq.broker == set
+                && ownership.members(*feed).any(|member| hits(roster.node_of(member)))
         };
         let reader =
             |feed| Reader { feed, detected: None, assigned: None, stored: None, pulled: None, delivered: None, meanwhile: 0 };
         let mut readers: Vec<Reader> = (0..index.feeds.len() as u32).filter(of_set).map(reader).collect();
-        let mut waiting = false;
+        // A link that nobody used is nobody's outage.
+        let mut waiting = matches!(strike, Strike::CutOff { .. });
         for away in self.of_set(set) {
             waiting = true;
-            (away.vote, away.elected, away.opened, away.again) = (None, None, None, away.again + 1);
+            (away.quorum, away.vote, away.elected, away.opened) = (None, None, None, None);
+            away.again += 1;
             away.registered.clear();
             for sender in away.senders.iter_mut().filter(|s| s.back().is_none()) {
                 sender.answered = None;
@@ -261,6 +281,7 @@ impl Recovery {
             strike,
             at,
             again: 0,
+            quorum: None,
             vote: None,
             elected: None,
             opened: None,
@@ -278,6 +299,16 @@ impl Recovery {
         }
     }
 
+    /// The cut is over: its link is whole again.
+    pub(super) fn healed(&mut self, fault: u16, at: u64) {
+        for &i in &self.open {
+            let away = &mut self.all[i];
+            if away.strike == (Strike::CutOff { fault }) {
+                away.opened.get_or_insert((at, away.node));
+            }
+        }
+    }
+
     /// A client process died: what it waited for is nobody's outage any more.
     pub(super) fn died(&mut self, node: NodeId) {
         self.beliefs[node.0 as usize].clear();
@@ -292,6 +323,11 @@ impl Recovery {
     }
 
     // ---- the set
+
+    /// A majority of the set's group is up again, with this member.
+    pub(super) fn quorum_back(&mut self, set: BrokerName, node: NodeId, at: u64) {
+        self.of_set(set).filter(|away| away.elected.is_none()).for_each(|away| away.quorum = Some((at, node)));
+    }
 
     pub(super) fn vote_began(&mut self, node: NodeId, at: u64) {
         let Some(set) = self.sets[node.0 as usize] else { return };

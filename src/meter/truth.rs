@@ -41,11 +41,39 @@ impl Watch {
         match self.durability.set_of(node) {
             Some(set) if self.durability.serving(set) == Some(node) && self.roster.life(node).up => {
                 let sources = (&self.ledger, &self.index, &self.ownership, &self.roster);
-                self.recovery.struck(node, strike, self.clock.now, sources);
+                self.recovery.struck(node, strike, self.clock.now, sources, &|_| true);
             }
             Some(_) => {}
             None if strike != Strike::Frozen => self.recovery.died(node),
             None => {}
+        }
+    }
+
+    /// A DLedger member leads, or no longer.
+    #[cold]
+    pub(super) fn leads(&mut self, node: NodeId, leads: bool) {
+        if leads {
+            self.recovery.elected(node, self.clock.now);
+        } else if self.roster.life(node).awake() && self.durability.set_of(node).is_some() {
+            self.struck(node, Strike::Deposed);
+        }
+    }
+
+    /// A fault that cuts links begins or ends.
+    #[cold]
+    pub(super) fn link(&mut self, fault: u16, on: bool) {
+        let facts = self.facts.clone();
+        let Some(cut) = facts.faults.get(fault as usize).filter(|f| f.cut.is_some()) else { return };
+        if !on {
+            return self.recovery.healed(fault, self.clock.now);
+        }
+        for node in (0..facts.nodes.len() as u16).map(NodeId) {
+            let serves = self.durability.set_of(node).is_some_and(|set| self.durability.serving(set) == Some(node));
+            if serves && self.roster.life(node).up {
+                let sources = (&self.ledger, &self.index, &self.ownership, &self.roster);
+                let severed = |client| cut.severs(node, client);
+                self.recovery.struck(node, Strike::CutOff { fault }, self.clock.now, sources, &severed);
+            }
         }
     }
 
@@ -79,6 +107,16 @@ impl Watch {
         }
         if dead {
             self.broker_down_at[broker.0 as usize] = at;
+        }
+        if back && !self.facts.nodes[node.0 as usize].waits.vote.is_empty() {
+            let members = || {
+                let of_set = |n: &NodeId| self.durability.set_of(*n) == Some(broker);
+                (0..self.facts.nodes.len() as u16).map(NodeId).filter(of_set)
+            };
+            let up = members().filter(|n| self.roster.life(*n).awake()).count();
+            if up == members().count() / 2 + 1 {
+                self.recovery.quorum_back(broker, node, at);
+            }
         }
         if back {
             self.routes.back(node);

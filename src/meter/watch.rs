@@ -506,11 +506,7 @@ impl Observer for Watch {
                 }
                 self.births.attempted(*msg, *attempt, *queue, at);
             }
-            Note::Elected { leads, .. } => {
-                if *leads {
-                    self.recovery.elected(node, at);
-                }
-            }
+            Note::Elected { leads, .. } => self.leads(node, *leads),
             Note::VoteBegan { .. } => self.recovery.vote_began(node, at),
             Note::AttemptFailed { msg, broker, error, .. } => self.recovery.attempt_failed(*msg, *broker, *error, at),
             Note::NameserverChosen { addr } => self.recovery.chose(node, *addr),
@@ -634,7 +630,10 @@ impl Observer for Watch {
             }
             Note::Killed | Note::HostLost | Note::Exited | Note::Frozen | Note::Thawed | Note::Up => self.fate(stamp, note),
             Note::ClockStepped { ms } => self.locks.clock_stepped(node, *ms),
-            Note::Fault { index, on, touched } => self.fault(*index, *on, *touched),
+            Note::Fault { index, on, touched } => {
+                self.fault(*index, *on, *touched);
+                self.link(*index, *on);
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::rocketmq::broker::ha::dledger::config::DLedgerConfig;
 use crate::rocketmq::broker::ha::dledger::protocol::PeerId;
 use crate::rocketmq::client::consumer::pull::TIMEOUT_MS as PULL_TIMEOUT_MS;
 use crate::rocketmq::settings::MessageModel;
-use crate::world::spec::{BrokerSpec, ClientSpec, FaultKind, FaultSpec, MemberRole, NodeKind, Spec};
+use crate::world::spec::{BrokerSpec, ClientSpec, FaultKind, FaultSpec, MemberRole, NodeKind, NodeSpec, Spec};
 
 /// The facts of a run.
 pub fn of(spec: &Spec) -> RunFacts {
@@ -15,7 +15,7 @@ pub fn of(spec: &Spec) -> RunFacts {
         names: spec.names.clone(),
         zero: spec.warmup,
         load_end: spec.warmup + spec.duration,
-        faults: spec.faults.iter().map(fault).collect(),
+        faults: spec.faults.iter().map(|f| fault(f, spec)).collect(),
         ..RunFacts::default()
     };
     for (i, node) in spec.nodes.iter().enumerate() {
@@ -125,14 +125,22 @@ fn client_waits(client: &ClientSpec) -> Waits {
     waits
 }
 
-fn fault(fault: &FaultSpec) -> FaultFacts {
+fn fault(fault: &FaultSpec, spec: &Spec) -> FaultFacts {
     let restarts = match &fault.what {
         FaultKind::Restart { nodes, .. } | FaultKind::RollingRestart { nodes, .. } | FaultKind::Promote { nodes } => {
             nodes.clone()
         }
         _ => Vec::new(),
     };
-    FaultFacts { label: fault.label.clone(), at: fault.at, ends: fault.lasts.is_some(), restarts }
+    let on = |hosts: &[u16]| -> Vec<NodeId> {
+        let here = |(n, node): (usize, &NodeSpec)| hosts.contains(&node.host).then_some(NodeId(n as u16));
+        spec.nodes.iter().enumerate().filter_map(here).collect()
+    };
+    let cut = match &fault.what {
+        FaultKind::Cut { from, to, .. } => Some((on(from), on(to))),
+        _ => None,
+    };
+    FaultFacts { label: fault.label.clone(), at: fault.at, ends: fault.lasts.is_some(), restarts, cut }
 }
 
 fn filter(expression: &str) -> TagFilter {

@@ -26,8 +26,9 @@ const RED: Ink = Ink(0xC4, 0x1E, 0x1E, 1.0);
 const PALE_RED: Ink = Ink(0xFC, 0xE3, 0xE0, 1.0);
 
 /// The stages in their order, and how each is drawn: warm while the cluster decides, blue while a broker is on its way, green from the client's route on.
-const INKS: [(&str, Ink); 13] = [
+const INKS: [(&str, Ink); 14] = [
     ("detected", Ink(0xF0, 0xE4, 0x42, 1.0)),
+    ("quorum back", Ink(0xD9, 0x5F, 0x4B, 1.0)),
     ("election begun", Ink(0xE6, 0x9F, 0x00, 1.0)),
     ("elected", Ink(0xB3, 0x5C, 0x00, 1.0)),
     ("opened", Ink(0x56, 0xB4, 0xE9, 1.0)),
