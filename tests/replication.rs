@@ -221,6 +221,27 @@ fn a_group_outlives_its_leader() {
 }
 
 /// A quorum of two is enough; one alone takes nothing, and says so after 2.5 s.
+/// What a send to a group takes, hop by hop, when everything but the waits is constant (server spec 11.4, 11.5): two links to the leader and back, two to a
+/// follower and back, and the look of the first of two dispatchers, the median of which comes after 0.29 ms. A push is a request like others for the follower's
+/// server threads, and wakes one thread there and one at the leader; the answer wakes the caller.
+#[test]
+fn a_send_to_a_group_takes_its_hops_and_the_look_of_a_dispatcher() {
+    let median = |manage: &str, resume: &str| {
+        let mut scenario = group(json!([]));
+        scenario["duration"] = json!("30s");
+        // No whole number of milliseconds apart: nothing else moves the beats of the dispatchers against the sends.
+        scenario["producers"][0]["rate"] = json!("47/s");
+        scenario["links"] = json!({"latency": "1ms"});
+        scenario["services"] = json!({"send": "0s", "wakeup": "0s", "manage": manage, "resume": resume});
+        counter(&run(&scenario, 1), "send_latency_p50") / 1_000
+    };
+    let bare = median("0s", "0s");
+    assert!((4_200..=4_400).contains(&bare), "{bare} us");
+    let (worked, woken) = (median("3ms", "0s") - bare, median("0s", "2ms") - bare);
+    assert!((2_900..=3_100).contains(&worked), "the work of a push: {worked} us");
+    assert!((5_900..=6_100).contains(&woken), "handler, checker and caller: {woken} us");
+}
+
 #[test]
 fn a_group_needs_two_of_three() {
     let mut followers = 0;

@@ -2,12 +2,12 @@
 
 use super::super::ledger::{DLedgerFiles, Ledger};
 use super::super::member::Role;
-use super::super::protocol::{Code, PeerId};
+use super::super::protocol::{Code, PeerId, Rpc};
 use super::super::{Appended, DLedgerServer, Effect, Host, Input};
 use super::harness::{Cluster, SIZE, VecLedger};
 use crate::base::draw::Draws;
 use crate::base::ids::Entity;
-use crate::base::time::{MS, SEC};
+use crate::base::time::{MS, SEC, WALL_EPOCH_MS};
 use crate::contract::Now;
 use std::sync::Arc;
 
@@ -170,6 +170,34 @@ fn an_append_waits_for_the_first_dispatcher_that_looks() {
     assert!((290..=380).contains(&mean) && waits.iter().all(|&us| us <= 1_010), "{mean} us: {waits:?}");
     waits.sort_unstable();
     assert!(waits[0] < 30 && waits[waits.len() - 1] > 900, "{waits:?}");
+}
+
+/// A timed wait is over when the driver says so: what else happens meanwhile does not shorten how late it is.
+#[test]
+fn a_look_is_as_late_as_the_wake_up() {
+    let mut c = Cluster::new(3, 1);
+    let l = led(&mut c);
+    c.append(l).unwrap();
+    c.run_for(SEC);
+    let (now, peers) = (c.now, c.nodes[l].config.others().count());
+    let (mut ledger, mut files, mut out) = (c.nodes[l].ledger.clone(), c.nodes[l].files, Vec::new());
+    let mut server = c.server(l).clone();
+    let mut step = |us: u64, input: Option<Input<u64>>| {
+        let at = now + us * 1_000;
+        let now = Now { mono: at, wall_ms: WALL_EPOCH_MS + i64::try_from(at / MS).unwrap() };
+        let (draws, entity) = (Draws::new(1), Entity(l as u64));
+        let host = Host { now, ledger: &mut ledger, files: &mut files, draws, entity, life: 1 };
+        match input {
+            Some(input) => server.handle(input, host, &mut out),
+            None => drop(server.append(&[(7, SIZE)], host, &mut out)),
+        }
+        let pushes = out.iter().filter(|e| matches!(e, Effect::Call { rpc: Rpc::Push(_), .. })).count();
+        out.clear();
+        pushes
+    };
+    assert_eq!(step(0, None), 0, "nobody wakes a dispatcher");
+    assert_eq!(step(1_500, None) + step(2_500, Some(Input::Flushed)), 0, "the look was due, and the thread does not run yet");
+    assert_eq!(step(3_000, Some(Input::Wake)), 2 * peers, "then it sends all there is");
 }
 
 /// All threads that a round trip needs are late by so much; nothing else of it changes.
