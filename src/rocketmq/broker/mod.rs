@@ -470,7 +470,7 @@ impl Broker {
                 let answer = self.consumer_send_msg_back(cx, group, phys, delay_level, max_reconsume_times, &origin);
                 if self.group.is_some() && answer.code() == answer_code::SUCCESS {
                     let put = self.keep_put(job, answer, 1, answer_code::SUCCESS);
-                    return self.await_quorum(cx, put);
+                    return self.await_quorum(cx, ha::group::Waiter::Put(put));
                 }
                 answer
             }

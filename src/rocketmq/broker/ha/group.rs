@@ -6,6 +6,7 @@
 //! committed. Offsets, locks and delays are no part of the group: they follow the slave's sync every 10 s.
 
 use super::super::puts::Part;
+use super::super::schedule::Delivery;
 use super::super::store::medium::Fsync;
 use super::super::{Broker, Cx, Job, Tick};
 use super::dledger::config::DLedgerConfig;
@@ -44,6 +45,15 @@ const THREAD_TICKET: u32 = 1 << 31;
 /// Who is in the group: this member's number and everybody's address.
 pub type Members = (u16, Arc<[Addr]>);
 
+/// Who waits for an append's future.
+#[derive(Clone, Copy, Debug)]
+pub(in super::super) enum Waiter {
+    /// A client's put, by number.
+    Put(u32),
+    /// A thread of delayed delivery.
+    Delay(Delivery),
+}
+
 /// A request of a peer that is not answered yet.
 #[derive(Clone, Copy, Debug)]
 struct Asked {
@@ -63,7 +73,7 @@ pub(in super::super) struct Group {
     asked: BTreeMap<u64, Asked>,
     next_request: u64,
     /// Puts by the index they wait for.
-    waiting: BTreeMap<i64, Vec<u32>>,
+    waiting: BTreeMap<i64, Vec<Waiter>>,
     deadline: Option<Deadline>,
     /// A leader that is not master yet.
     rising: bool,
@@ -269,7 +279,10 @@ impl Broker {
             Effect::Appended { index, code } => {
                 let puts = self.group.as_mut().and_then(|g| g.waiting.remove(&index)).unwrap_or_default();
                 for put in puts {
-                    self.settle(cx, put, Part::Replica, answer_of(code));
+                    match put {
+                        Waiter::Put(put) => self.settle(cx, put, Part::Replica, answer_of(code)),
+                        Waiter::Delay(delivery) => self.delivered(cx, delivery, code == Code::Success),
+                    }
                 }
             }
             Effect::Committed { .. } => self.group_committed(cx),
@@ -406,7 +419,7 @@ impl Broker {
     }
 
     /// The put waits until a quorum has everything up to the present end of the log.
-    pub(in super::super) fn await_quorum(&mut self, cx: &mut Cx<'_, '_>, put: u32) {
+    pub(in super::super) fn await_quorum(&mut self, cx: &mut Cx<'_, '_>, put: Waiter) {
         let end = cx.env.disk.broker.log.len() as i64 - 1;
         if let Some(group) = self.group.as_mut() {
             group.waiting.entry(end).or_default().push(put);
