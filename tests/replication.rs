@@ -221,6 +221,67 @@ fn a_group_outlives_its_leader() {
 }
 
 /// A quorum of two is enough; one alone takes nothing, and says so after 2.5 s.
+/// What a send to a group takes, hop by hop, when everything but the waits is constant (server spec 11.4, 11.5): two links to the leader and back, two to a
+/// follower and back, and the look of the first of two dispatchers, the median of which comes after 0.29 ms. A push is a request like others for the follower's
+/// server threads, and wakes one thread there and one at the leader; the answer wakes the caller.
+#[test]
+fn a_send_to_a_group_takes_its_hops_and_the_look_of_a_dispatcher() {
+    let median = |manage: &str, resume: &str| {
+        let mut scenario = group(json!([]));
+        scenario["duration"] = json!("30s");
+        // No whole number of milliseconds apart: nothing else moves the beats of the dispatchers against the sends.
+        scenario["producers"][0]["rate"] = json!("47/s");
+        scenario["links"] = json!({"latency": "1ms"});
+        scenario["services"] = json!({"send": "0s", "wakeup": "0s", "manage": manage, "resume": resume});
+        counter(&run(&scenario, 1), "send_latency_p50") / 1_000
+    };
+    let bare = median("0s", "0s");
+    assert!((4_200..=4_400).contains(&bare), "{bare} us");
+    let (worked, woken) = (median("3ms", "0s") - bare, median("0s", "2ms") - bare);
+    assert!((2_900..=3_100).contains(&worked), "the work of a push: {worked} us");
+    assert!((5_900..=6_100).contains(&woken), "handler, checker and caller: {woken} us");
+}
+
+/// A level of delays has one thread, and that waits for a quorum with every message: 100 that fall due together take 100 round trips of the group, 20 ms and the
+/// look of a dispatcher each; a master without a group puts them in one look (`DeliverDelayedMessageTimerTask#syncDeliver`; server spec 8.1, 11.6).
+#[test]
+fn delayed_messages_of_a_group_are_delivered_one_a_round_trip() {
+    let last = |brokers: Value| {
+        let mut scenario = group(json!([]));
+        scenario["brokers"] = brokers;
+        scenario["duration"] = json!("100ms");
+        scenario["links"] = json!({"latency": "10ms"});
+        scenario["producers"][0]["rate"] = json!("1000/s");
+        scenario["producers"][0]["threads"] = json!(100);
+        scenario["producers"][0]["delay_level"] = json!(1);
+        let found = run(&scenario, 1);
+        assert_eq!((answered(&found), counter(&found, "duplicates")), (BTreeMap::from([("SEND_OK", 100)]), 0));
+        found.groups["cg"].latency_ms.max
+    };
+    let (alone, group) = (last(json!([{"brokerName": "broker-a"}])), last(group(json!([]))["brokers"].clone()));
+    // A second of delay, up to 0.1 s to a look, and the ways of the send, its route and the pull: some tenths of a second.
+    assert!((1_000..1_600).contains(&alone), "{alone} ms");
+    // And each behind the one before: two links, up to 1 ms for the look, some tenths by which threads are late.
+    assert!((1_000 + 100 * 20..1_600 + 100 * 22).contains(&group), "{group} ms");
+}
+
+/// No member reaches another for 2.7 s, which ends no leadership: a delivery that began then is given up after 2.5 s and done again within 0.1 s, and both are
+/// committed when TCP has sent them again. The message is there twice, those behind it in its level once.
+#[test]
+fn a_delayed_message_that_no_quorum_confirms_in_time_is_delivered_twice() {
+    let cut = |a: u8, b: u8| json!({"at": "10s", "cut": {"between": [format!("broker-a:{a}"), format!("broker-a:{b}")]}, "for": "2.7s"});
+    let mut scenario = group(json!([cut(0, 1), cut(0, 2), cut(1, 2)]));
+    // Until 0.5 s before, and a second of delay.
+    scenario["duration"] = json!("9.5s");
+    scenario["producers"][0]["rate"] = json!("10/s");
+    scenario["producers"][0]["delay_level"] = json!(1);
+    for seed in 1..6 {
+        let found = run(&scenario, seed);
+        assert_eq!(answered(&found), BTreeMap::from([("SEND_OK", 95)]), "seed {seed}");
+        assert_eq!((counter(&found, "duplicates"), counter(&found, "lost")), (1, 0), "seed {seed}");
+    }
+}
+
 #[test]
 fn a_group_needs_two_of_three() {
     let mut followers = 0;

@@ -200,7 +200,7 @@ section! {
     services, "services", shared [], settings [] {
         SEND "send", Takes::Delay, Optional, "One send request at a broker, up to the append.";
         PULL "pull", Takes::Delay, Optional, "One pull request at a broker.";
-        MANAGE "manage", Takes::Delay, Optional, "A heartbeat, registration, lock, offset or list request.";
+        MANAGE "manage", Takes::Delay, Optional, "A heartbeat, registration, lock, offset or list request, or one between DLedger members.";
         ROUTE "route", Takes::Delay, Optional, "One request at a nameserver.";
         CHANNEL_EVENT "channel_event", Takes::Delay, Optional, "One event of the Netty event thread.";
         FSYNC "fsync", Takes::Delay, Optional, "One fsync.";
@@ -208,7 +208,7 @@ section! {
         THAW "thaw", Takes::Delay, Optional, "How late a thread goes on after a thaw.";
         THAW_FRAME "thaw_frame", Takes::Delay, Optional, "What each frame costs that was buffered during a freeze.";
         WAKEUP "wakeup", Takes::Delay, Optional, "How late a timed wait ends: timer slack, scheduling, pauses.";
-        RESUME "resume", Takes::Delay, Optional, "How late a thread goes on whose answer has come, or whose channel has ended.";
+        RESUME "resume", Takes::Delay, Optional, "How late a thread goes on whose answer has come, or whose channel has ended; on brokers, a thread of a DLedger member that another wakes.";
         FAILURE "failure", Takes::Delay, Optional, "What a failed request costs its thread, in each of the two places that log it.";
         EXIT "exit", Takes::Delay, Optional, "From a kill until the kernel closes the process's sockets.";
         FIRST_DELIVERY "first_delivery", Takes::Delay, Optional, "What a consumer process's first delivery costs a processor; the n-th costs an n-th of it.";
@@ -220,7 +220,7 @@ section! {
     all_services, "services", shared [], settings [] {
         SEND "send", Takes::Delay, Default(r#"{"p50": "60us", "p99": "400us"}"#), "One send request at a broker, up to the append.";
         PULL "pull", Takes::Delay, Default(r#"{"p50": "40us", "p99": "300us"}"#), "One pull request at a broker.";
-        MANAGE "manage", Takes::Delay, Default(r#"{"p50": "80us", "p99": "500us"}"#), "A heartbeat, registration, lock, offset or list request.";
+        MANAGE "manage", Takes::Delay, Default(r#"{"p50": "80us", "p99": "500us"}"#), "A heartbeat, registration, lock, offset or list request, or one between DLedger members.";
         ROUTE "route", Takes::Delay, Default(r#"{"p50": "80us", "p99": "500us"}"#), "One request at a nameserver.";
         CHANNEL_EVENT "channel_event", Takes::Delay, Default(r#"{"p50": "50us", "p99": "300us"}"#), "One event of the Netty event thread.";
         FSYNC "fsync", Takes::Delay, Default(r#"{"p50": "2ms", "p99": "12ms"}"#), "One fsync.";
@@ -228,7 +228,7 @@ section! {
         THAW "thaw", Takes::Delay, Default(r#"{"p50": "2ms", "p99": "30ms"}"#), "How late a thread goes on after a thaw.";
         THAW_FRAME "thaw_frame", Takes::Delay, Default(r#"{"p50": "20us", "p99": "200us"}"#), "What each frame costs that was buffered during a freeze.";
         WAKEUP "wakeup", Takes::Delay, Default(r#"{"p50": "0.3ms", "p99": "3ms"}"#), "How late a timed wait ends: timer slack, scheduling, pauses.";
-        RESUME "resume", Takes::Delay, Default(r#""0s""#), "How late a thread goes on whose answer has come, or whose channel has ended: what a busy client machine adds to each round trip. Each thread draws for itself.";
+        RESUME "resume", Takes::Delay, Default(r#""0s""#), "How late a thread goes on whose answer has come, or whose channel has ended: what a busy client machine adds to each round trip. On brokers: how late the threads of a DLedger member go on that a push or an acknowledgement wakes. Each thread draws for itself.";
         FAILURE "failure", Takes::Delay, Default(r#"{"p50": "0.15ms", "p99": "1.5ms"}"#), "What a failed request costs its thread, in each of the two places that log it: the exception, the channel's end, the lines of the log. The threads that one closed channel fails share the processors of their host (`cpus`).";
         EXIT "exit", Takes::Delay, Default(r#"{"p50": "30ms", "p99": "80ms"}"#), "From a kill until the kernel closes the process's sockets: its threads must run once more to die, and its memory is given back before its files are closed (Linux do_exit: exit_mm before exit_files); a JVM of some hundred megabytes.";
         FIRST_DELIVERY "first_delivery", Takes::Delay, Default(r#""0s""#), "What a consumer process's first delivery costs a processor; the n-th costs an n-th of it: classes are loaded, then interpreted, then compiled.";

@@ -110,7 +110,7 @@ pub struct Services {
     pub thaw_frame: Quantiles,
     /// How late a timed wait ends: timer slack, scheduling, pauses of the runtime.
     pub wakeup: Quantiles,
-    /// How late a thread goes on that was woken: the answer it waits for has come, or its channel has ended.
+    /// How late a thread goes on that was woken: the answer it waits for has come, or its channel has ended; at a DLedger member, a push or an acknowledgement.
     pub resume: Quantiles,
     /// What a failed request costs its thread, in each of the two places that log it.
     pub failure: Quantiles,

@@ -67,9 +67,11 @@ enum PoolKind {
     ClientManage,
     ConsumerManage,
     Admin,
+    /// `publicExecutor` of DLedger's own server (`DLedgerRpcNettyService`, DLedger 0.3.1.2): every request of a peer.
+    DLedger,
 }
 
-const POOLS: usize = 6;
+const POOLS: usize = 7;
 
 /// A request on its way through the broker.
 #[derive(Clone, Debug)]
@@ -204,6 +206,7 @@ impl Broker {
             Pool::new(32, 1_000_000),
             Pool::new(32, 1_000_000),
             Pool::new(16, 1_000_000),
+            Pool::new(4, u64::MAX),
         ];
         let levels = DelayLevels::parse(&s.message_delay_level).unwrap_or_default();
         let start = Now { mono: 0, wall_ms: 0 };
@@ -358,6 +361,7 @@ impl Broker {
             Request::Heartbeat(_) => PoolKind::Heartbeat,
             Request::UnregisterClient { .. } => PoolKind::ClientManage,
             Request::QueryOffset { .. } | Request::UpdateOffset { .. } | Request::ConsumerList { .. } => PoolKind::ConsumerManage,
+            Request::DLedger(_) => PoolKind::DLedger,
             _ => PoolKind::Admin,
         }
     }
@@ -365,10 +369,6 @@ impl Broker {
     fn on_request(&mut self, cx: &mut Cx<'_, '_>, conn: Conn, frame: Frame) {
         let Frame { opaque, luck, body } = frame;
         let Body::Request { oneway, request } = body else { return };
-        let request = match request {
-            Request::DLedger(rpc) => return self.on_group_request(cx, conn, opaque, luck, *rpc),
-            request => request,
-        };
         let Some(serial) = self.channels.serial(conn) else { return };
         self.channels.touch(conn, cx.now.mono);
         let pool = Self::pool_of(&request);
@@ -425,6 +425,7 @@ impl Broker {
         match ticket {
             EVENT_TICKET => return self.channel_event_done(cx),
             flush::FSYNC_TICKET => return self.flushed(cx),
+            ticket if self.group_resumed(cx, ticket) => return,
             _ => {}
         }
         let Some(Some(job)) = self.jobs.get(ticket as usize) else { return };
@@ -472,7 +473,7 @@ impl Broker {
                 let answer = self.consumer_send_msg_back(cx, group, phys, delay_level, max_reconsume_times, &origin);
                 if self.group.is_some() && answer.code() == answer_code::SUCCESS {
                     let put = self.keep_put(job, answer, 1, answer_code::SUCCESS);
-                    return self.await_quorum(cx, put);
+                    return self.await_quorum(cx, ha::group::Waiter::Put(put));
                 }
                 answer
             }
@@ -512,8 +513,8 @@ impl Broker {
                 Answer::Code(answer_code::SUCCESS)
             }
             Request::All(kind) => self.all(cx, kind),
+            Request::DLedger(rpc) => return self.on_group_request(cx, &job, *rpc),
             Request::NotifyConsumerIdsChanged { .. }
-            | Request::DLedger(_)
             | Request::Register(_)
             | Request::Unregister { .. }
             | Request::Route { .. } => Answer::Code(answer_code::REQUEST_CODE_NOT_SUPPORTED),

@@ -34,6 +34,7 @@ impl Role for Broker {
             }
             other => other,
         };
+        let awake = matches!(input, Input::Wake);
         match input {
             Input::Start => self.start(cx),
             Input::Frame { conn, frame } => match self.conns.owner(conn) {
@@ -92,7 +93,7 @@ impl Role for Broker {
             self.go_on_appending(cx);
         }
         if self.group.is_some() {
-            self.group_turn(cx);
+            self.group_turn(cx, awake);
         }
         if self.ha_due().is_some_and(|due| due <= now.wall_ms) {
             self.ha_housekeeping(cx);

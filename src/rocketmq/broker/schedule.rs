@@ -3,7 +3,12 @@
 //! `ScheduleMessageService` (4.9.8; server spec 8.1). A delayed message lies in SCHEDULE_TOPIC_XXXX, queue level - 1, until its store time plus the
 //! level has come on the broker's *wall* clock; then it is put into its real topic as a new record. A level is served in order, so a
 //! put that fails blocks the ones behind it. Its progress is written to disk every 10 s: a crash delivers again what came after.
+//!
+//! A put waits for neither flush nor slave, but in a DLedger group every put has a future, and the level's thread sits in its `get()` until a quorum has the
+//! record (`DeliverDelayedMessageTimerTask#syncDeliver`): a level delivers one message a round trip of the group. A future that ends otherwise is
+//! a put that failed, though its record may be committed later; the next look puts the message again, and it is there twice.
 
+use super::ha::group::Waiter;
 use super::send::Put;
 use super::{Broker, Cx, Tick};
 use crate::base::draw::Purpose;
@@ -33,6 +38,19 @@ pub(super) struct ScheduleService {
     looked_at: u64,
     /// By how much its looks lie further apart than they are meant to, ns.
     late: u64,
+    /// By level - 1: its thread waits for a quorum.
+    blocked: Vec<bool>,
+    /// How often it was started or stopped: what an earlier run waits for is nobody's.
+    runs: u32,
+}
+
+/// A delivery that waits for a quorum.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Delivery {
+    level: usize,
+    run: u32,
+    /// The look goes on up to here: what its queue held when it began.
+    upto: u64,
 }
 
 impl ScheduleService {
@@ -54,6 +72,8 @@ impl Broker {
         self.schedule.late = LATE.start + spread;
         self.schedule.offsets = vec![0; levels];
         self.schedule.heads = vec![None; levels];
+        self.schedule.blocked = vec![false; levels];
+        self.schedule.runs += 1;
         let Some(topic) = self.topics.schedule else { return };
         for level in 1..=levels {
             let disk = &cx.env.disk.broker;
@@ -77,6 +97,7 @@ impl Broker {
     pub(super) fn schedule_stop(&mut self) {
         self.schedule.heads.clear();
         self.schedule.next_ms = None;
+        self.schedule.runs += 1;
     }
 
     /// A record entered the queue of a level.
@@ -92,6 +113,7 @@ impl Broker {
         let disk = &cx.env.disk.broker;
         let head = disk
             .find_queue(topic, level as u16 - 1)
+            .filter(|_| !self.schedule.blocked[level - 1])
             .and_then(|n| disk.record(n, self.schedule.offsets[level - 1]))
             .map(|m| self.levels.compute_deliver_timestamp(level as i32, m.store_ms));
         self.schedule.heads[level - 1] = head;
@@ -123,7 +145,6 @@ impl Broker {
     pub(super) fn deliver_delayed(&mut self, cx: &mut Cx<'_, '_>, nominal: u64) {
         self.schedule.tick_set = false;
         self.schedule.looked_at = nominal;
-        let Some(topic) = self.topics.schedule else { return };
         let now_ms = cx.now.wall_ms;
         for level in 1..=self.schedule.heads.len() {
             if self.schedule.heads[level - 1].is_none_or(|at| at > now_ms) {
@@ -134,35 +155,61 @@ impl Broker {
                     continue;
                 }
             }
-            loop {
-                self.pass_over_deleted(cx, level);
-                let disk = &cx.env.disk.broker;
-                let offset = self.schedule.offsets[level - 1];
-                let Some(record) = disk.find_queue(topic, level as u16 - 1).and_then(|n| disk.record(n, offset)).copied() else {
-                    break;
-                };
-                let mut due = self.levels.compute_deliver_timestamp(level as i32, record.store_ms);
-                if due > self.levels.compute_deliver_timestamp(level as i32, now_ms) {
-                    due = now_ms;
-                }
-                if due > now_ms || cx.env.disk.broker.stalled {
-                    break;
-                }
-                let message = Message {
-                    topic: record.real_topic,
-                    queue_id: record.real_queue_id,
-                    delay_level: 0,
-                    flags: record.flags | Message::NO_WAIT,
-                    ..record
-                };
-                match self.put_message(cx, message) {
-                    Put::Ok { .. } => self.schedule.offsets[level - 1] = offset + 1,
-                    // The same record again in 100 ms: the level waits behind it.
-                    _ => break,
-                }
-            }
-            self.look_at_head(cx, level);
+            self.execute_on_timeup(cx, level, u64::MAX);
         }
         self.plan_delayed(cx);
+    }
+
+    /// `DeliverDelayedMessageTimerTask#executeOnTimeup`: delivers what is due, up to an offset, until something is not or blocks.
+    fn execute_on_timeup(&mut self, cx: &mut Cx<'_, '_>, level: usize, upto: u64) {
+        let Some(topic) = self.topics.schedule else { return };
+        let now_ms = cx.now.wall_ms;
+        loop {
+            self.pass_over_deleted(cx, level);
+            let disk = &cx.env.disk.broker;
+            let offset = self.schedule.offsets[level - 1];
+            let Some(number) = disk.find_queue(topic, level as u16 - 1) else { break };
+            let upto = upto.min(disk.queue(number).max());
+            let Some(record) = disk.record(number, offset).copied().filter(|_| offset < upto) else { break };
+            let mut due = self.levels.compute_deliver_timestamp(level as i32, record.store_ms);
+            if due > self.levels.compute_deliver_timestamp(level as i32, now_ms) {
+                due = now_ms;
+            }
+            if due > now_ms || cx.env.disk.broker.stalled {
+                break;
+            }
+            let message = Message {
+                topic: record.real_topic,
+                queue_id: record.real_queue_id,
+                delay_level: 0,
+                flags: record.flags | Message::NO_WAIT,
+                ..record
+            };
+            match self.put_message(cx, message) {
+                Put::Ok { .. } if self.group.is_some() => {
+                    self.schedule.blocked[level - 1] = true;
+                    self.await_quorum(cx, Waiter::Delay(Delivery { level, run: self.schedule.runs, upto }));
+                    break;
+                }
+                Put::Ok { .. } => self.schedule.offsets[level - 1] = offset + 1,
+                // The same record again in 100 ms: the level waits behind it.
+                _ => break,
+            }
+        }
+        self.look_at_head(cx, level);
+    }
+
+    /// The future that a level's thread sat in has ended: it goes on with its look, or the next look has the same record.
+    pub(super) fn delivered(&mut self, cx: &mut Cx<'_, '_>, Delivery { level, run, upto }: Delivery, stored: bool) {
+        if run != self.schedule.runs {
+            return;
+        }
+        self.schedule.blocked[level - 1] = false;
+        if stored {
+            self.schedule.offsets[level - 1] += 1;
+            self.execute_on_timeup(cx, level, upto);
+        } else {
+            self.look_at_head(cx, level);
+        }
     }
 }

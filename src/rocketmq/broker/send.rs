@@ -84,7 +84,11 @@ impl Broker {
             self.await_flush(cx, put);
         }
         if replica {
-            if self.group.is_some() { self.await_quorum(cx, put) } else { self.await_slave(cx, put) }
+            if self.group.is_some() {
+                self.await_quorum(cx, super::ha::group::Waiter::Put(put))
+            } else {
+                self.await_slave(cx, put)
+            }
         }
     }
 

@@ -6,13 +6,15 @@
 //! committed. Offsets, locks and delays are no part of the group: they follow the slave's sync every 10 s.
 
 use super::super::puts::Part;
+use super::super::schedule::Delivery;
 use super::super::store::medium::Fsync;
-use super::super::{Broker, Cx, Tick};
+use super::super::{Broker, Cx, Job, Tick};
 use super::dledger::config::DLedgerConfig;
 use super::dledger::ledger::{BODY_OFFSET, Entry, Ledger};
 use super::dledger::member::Role;
 use super::dledger::protocol::{CallId, Code, PeerId, RequestId, Rpc};
-use super::dledger::{DLedgerServer, Effect, Host, Input as MemberInput};
+use super::dledger::thread::Thread;
+use super::dledger::{DLedgerServer, Effect, FlushedFile, Host, Input as MemberInput};
 use crate::base::draw::{Luck, Purpose};
 use crate::base::ids::Addr;
 use crate::base::names::Names;
@@ -37,8 +39,20 @@ const CALL_TIMEOUT: u64 = 3_000;
 /// `DLedgerRoleChangeHandler` looks so often whether a new leader may become master, ms.
 const LEADER_LOOK: u64 = 100;
 
+/// Threads of the member that are woken have tickets from here on: above those of jobs, below those that the broker's own threads have.
+const THREAD_TICKET: u32 = 1 << 31;
+
 /// Who is in the group: this member's number and everybody's address.
 pub type Members = (u16, Arc<[Addr]>);
+
+/// Who waits for an append's future.
+#[derive(Clone, Copy, Debug)]
+pub(in super::super) enum Waiter {
+    /// A client's put, by number.
+    Put(u32),
+    /// A thread of delayed delivery.
+    Delay(Delivery),
+}
 
 /// A request of a peer that is not answered yet.
 #[derive(Clone, Copy, Debug)]
@@ -59,13 +73,14 @@ pub(in super::super) struct Group {
     asked: BTreeMap<u64, Asked>,
     next_request: u64,
     /// Puts by the index they wait for.
-    waiting: BTreeMap<i64, Vec<u32>>,
+    waiting: BTreeMap<i64, Vec<Waiter>>,
     deadline: Option<Deadline>,
     /// A leader that is not master yet.
     rising: bool,
     /// Pushes that came while the disk stood still.
     held_up: VecDeque<(Asked, Rpc<Message>)>,
     fsyncs: u64,
+    resumes: u64,
 }
 
 /// The broker's log as DLedger's: entry i is record i, its term lies beside.
@@ -167,6 +182,7 @@ impl Broker {
             rising: false,
             held_up: VecDeque::new(),
             fsyncs: 0,
+            resumes: 0,
         }));
         self.group_effects(cx);
     }
@@ -221,10 +237,8 @@ impl Broker {
     }
 
     fn group_deadline(&mut self, cx: &mut Cx<'_, '_>) {
-        let config = self.config.clone();
         if let Some(group) = self.group.as_mut() {
-            let ledger = RecordLedger { disk: cx.env.disk, names: &config.names };
-            group.deadline = group.member.next_deadline(cx.now, &ledger);
+            group.deadline = group.member.next_deadline(cx.now);
         }
     }
 
@@ -265,7 +279,10 @@ impl Broker {
             Effect::Appended { index, code } => {
                 let puts = self.group.as_mut().and_then(|g| g.waiting.remove(&index)).unwrap_or_default();
                 for put in puts {
-                    self.settle(cx, put, Part::Replica, answer_of(code));
+                    match put {
+                        Waiter::Put(put) => self.settle(cx, put, Part::Replica, answer_of(code)),
+                        Waiter::Delay(delivery) => self.delivered(cx, delivery, code == Code::Success),
+                    }
                 }
             }
             Effect::Committed { .. } => self.group_committed(cx),
@@ -280,6 +297,13 @@ impl Broker {
                 let n = u64::from(cx.env.life) << 40 | group.fsyncs;
                 let word = cx.env.draws.word(cx.env.entity, Purpose::Work, n);
                 cx.out.work(super::super::flush::FSYNC_TICKET, WorkClass::Fsync, word);
+            }
+            Effect::Resume { thread } => {
+                let Some(group) = self.group.as_mut() else { return };
+                group.resumes += 1;
+                let n = u64::from(cx.env.life) << 40 | 1 << 39 | group.resumes;
+                let word = cx.env.draws.word(cx.env.entity, Purpose::Work, n);
+                cx.out.work(THREAD_TICKET + thread.number(), WorkClass::Resume, word);
             }
         }
     }
@@ -318,22 +342,22 @@ impl Broker {
         self.drain_group(cx);
     }
 
-    /// A request of a peer. While the disk stands still nobody is answered: the thread is inside an append.
-    pub(in super::super) fn on_group_request(
-        &mut self,
-        cx: &mut Cx<'_, '_>,
-        conn: Conn,
-        opaque: u32,
-        luck: Luck,
-        rpc: Rpc<Message>,
-    ) {
-        let Some(serial) = self.channels.serial(conn) else { return };
+    /// `DLedgerRpcNettyService#processRequest`: a request of a peer, in one of the four threads of that server. While the disk stands still no push is answered: the
+    /// thread that would is inside an append.
+    pub(in super::super) fn on_group_request(&mut self, cx: &mut Cx<'_, '_>, job: &Job, rpc: Rpc<Message>) {
         let Some(group) = self.group.as_mut() else { return };
-        let asked = Asked { conn, serial, opaque, luck };
+        let asked = Asked { conn: job.conn, serial: job.serial, opaque: job.opaque, luck: job.luck };
         if matches!(rpc, Rpc::Push(_)) && (cx.env.disk.broker.stalled || !group.held_up.is_empty()) {
             return group.held_up.push_back((asked, rpc));
         }
         self.group_asked(cx, asked, rpc);
+    }
+
+    /// A thread of the member that was woken runs; whether the ticket is one of those.
+    pub(in super::super) fn group_resumed(&mut self, cx: &mut Cx<'_, '_>, ticket: u32) -> bool {
+        let Some(thread) = ticket.checked_sub(THREAD_TICKET).and_then(Thread::numbered) else { return false };
+        self.member(cx, |member, host, out| member.handle(MemberInput::Resumed { thread }, host, out));
+        true
     }
 
     fn group_asked(&mut self, cx: &mut Cx<'_, '_>, asked: Asked, rpc: Rpc<Message>) {
@@ -344,8 +368,8 @@ impl Broker {
         self.member(cx, |member, host, out| member.handle(MemberInput::Request { request, rpc }, host, out));
     }
 
-    /// Everything of the group that is due, and what waited for the disk.
-    pub(in super::super) fn group_turn(&mut self, cx: &mut Cx<'_, '_>) {
+    /// What of the group is due, and what waited for the disk. `awake`: the driver has woken the broker, late as it wakes; the member's waits end with that only.
+    pub(in super::super) fn group_turn(&mut self, cx: &mut Cx<'_, '_>, awake: bool) {
         while !cx.env.disk.broker.stalled
             && let Some((asked, rpc)) = self.group.as_mut().and_then(|g| g.held_up.pop_front())
         {
@@ -355,14 +379,18 @@ impl Broker {
         if group.remoting.is_due(cx.now) {
             self.on_group_net(cx, |remoting, net| remoting.wake(net));
         }
-        if self.group.as_ref().is_some_and(|g| g.deadline.is_some_and(|d| d.in_ns(cx.now) == 0)) {
+        if awake && self.group.as_ref().is_some_and(|g| g.deadline.is_some_and(|d| d.in_ns(cx.now) == 0)) {
             self.member(cx, |member, host, out| member.handle(MemberInput::Wake, host, out));
         }
     }
 
     /// An fsync of the log is over, or has thrown: the member takes its entries for flushed either way (`DefaultMmapFile#flush`; server spec 4.1).
     pub(in super::super) fn group_flushed(&mut self, cx: &mut Cx<'_, '_>) {
+        let file = self.group.as_ref().and_then(|g| g.member.flushing());
         self.member(cx, |member, host, out| member.handle(MemberInput::Flushed, host, out));
+        if file != Some(FlushedFile::Data) {
+            return;
+        }
         let NodeDisk { broker: disk, dledger, .. } = &*cx.env.disk;
         let end = usize::try_from(dledger.durable).ok().filter(|index| *index < disk.log.len());
         let upto = end.map_or(disk.log.min_phys(), |index| disk.log.end_of(index));
@@ -373,7 +401,8 @@ impl Broker {
         }
     }
 
-    /// `DLedgerServer#handleAppend` for one message; where it lies, or the answer that refuses it.
+    /// `DLedgerServer#handleAppend` for one message; where it lies, or the answer that refuses it: whatever the reason, a future without a position is
+    /// OS_PAGECACHE_BUSY (`DLedgerCommitLog#asyncPutMessage`, 4.9.8; server spec 11.6), and that a SYSTEM_ERROR.
     pub(in super::super) fn group_put(&mut self, cx: &mut Cx<'_, '_>, message: &mut Message, size: u32) -> Result<(), u16> {
         let payload = [(*message, size + BODY_OFFSET)];
         let done = self.member(cx, |member, host, out| member.append(&payload, host, out));
@@ -384,20 +413,17 @@ impl Broker {
                 }
                 Ok(())
             }
-            Some(Err(code)) => Err(answer_of(code)),
+            Some(Err(_)) => Err(answer_code::SYSTEM_ERROR),
             None => Err(answer_code::SERVICE_NOT_AVAILABLE),
         }
     }
 
     /// The put waits until a quorum has everything up to the present end of the log.
-    pub(in super::super) fn await_quorum(&mut self, cx: &mut Cx<'_, '_>, put: u32) {
+    pub(in super::super) fn await_quorum(&mut self, cx: &mut Cx<'_, '_>, put: Waiter) {
         let end = cx.env.disk.broker.log.len() as i64 - 1;
-        let Some(group) = self.group.as_mut() else { return };
-        // In a group of one it has been completed already.
-        if group.member.committed_index() >= end {
-            return self.settle(cx, put, Part::Replica, answer_code::SUCCESS);
+        if let Some(group) = self.group.as_mut() {
+            group.waiting.entry(end).or_default().push(put);
         }
-        group.waiting.entry(end).or_default().push(put);
     }
 
     // ---- DLedgerRoleChangeHandler

@@ -4,13 +4,18 @@
 //! committed index follows it whatever term the entry there has (the "figure 8" of the Raft paper: H79), and appends up to it are answered.
 //! Appends that wait longer than 2.5 s are answered WAIT_QUORUM_ACK_TIMEOUT, which does not take them back. Those of an earlier term are answered
 //! TERM_CHANGED, but only by a member that leads again: one that stays a follower never answers them. Models `DLedgerEntryPusher.QuorumAckChecker`,
-//! `#updatePeerWaterMark`, `#waitAck` (DLedger 0.3.1.2; server spec 11.5); the loop's 1 ms waits are taken as none.
+//! `#updatePeerWaterMark`, `#waitAck` (DLedger 0.3.1.2; server spec 11.5).
+//!
+//! Every acknowledgement wakes the thread. What moves without one it sees at its next look, within a millisecond: its own watermark (which is all that a group
+//! of one waits for), a term that changed, a future that is too old. Where it finds acknowledged entries that nobody waits for it first waits, and then
+//! answers what lies below them.
 
 use super::config::CHECK_LEAK_MS;
 use super::ledger::Ledger;
 use super::protocol::{Code, PeerId};
-use super::{Core, Cx, Effect, Planted};
-use crate::contract::{Deadline, Now};
+use super::thread::{DUE, NEVER, ShutdownAbleThread, Thread};
+use super::{Core, Cx, Effect, Host, Planted};
+use crate::contract::Deadline;
 use std::collections::VecDeque;
 
 /// `peerWaterMarksByTerm`, of the highest term that any was set in: nobody asks for those of others.
@@ -64,20 +69,38 @@ struct AppendFuture {
     done: bool,
 }
 
+/// What a look leaves to be done behind its wait.
+#[derive(Clone, Copy, Debug)]
+struct Behind {
+    term: i64,
+    quorum: i64,
+    /// `needCheck`: a quorum has an entry that nobody here waits for.
+    unasked: bool,
+}
+
 /// `DLedgerEntryPusher.QuorumAckChecker` (0.3.1.2) and the futures it completes.
 #[derive(Clone, Debug)]
 pub(super) struct QuorumAckChecker {
+    thread: ShutdownAbleThread,
     /// Terms and indexes rise from front to back.
     futures: VecDeque<AppendFuture>,
     /// How many at the front have been answered with a timeout.
     timed_out: usize,
     last_check_leak_ms: i64,
     last_quorum_index: i64,
+    behind: Option<Behind>,
 }
 
 impl QuorumAckChecker {
-    pub(super) fn new(now: Now) -> Self {
-        QuorumAckChecker { futures: VecDeque::new(), timed_out: 0, last_check_leak_ms: now.wall_ms, last_quorum_index: -1 }
+    pub(super) fn new<L: Ledger>(host: &Host<'_, L>) -> Self {
+        QuorumAckChecker {
+            thread: ShutdownAbleThread::new(Thread::QuorumAckChecker, host),
+            futures: VecDeque::new(),
+            timed_out: 0,
+            last_check_leak_ms: host.now.wall_ms,
+            last_quorum_index: -1,
+            behind: None,
+        }
     }
 
     /// `isPendingFull`: futures that were answered with a timeout still count.
@@ -88,41 +111,87 @@ impl QuorumAckChecker {
     /// `waitAck`.
     pub(super) fn wait_ack<L: Ledger>(&mut self, cx: &mut Cx<'_, L>, term: i64, index: i64) {
         cx.core.marks.raise(term, cx.core.config.self_id, index);
-        if cx.core.config.peers.len() == 1 || cx.core.plants(Planted::AckBeforeQuorum) {
+        if cx.core.plants(Planted::AckBeforeQuorum) {
             return cx.out.push(Effect::Appended { index, code: Code::Success });
         }
         self.futures.push_back(AppendFuture { term, index, created_ms: cx.now().wall_ms, done: false });
     }
 
-    /// One look of the checker's loop.
-    pub(super) fn run<L: Ledger>(&mut self, cx: &mut Cx<'_, L>) {
-        if !cx.core.member.is_leader() {
-            return;
+    /// Looks if it is time to, or if somebody has woken it; `awake`: timed waits end now.
+    pub(super) fn run<L: Ledger>(&mut self, cx: &mut Cx<'_, L>, awake: bool) {
+        if std::mem::take(&mut cx.core.acknowledged) {
+            self.thread.wakeup(cx.out);
         }
-        let (term, wall_ms) = (cx.core.member.curr_term(), cx.now().wall_ms);
-        while let Some(future) = self.futures.front().copied().filter(|f| f.term != term) {
-            self.pop(cx, future, Code::TermChanged);
-        }
-        if wall_ms.saturating_sub(self.last_check_leak_ms) > CHECK_LEAK_MS {
-            self.renew_own_mark(cx, term);
-        }
-        loop {
-            let quorum = cx.core.marks.quorum(term);
-            cx.update_committed(term, quorum);
-            let acked = self.ack(cx, quorum);
-            // Entries that nobody here waits for: a sign that the own watermark may lag.
-            let unasked = quorum > self.last_quorum_index && acked < quorum.saturating_sub(self.last_quorum_index);
-            self.last_quorum_index = quorum;
-            if !unasked {
-                return self.time_out(cx, quorum);
-            }
-            self.renew_own_mark(cx, term);
+        let due = self.due(cx.core, cx.host.ledger);
+        self.thread.waits(cx.now(), due);
+        if awake && self.thread.is_over(cx.now()) {
+            self.do_work(cx);
+            let due = self.due(cx.core, cx.host.ledger);
+            self.thread.waits(cx.now(), due);
         }
     }
 
-    fn renew_own_mark<L: Ledger>(&mut self, cx: &mut Cx<'_, L>, term: i64) {
-        cx.core.marks.raise(term, cx.core.config.self_id, cx.host.ledger.end());
-        self.last_check_leak_ms = cx.now().wall_ms;
+    /// The thread runs again that an acknowledgement has woken.
+    pub(super) fn resumed<L: Ledger>(&mut self, cx: &mut Cx<'_, L>) {
+        self.do_work(cx);
+    }
+
+    /// When a look finds something, wall ms.
+    fn due<L: Ledger>(&self, core: &Core, ledger: &L) -> i64 {
+        if !core.member.is_leader() {
+            return NEVER;
+        }
+        let (term, own) = (core.member.curr_term(), core.config.self_id);
+        let (quorum, behind) = (core.marks.quorum(term), self.behind);
+        if behind.is_some_and(|b| b.unasked)
+            || quorum != behind.map_or(-1, |b| b.quorum)
+            || self.futures.front().is_some_and(|f| f.term != term)
+        {
+            return DUE;
+        }
+        let lags = core.marks.of(term, own) < ledger.end();
+        let renew = lags.then(|| self.last_check_leak_ms.saturating_add(CHECK_LEAK_MS + 1));
+        let time_out = self.next_time_out(core.config.max_wait_ack_time_ms, quorum);
+        renew.into_iter().chain(time_out).min().unwrap_or(NEVER)
+    }
+
+    /// `QuorumAckChecker#doWork`, from behind its wait to the next.
+    fn do_work<L: Ledger>(&mut self, cx: &mut Cx<'_, L>) {
+        self.thread.looks(cx.now());
+        if let Some(behind) = self.behind.take() {
+            self.check_leak(cx, behind);
+        }
+        while cx.core.member.is_leader() {
+            let term = cx.core.member.curr_term();
+            while let Some(future) = self.futures.front().copied().filter(|f| f.term != term) {
+                self.pop(cx, future, Code::TermChanged);
+            }
+            let quorum = cx.core.marks.quorum(term);
+            cx.update_committed(term, quorum);
+            let (acked, unasked) = self.ack(cx, quorum);
+            let behind = Behind { term, quorum, unasked };
+            if acked == 0 {
+                self.time_out(cx, quorum);
+                self.behind = Some(behind);
+                return;
+            }
+            self.check_leak(cx, behind);
+        }
+    }
+
+    /// What a round of the loop ends with: once a second, or when somebody did not wait for an entry, the leader's own watermark is renewed and everything that a
+    /// quorum holds is answered (`checkResponseFuturesElapsed`).
+    fn check_leak<L: Ledger>(&mut self, cx: &mut Cx<'_, L>, Behind { term, quorum, unasked }: Behind) {
+        let wall_ms = cx.now().wall_ms;
+        if unasked || wall_ms.saturating_sub(self.last_check_leak_ms) > CHECK_LEAK_MS {
+            cx.core.marks.raise(term, cx.core.config.self_id, cx.host.ledger.end());
+            self.last_check_leak_ms = wall_ms;
+            if term == cx.core.member.curr_term() {
+                let held = self.futures.iter().take_while(|f| f.term == term && f.index <= quorum).count();
+                self.complete(cx, 0..held);
+            }
+        }
+        self.last_quorum_index = quorum;
     }
 
     fn pop<L: Ledger>(&mut self, cx: &mut Cx<'_, L>, future: AppendFuture, code: Code) {
@@ -133,15 +202,24 @@ impl QuorumAckChecker {
         }
     }
 
-    /// Answers what a quorum holds, the newest first; returns how many there were.
-    fn ack<L: Ledger>(&mut self, cx: &mut Cx<'_, L>, quorum: i64) -> i64 {
-        let held = self.futures.iter().take_while(|f| f.index <= quorum).count();
-        for future in self.futures.iter().take(held).rev().filter(|f| !f.done) {
+    /// Answers what a quorum holds from its highest entry down to the last look's, up to the first that nobody waits for; how many there were, and
+    /// whether there was such a one.
+    fn ack<L: Ledger>(&mut self, cx: &mut Cx<'_, L>, quorum: i64) -> (usize, bool) {
+        let fresh = usize::try_from(quorum.saturating_sub(self.last_quorum_index)).unwrap_or(0);
+        let end = self.futures.partition_point(|f| f.index <= quorum);
+        let newest_first = self.futures.range(..end).rev().map(|f| f.index);
+        let asked = newest_first.zip((0..=quorum).rev()).take(fresh).take_while(|(future, index)| future == index).count();
+        self.complete(cx, end - asked..end);
+        (asked, asked < fresh)
+    }
+
+    /// Completes futures with success, the newest first.
+    fn complete<L: Ledger>(&mut self, cx: &mut Cx<'_, L>, which: std::ops::Range<usize>) {
+        for future in self.futures.range(which.clone()).rev().filter(|f| !f.done) {
             cx.out.push(Effect::Appended { index: future.index, code: Code::Success });
         }
-        self.futures.drain(..held);
-        self.timed_out = self.timed_out.saturating_sub(held);
-        i64::try_from(held).unwrap_or(i64::MAX)
+        self.timed_out -= self.timed_out.clamp(which.start, which.end) - which.start;
+        self.futures.drain(which);
     }
 
     /// Answers those that waited too long: one after the other from the one behind the quorum, up to the first that is younger or missing.
@@ -163,15 +241,8 @@ impl QuorumAckChecker {
         (future.index == quorum.saturating_add(1).saturating_add(before)).then(|| future.created_ms.saturating_add(max_wait_ms))
     }
 
-    pub(super) fn next_deadline<L: Ledger>(&self, core: &Core, ledger: &L) -> Option<Deadline> {
-        if !core.member.is_leader() {
-            return None;
-        }
-        let term = core.member.curr_term();
-        let lags = core.marks.of(term, core.config.self_id) < ledger.end();
-        let renew = lags.then(|| self.last_check_leak_ms.saturating_add(CHECK_LEAK_MS + 1));
-        let time_out = self.next_time_out(core.config.max_wait_ack_time_ms, core.marks.quorum(term));
-        renew.into_iter().chain(time_out).min().map(Deadline::wall)
+    pub(super) fn next_deadline(&self) -> Option<Deadline> {
+        self.thread.next_deadline()
     }
 }
 

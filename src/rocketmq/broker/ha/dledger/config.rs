@@ -71,7 +71,7 @@ impl DLedgerConfig {
     pub fn lease_ms(&self) -> i64 {
         self.max_heart_beat_leak.saturating_mul(self.heart_beat_time_interval_ms)
     }
-    pub(super) fn others(&self) -> impl Iterator<Item = PeerId> + '_ {
+    pub fn others(&self) -> impl Iterator<Item = PeerId> + '_ {
         self.peers.iter().copied().filter(|&id| id != self.self_id)
     }
 }

@@ -3,8 +3,8 @@
 //! One thread a peer. In COMPARE it walks back from the leader's end until the follower has the same entry; if the follower has more behind it,
 //! TRUNCATE makes that entry its last; then APPEND sends entry after entry without waiting, at most 1,000 unacknowledged, and sends the first
 //! unacknowledged one again after a second. COMPARE and TRUNCATE block the thread for up to 3 s; anything unexpected puts it to sleep for 500 ms
-//! and back to COMPARE, while a failed APPEND is only sent again. Models `DLedgerEntryPusher.EntryDispatcher` and `Quota` (DLedger 0.3.1.2; server spec 11.4);
-//! the loop's 1 ms waits are taken as none.
+//! and back to COMPARE, while a failed APPEND is only sent again. Nobody wakes the thread for an entry: it finds it at its next look, a millisecond
+//! after the last one, and sends all there are then. Models `DLedgerEntryPusher.EntryDispatcher` and `Quota` (DLedger 0.3.1.2; server spec 11.4).
 //!
 //! A comparison that was broken off is taken up where it stood, also by a later leadership: only leaving APPEND or TRUNCATE starts it over. If
 //! the log has grown since, an old entry is compared, found equal, and everything behind it is cut from the follower although it agrees.
@@ -12,7 +12,8 @@
 use super::config::{CHECK_LEAK_MS, COMPARE_WAIT, ERROR_PAUSE, MAX_PENDING_SIZE, PUSH_COMMIT_MS};
 use super::ledger::{Entry, Ledger};
 use super::protocol::{CallId, CallKind, Code, PeerId, Push, PushEntryRequest, PushEntryResponse, Rpc};
-use super::{Cx, Effect};
+use super::thread::{DUE, NEVER, ShutdownAbleThread, Thread};
+use super::{Core, Cx, Effect, Host};
 use crate::base::time::MS;
 use crate::contract::{Deadline, Now};
 use std::collections::VecDeque;
@@ -54,6 +55,10 @@ impl Pending {
     fn is_full(&self) -> bool {
         self.0.len() >= MAX_PENDING_SIZE
     }
+    /// Whether it stays full when those below the watermark are forgotten.
+    fn is_full_above(&self, mark: i64) -> bool {
+        self.is_full() && self.0.len() - self.0.partition_point(|p| p.0 < mark) >= MAX_PENDING_SIZE
+    }
 }
 
 /// A request whose answer the thread waits for.
@@ -91,6 +96,7 @@ pub fn after_compare(index: i64, same: bool, follower: (i64, i64), leader: (i64,
 #[derive(Clone, Debug)]
 pub(super) struct EntryDispatcher {
     peer: PeerId,
+    thread: ShutdownAbleThread,
     state: PushState,
     compare_index: i64,
     write_index: i64,
@@ -100,6 +106,9 @@ pub(super) struct EntryDispatcher {
     last_push_commit_ms: i64,
     last_check_leak_ms: i64,
     waiting: Option<Waiting>,
+    /// What has come for it: an answer, or `None` when the call failed.
+    answer: Option<Option<PushEntryResponse>>,
+    /// Until when it sleeps, whatever happens; 0: it does not.
     sleeps_until: u64,
     /// The entry that the throttle holds back while the thread sleeps.
     held: Option<i64>,
@@ -109,17 +118,19 @@ pub(super) struct EntryDispatcher {
 }
 
 impl EntryDispatcher {
-    pub(super) fn new(peer: PeerId, now: Now) -> Self {
+    pub(super) fn new<L: Ledger>(peer: PeerId, host: &Host<'_, L>) -> Self {
         EntryDispatcher {
             peer,
+            thread: ShutdownAbleThread::new(Thread::EntryDispatcher(peer), host),
             state: PushState::Compare,
             compare_index: -1,
             write_index: -1,
             term: -1,
             pending: Pending::default(),
             last_push_commit_ms: -1,
-            last_check_leak_ms: now.wall_ms,
+            last_check_leak_ms: host.now.wall_ms,
             waiting: None,
+            answer: None,
             sleeps_until: 0,
             held: None,
             steps: 0,
@@ -156,10 +167,10 @@ impl EntryDispatcher {
         }
         self.state = PushState::Compare;
     }
-    /// `changeState(index, APPEND)`.
+    /// `changeState(index, APPEND)`: the next look appends.
     fn append_behind<L: Ledger>(&mut self, cx: &mut Cx<'_, L>, index: i64) {
         self.compare_index = -1;
-        cx.core.marks.raise(self.term, self.peer, index);
+        cx.core.raise_mark(self.term, self.peer, index);
         self.write_index = index.saturating_add(1);
         self.state = PushState::Append;
     }
@@ -169,34 +180,90 @@ impl EntryDispatcher {
         self.sleeps_until = now.mono.saturating_add(ERROR_PAUSE);
     }
 
-    /// Goes on as far as the thread can without waiting.
-    pub(super) fn run<L: Ledger>(&mut self, cx: &mut Cx<'_, L>) {
-        loop {
-            let now = cx.now();
-            if let Some(waiting) = self.waiting {
-                if now.mono < waiting.until {
-                    return;
-                }
-                self.waiting = None;
-                self.failed(now);
-            }
-            if now.mono < self.sleeps_until {
+    /// Looks if it is time to; `awake`: timed waits end now.
+    pub(super) fn run<L: Ledger>(&mut self, cx: &mut Cx<'_, L>, awake: bool) {
+        let now = cx.now();
+        if let Some(waiting) = self.waiting {
+            if !awake || self.thread.is_woken() || now.mono < waiting.until {
                 return;
             }
-            if let Some(index) = self.held.take() {
-                self.push(cx, index);
-                self.write_index += i64::from(index == self.write_index);
-            }
-            if !self.fresh(cx) {
+            self.waiting = None;
+            self.failed(now);
+        }
+        if self.sleeps_until != 0 {
+            if !awake || now.mono < self.sleeps_until {
                 return;
             }
-            let on = match self.state {
+            self.sleeps_until = 0;
+            self.slept(cx);
+        } else {
+            self.wait(cx);
+            if !awake || !self.thread.is_over(now) {
+                return;
+            }
+            self.do_work(cx);
+        }
+        self.wait(cx);
+    }
+
+    /// Plans the look that will find something.
+    fn wait<L: Ledger>(&mut self, cx: &Cx<'_, L>) {
+        let due = self.due(cx.core, cx.host.ledger);
+        self.thread.waits(cx.now(), due);
+    }
+
+    /// When a look finds something, wall ms.
+    fn due<L: Ledger>(&self, core: &Core, ledger: &L) -> i64 {
+        if !core.member.is_leader() {
+            return NEVER;
+        }
+        if self.term != core.member.curr_term() {
+            return DUE;
+        }
+        if self.state != PushState::Append {
+            return if self.compare_index == -1 && ledger.end() == -1 { NEVER } else { DUE };
+        }
+        let mark = core.marks.of(self.term, self.peer);
+        let idle = self.write_index > ledger.end();
+        if !idle && !self.pending.is_full_above(mark) {
+            return DUE;
+        }
+        let again =
+            self.pending.get(mark.saturating_add(1)).map(|sent| sent.saturating_add(core.config.max_push_time_out_ms + 1));
+        let commit = idle.then(|| self.last_push_commit_ms.saturating_add(PUSH_COMMIT_MS + 1));
+        again.into_iter().chain(commit).min().unwrap_or(NEVER)
+    }
+
+    /// `EntryDispatcher#doWork`, until it waits, sleeps or blocks.
+    fn do_work<L: Ledger>(&mut self, cx: &mut Cx<'_, L>) {
+        self.thread.looks(cx.now());
+        if self.fresh(cx) {
+            match self.state {
                 PushState::Append => self.do_append(cx),
                 PushState::Compare | PushState::Truncate => self.do_compare(cx),
-            };
-            if !on {
-                return;
             }
+        }
+    }
+
+    /// Goes on behind a sleep: where the throttle held it up, or with the next round of its loop.
+    fn slept<L: Ledger>(&mut self, cx: &mut Cx<'_, L>) {
+        let Some(index) = self.held.take() else { return self.do_work(cx) };
+        self.thread.looks(cx.now());
+        self.push(cx, index);
+        if index == self.write_index {
+            self.write_index += 1;
+            if self.fresh(cx) {
+                self.do_append(cx);
+            }
+        }
+    }
+
+    /// The thread runs again that an answer has woken.
+    pub(super) fn resumed<L: Ledger>(&mut self, cx: &mut Cx<'_, L>) {
+        self.thread.looks(cx.now());
+        if let (Some(waiting), Some(answer)) = (self.waiting, self.answer.take()) {
+            self.waiting = None;
+            self.step_answered(cx, waiting, answer);
         }
     }
 
@@ -210,33 +277,28 @@ impl EntryDispatcher {
 
     // ---- COMPARE and TRUNCATE
 
-    /// Whether there is anything to go on with at once.
-    fn do_compare<L: Ledger>(&mut self, cx: &mut Cx<'_, L>) -> bool {
+    /// `EntryDispatcher#doCompare`, up to where it blocks.
+    fn do_compare<L: Ledger>(&mut self, cx: &mut Cx<'_, L>) {
         let (begin, end) = (cx.host.ledger.begin(), cx.host.ledger.end());
         if self.compare_index == -1 && end == -1 {
-            return false;
+            return;
         }
         if self.compare_index == -1 || self.compare_index > end || self.compare_index < begin {
             self.compare_index = end;
         }
-        self.step(cx, self.compare_index, false)
+        self.step(cx, self.compare_index, false);
     }
 
-    /// Sends the entry at an index to be compared or to become the follower's last, and waits.
-    fn step<L: Ledger>(&mut self, cx: &mut Cx<'_, L>, index: i64, truncate: bool) -> bool {
-        let Some(entry) = cx.host.ledger.entry(index) else {
-            self.failed(cx.now());
-            return true;
-        };
+    /// Sends the entry at an index to be compared or to become the follower's last, and blocks.
+    fn step<L: Ledger>(&mut self, cx: &mut Cx<'_, L>, index: i64, truncate: bool) {
+        let Some(entry) = cx.host.ledger.entry(index) else { return self.failed(cx.now()) };
         self.call(cx, CallKind::Step, if truncate { Push::Truncate(entry) } else { Push::Compare(entry) });
         let until = cx.now().mono.saturating_add(COMPARE_WAIT);
+        self.answer = None;
         self.waiting = Some(Waiting { n: self.steps, until, truncate, index });
-        true
     }
 
-    fn step_answered<L: Ledger>(&mut self, cx: &mut Cx<'_, L>, n: u64, answer: Option<&PushEntryResponse>) {
-        let Some(waiting) = self.waiting.filter(|w| w.n == n) else { return };
-        self.waiting = None;
+    fn step_answered<L: Ledger>(&mut self, cx: &mut Cx<'_, L>, waiting: Waiting, answer: Option<PushEntryResponse>) {
         let Some(answer) = answer.filter(|a| a.code == Code::Success || a.code == Code::InconsistentState && !waiting.truncate)
         else {
             return self.failed(cx.now());
@@ -249,7 +311,12 @@ impl EntryDispatcher {
         let same = answer.code == Code::Success;
         match after_compare(waiting.index, same, (answer.begin_index, answer.end_index), leader) {
             AfterCompare::Append => self.append_behind(cx, waiting.index),
-            AfterCompare::Compare(index) => self.compare_index = index,
+            AfterCompare::Compare(index) => {
+                self.compare_index = index;
+                if self.fresh(cx) {
+                    self.do_compare(cx);
+                }
+            }
             AfterCompare::Truncate(index) => {
                 self.compare_index = -1;
                 self.state = PushState::Truncate;
@@ -260,16 +327,16 @@ impl EntryDispatcher {
 
     // ---- APPEND
 
-    fn do_append<L: Ledger>(&mut self, cx: &mut Cx<'_, L>) -> bool {
+    /// `EntryDispatcher#doAppend`: everything up to the end of the log.
+    fn do_append<L: Ledger>(&mut self, cx: &mut Cx<'_, L>) {
         let wall_ms = cx.now().wall_ms;
-        while self.state == PushState::Append && self.held.is_none() {
+        while self.state == PushState::Append {
             if self.write_index > cx.host.ledger.end() {
                 if wall_ms.saturating_sub(self.last_push_commit_ms) > PUSH_COMMIT_MS {
                     self.call(cx, CallKind::Commit, Push::Commit);
                     self.last_push_commit_ms = wall_ms;
                 }
-                self.check_append_response(cx);
-                return self.state != PushState::Append;
+                return self.check_append_response(cx);
             }
             if self.pending.is_full() || wall_ms.saturating_sub(self.last_check_leak_ms) > CHECK_LEAK_MS {
                 let mark = cx.core.marks.of(self.term, self.peer);
@@ -277,13 +344,14 @@ impl EntryDispatcher {
                 self.last_check_leak_ms = wall_ms;
             }
             if self.pending.is_full() {
-                self.check_append_response(cx);
-                return self.state != PushState::Append;
+                return self.check_append_response(cx);
             }
             self.append_inner(cx, self.write_index);
-            self.write_index += i64::from(self.held.is_none());
+            if self.held.is_some() {
+                return;
+            }
+            self.write_index += 1;
         }
-        true
     }
 
     /// `EntryDispatcher#doCheckAppendResponse`: the first entry that is not acknowledged is sent again after a while.
@@ -343,15 +411,16 @@ impl EntryDispatcher {
 
     // ---- answers and time
 
-    /// An answer to a call of this dispatcher, or `None` when the call failed.
+    /// An answer to a call of this dispatcher, or `None` when the call failed: taken by the remoting's thread, which wakes whom it concerns.
     pub(super) fn answered<L: Ledger>(&mut self, cx: &mut Cx<'_, L>, call: CallId, answer: Option<&PushEntryResponse>) {
-        if call.kind == CallKind::Step {
-            return self.step_answered(cx, call.n, answer);
-        }
         match (call.kind, answer) {
+            (CallKind::Step, answer) if self.waiting.is_some_and(|w| w.n == call.n) && self.answer.is_none() => {
+                self.answer = Some(answer.copied());
+                self.thread.wakeup(cx.out);
+            }
             (CallKind::Append, Some(PushEntryResponse { code: Code::Success, term, index, .. })) => {
                 self.pending.remove(*index);
-                cx.core.marks.raise(*term, self.peer, *index);
+                cx.core.raise_mark(*term, self.peer, *index);
             }
             (CallKind::Append, Some(PushEntryResponse { code: Code::InconsistentState, .. })) => self.compare(),
             // Anything else is only logged; the entry is sent again in time.
@@ -359,24 +428,13 @@ impl EntryDispatcher {
         }
     }
 
-    pub(super) fn next_deadline<L: Ledger>(&self, now: Now, core: &super::Core, ledger: &L) -> Option<Deadline> {
-        if let Some(waiting) = self.waiting {
-            return Some(Deadline::mono(waiting.until));
+    pub(super) fn next_deadline(&self) -> Option<Deadline> {
+        match self.waiting {
+            Some(_) if self.thread.is_woken() => None,
+            Some(waiting) => Some(Deadline::mono(waiting.until)),
+            None if self.sleeps_until != 0 => Some(Deadline::mono(self.sleeps_until)),
+            None => self.thread.next_deadline(),
         }
-        if !core.member.is_leader() {
-            return None;
-        }
-        if now.mono < self.sleeps_until {
-            return Some(Deadline::mono(self.sleeps_until));
-        }
-        if self.state != PushState::Append {
-            return None;
-        }
-        let next = core.marks.of(self.term, self.peer).saturating_add(1);
-        let again = self.pending.get(next).map(|sent| sent.saturating_add(core.config.max_push_time_out_ms + 1));
-        let idle = self.write_index > ledger.end();
-        let commit = idle.then(|| self.last_push_commit_ms.saturating_add(PUSH_COMMIT_MS + 1));
-        again.into_iter().chain(commit).min().map(Deadline::wall)
     }
 }
 

@@ -303,14 +303,14 @@ impl Elector {
         }
     }
 
-    /// Does what is due now: the end of a wait, or a round of the loop.
-    pub(super) fn run<L: Ledger>(&mut self, cx: &mut Cx<'_, L>) {
+    /// Does what is due now: the end of a wait, or a round of the loop; `awake`: timed waits end now.
+    pub(super) fn run<L: Ledger>(&mut self, cx: &mut Cx<'_, L>, awake: bool) {
         let now = cx.now();
         match self.phase {
-            Phase::Voting { until, tally, .. } if now.mono >= until || tally.decided(cx.core.config.peers.len()) => {
+            Phase::Voting { until, tally, .. } if awake && now.mono >= until || tally.decided(cx.core.config.peers.len()) => {
                 self.end_vote(cx);
             }
-            Phase::Beating { until, tally, .. } if now.mono >= until || tally.decided(cx.core.config.peers.len()) => {
+            Phase::Beating { until, tally, .. } if awake && now.mono >= until || tally.decided(cx.core.config.peers.len()) => {
                 self.end_beat(cx);
             }
             _ => {}
@@ -322,7 +322,7 @@ impl Elector {
         } else if self.armed == u64::MAX {
             self.armed = grid(now.mono, since + MAINTAIN_INTERVAL, MAINTAIN_INTERVAL);
         }
-        if self.armed <= now.mono {
+        if awake && self.armed <= now.mono {
             self.armed = u64::MAX;
             self.phase = Phase::Asleep(now.mono);
             match role {

@@ -1,17 +1,20 @@
 //! A follower's end of the push: entries in order, whatever order they come in.
 //!
 //! APPEND requests wait in a table by index until theirs is the next one; COMPARE, TRUNCATE and COMMIT wait in a queue that is worked off first.
-//! Both are only looked at while the member is a follower. Once a second what has waited in vain is sorted out: an entry that is there already
+//! A server thread puts them there and wakes this one. Who is no follower answers the queue NOT_FOLLOWER at once and leaves the table as it is: a new
+//! leader compares within a millisecond, its first heartbeat follows up to 10 ms later, so those who elected it are candidates still, and its
+//! dispatchers sleep for 500 ms before they ask again. Once a second what has waited in vain is sorted out: an entry that is there already
 //! is acknowledged (the acknowledgement was lost) or contradicted, and one that is ahead of a gap for longer than a second is answered
 //! INCONSISTENT_STATE, which makes the leader compare ("fast forward"). The answer is given before anything is flushed. Models
-//! `DLedgerEntryPusher.EntryHandler` (DLedger 0.3.1.2; server spec 11.4); the loop's 1 ms waits are taken as none.
+//! `DLedgerEntryPusher.EntryHandler` (DLedger 0.3.1.2; server spec 11.4, which does not tell of NOT_FOLLOWER).
 
 use super::config::{COMPARE_QUEUE, HANDLER_TIMEOUT_MS};
 use super::ledger::{Entry, Ledger, may_append, truncate_to};
 use super::protocol::{Code, Push, PushEntryRequest, PushEntryResponse, RequestId, RpcAnswer};
-use super::{Cx, Effect, Planted};
-use crate::contract::{Deadline, Now};
-use std::collections::{BTreeMap, VecDeque};
+use super::thread::{DUE, NEVER, ShutdownAbleThread, Thread};
+use super::{Core, Cx, Effect, Host, Planted};
+use crate::contract::Deadline;
+use std::collections::VecDeque;
 
 /// An APPEND that waits for its turn.
 #[derive(Clone, Copy, Debug)]
@@ -28,21 +31,29 @@ struct WriteRequest<P> {
 /// `DLedgerEntryPusher.EntryHandler` (0.3.1.2).
 #[derive(Clone, Debug)]
 pub(super) struct EntryHandler<P> {
-    write_requests: BTreeMap<i64, WriteRequest<P>>,
+    thread: ShutdownAbleThread,
+    /// `writeRequestMap`, by index: they come and go at the ends.
+    write_requests: VecDeque<WriteRequest<P>>,
     compare_or_truncate: VecDeque<(RequestId, PushEntryRequest<P>)>,
     last_check_fast_forward_ms: i64,
 }
 
 impl<P: Copy + PartialEq + std::fmt::Debug> EntryHandler<P> {
-    pub(super) fn new(now: Now) -> Self {
+    pub(super) fn new<L: Ledger>(host: &Host<'_, L>) -> Self {
         EntryHandler {
-            write_requests: BTreeMap::new(),
+            thread: ShutdownAbleThread::new(Thread::EntryHandler, host),
+            write_requests: VecDeque::new(),
             compare_or_truncate: VecDeque::new(),
-            last_check_fast_forward_ms: now.wall_ms,
+            last_check_fast_forward_ms: host.now.wall_ms,
         }
     }
 
-    /// `EntryHandler#handlePush`: takes a request in; it is answered now or by [`EntryHandler::run`].
+    /// Where the APPEND of an index is, or would be.
+    fn place_of(&self, index: i64) -> Result<usize, usize> {
+        self.write_requests.binary_search_by_key(&index, |write| write.entry.index)
+    }
+
+    /// `EntryHandler#handlePush`, by a server thread: takes a request in and wakes this one; some are answered at once.
     pub(super) fn handle_push<L: Ledger<Payload = P>>(
         &mut self,
         cx: &mut Cx<'_, L>,
@@ -59,34 +70,67 @@ impl<P: Copy + PartialEq + std::fmt::Debug> EntryHandler<P> {
             }
             let PushEntryRequest { term, leader, commit_index, .. } = push;
             let write = WriteRequest { request: Some(request), term, leader, commit_index, entry, came_ms: cx.now().wall_ms };
-            if self.compare_or_truncate.is_empty()
-                && self.write_requests.is_empty()
-                && cx.core.member.is_follower()
-                && entry.index == cx.host.ledger.end().saturating_add(1)
-            {
-                return do_append(cx, &write);
+            match self.place_of(entry.index) {
+                Ok(_) => answer(cx, request, term, entry.index, Code::RepeatedPush),
+                Err(at) => self.write_requests.insert(at, write),
             }
-            if self.write_requests.contains_key(&entry.index) {
-                return answer(cx, request, term, entry.index, Code::RepeatedPush);
-            }
-            self.write_requests.insert(entry.index, write);
-            return;
+            return self.thread.wakeup(cx.out);
         }
         if push.push != Push::Commit {
             // Requests that were waiting are never answered; their callers give up by themselves.
-            for write in std::mem::take(&mut self.write_requests).into_values() {
+            for write in self.write_requests.drain(..) {
                 cx.out.extend(write.request.map(|request| Effect::Forgotten { request }));
             }
         }
         if self.compare_or_truncate.len() >= COMPARE_QUEUE {
-            return answer(cx, request, push.term, push.index(), Code::PushRequestIsFull);
+            answer(cx, request, push.term, push.index(), Code::PushRequestIsFull);
+        } else {
+            self.compare_or_truncate.push_back((request, push));
         }
-        self.compare_or_truncate.push_back((request, push));
+        self.thread.wakeup(cx.out);
     }
 
-    /// Works off what a follower can work off now.
-    pub(super) fn run<L: Ledger<Payload = P>>(&mut self, cx: &mut Cx<'_, L>) {
-        while cx.core.member.is_follower() {
+    /// The thread runs again that [`EntryHandler::handle_push`] has woken.
+    pub(super) fn resumed<L: Ledger<Payload = P>>(&mut self, cx: &mut Cx<'_, L>) {
+        self.do_work(cx);
+    }
+
+    /// Looks if it is time to; `awake`: timed waits end now.
+    pub(super) fn run<L: Ledger<Payload = P>>(&mut self, cx: &mut Cx<'_, L>, awake: bool) {
+        let due = self.due(cx.core, cx.host.ledger);
+        self.thread.waits(cx.now(), due);
+        if awake && self.thread.is_over(cx.now()) {
+            self.do_work(cx);
+            let due = self.due(cx.core, cx.host.ledger);
+            self.thread.waits(cx.now(), due);
+        }
+    }
+
+    /// When a look finds something, wall ms. Work that nobody woke the thread for is there when it has become a follower.
+    fn due<L: Ledger<Payload = P>>(&self, core: &Core, ledger: &L) -> i64 {
+        if !self.compare_or_truncate.is_empty() {
+            return DUE;
+        }
+        if self.write_requests.is_empty() || !core.member.is_follower() {
+            return NEVER;
+        }
+        if self.place_of(ledger.end().saturating_add(1)).is_ok() {
+            return DUE;
+        }
+        self.last_check_fast_forward_ms.saturating_add(HANDLER_TIMEOUT_MS)
+    }
+
+    /// `EntryHandler#doWork`, until it waits.
+    fn do_work<L: Ledger<Payload = P>>(&mut self, cx: &mut Cx<'_, L>) {
+        self.thread.looks(cx.now());
+        if !cx.core.member.is_follower() {
+            // `clearCompareOrTruncateRequestsIfNeed`.
+            while let Some((request, push)) = self.compare_or_truncate.pop_front() {
+                answer(cx, request, push.term, push.index(), Code::NotFollower);
+            }
+            return;
+        }
+        loop {
             if let Some((request, push)) = self.compare_or_truncate.pop_front() {
                 let code = match &push.push {
                     Push::Compare(entry) => same(cx, entry),
@@ -99,7 +143,8 @@ impl<P: Copy + PartialEq + std::fmt::Debug> EntryHandler<P> {
                 }
                 continue;
             }
-            match self.write_requests.remove(&cx.host.ledger.end().saturating_add(1)) {
+            let next = self.place_of(cx.host.ledger.end().saturating_add(1)).ok();
+            match next.and_then(|at| self.write_requests.remove(at)) {
                 Some(write) => do_append(cx, &write),
                 None => return self.check_abnormal_future(cx),
             }
@@ -114,8 +159,8 @@ impl<P: Copy + PartialEq + std::fmt::Debug> EntryHandler<P> {
         }
         self.last_check_fast_forward_ms = wall_ms;
         // What lies at or below the end is answered and leaves the table.
-        let ahead = self.write_requests.split_off(&cx.host.ledger.end().saturating_add(1));
-        for write in std::mem::replace(&mut self.write_requests, ahead).into_values() {
+        let ahead = self.place_of(cx.host.ledger.end().saturating_add(1)).unwrap_or_else(|at| at);
+        for write in self.write_requests.drain(..ahead) {
             let code = same(cx, &write.entry);
             if let Some(request) = write.request {
                 answer(cx, request, write.term, write.entry.index, code);
@@ -123,16 +168,15 @@ impl<P: Copy + PartialEq + std::fmt::Debug> EntryHandler<P> {
         }
         // The first one that has waited too long for the gap before it to close.
         let waited = |write: &&mut WriteRequest<P>| wall_ms.saturating_sub(write.came_ms) >= HANDLER_TIMEOUT_MS;
-        if let Some(write) = self.write_requests.values_mut().find(waited)
+        if let Some(write) = self.write_requests.iter_mut().find(waited)
             && let Some(request) = write.request.take()
         {
             answer(cx, request, write.term, write.entry.index, Code::InconsistentState);
         }
     }
 
-    pub(super) fn next_deadline(&self, follower: bool) -> Option<Deadline> {
-        let waits = follower && !self.write_requests.is_empty();
-        waits.then(|| Deadline::wall(self.last_check_fast_forward_ms.saturating_add(HANDLER_TIMEOUT_MS)))
+    pub(super) fn next_deadline(&self) -> Option<Deadline> {
+        self.thread.next_deadline()
     }
 }
 

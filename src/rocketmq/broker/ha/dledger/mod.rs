@@ -6,8 +6,8 @@
 //! the driver and are lent for each call ([`Host`]).
 //!
 //! The parts are the threads of the original: `elector` (who leads), `dispatcher` (one a peer, pushes the log), `handler` (takes pushes in),
-//! `checker` (counts watermarks), and the flush thread, which is small enough to be here. Waits of 1 ms are taken as none; the elector's 10 ms beat
-//! is kept.
+//! `checker` (counts watermarks), and the flush thread, which is small enough to be here. They wait for each other as those do (`thread`): the elector beats
+//! every 10 ms, a dispatcher looks for entries every millisecond, the others are woken. What a wake-up takes is the driver's part ([`Effect::Resume`]).
 //!
 //! What holds: at most one member leads in a term, logs match, and an append answered with success survives the deaths of processes and the loss of a
 //! minority, as long as connections keep order. What does not hold, each shown by a test: acknowledgements come before any fsync, and neither they nor
@@ -26,9 +26,10 @@ pub mod handler;
 pub mod ledger;
 pub mod member;
 pub mod protocol;
+pub mod thread;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use self::checker::{QuorumAckChecker, WaterMarks};
 use self::config::DLedgerConfig;
@@ -38,6 +39,7 @@ use self::handler::EntryHandler;
 use self::ledger::{DLedgerFiles, Entry, Ledger, committed_after};
 use self::member::{MemberState, Role};
 use self::protocol::{CallId, CallKind, Code, PeerId, RequestId, Rpc, RpcAnswer};
+use self::thread::Thread;
 use crate::base::draw::{Draws, Purpose};
 use crate::base::ids::Entity;
 use crate::base::time::MS;
@@ -58,6 +60,8 @@ pub enum Input<P> {
     Failed { call: CallId },
     /// The fsync asked for is done.
     Flushed,
+    /// A thread that was to be woken runs.
+    Resumed { thread: Thread },
 }
 
 /// What a member wants done, in this order.
@@ -77,8 +81,17 @@ pub enum Effect<P> {
     Committed { index: i64 },
     /// A follower's log now ends with entry `after`, sent by the leader; entries up to `old_end` behind it are gone.
     Truncated { after: i64, old_end: i64 },
-    /// Begin an fsync of everything up to here.
-    Flush { upto: i64 },
+    /// Begin an fsync of the data file, or of the index file behind it; [`Input::Flushed`] follows.
+    Flush { file: FlushedFile },
+    /// A thread has been woken; [`Input::Resumed`] follows when it runs.
+    Resume { thread: Thread },
+}
+
+/// What `FlushDataService` flushes, one behind the other: `dataFileList`, `indexFileList`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FlushedFile {
+    Data,
+    Index,
 }
 
 /// What the driver lends for the length of one call.
@@ -114,11 +127,18 @@ pub(crate) struct Core {
     /// `committedIndex`.
     committed: i64,
     marks: WaterMarks,
+    /// A peer's watermark was set: whoever counts them is to be woken.
+    acknowledged: bool,
     draws: u64,
     planted: Option<Planted>,
 }
 
 impl Core {
+    /// A peer has acknowledged everything up to an index (`updatePeerWaterMark`, `quorumAckChecker.wakeup()`).
+    fn raise_mark(&mut self, term: i64, peer: PeerId, index: i64) {
+        self.marks.raise(term, peer, index);
+        self.acknowledged = true;
+    }
     fn plants(&self, bug: Planted) -> bool {
         self.planted == Some(bug)
     }
@@ -152,19 +172,26 @@ impl<L: Ledger> Cx<'_, L> {
     }
 }
 
-/// `DLedgerMmapFileStore.FlushDataService`: what is written is made durable every 10 ms, and the committed index noted every 3 s.
+/// `DLedgerMmapFileStore.FlushDataService`: what is written is made durable, the data file and then the index file, 10 ms after the last time, and the committed
+/// index noted every 3 s. An entry is durable with the data file: recovery makes the index anew.
 #[derive(Clone, Copy, Debug)]
 struct FlushDataService {
     /// The thread's waits are counted from here: the start, or the end of the last fsync.
     since: u64,
     started: u64,
-    /// An fsync is under way, up to this index.
-    flushing: Option<i64>,
+    /// An fsync is under way: of the data file up to this index, or of the index file.
+    flushing: Option<Flushing>,
     /// The committed index that the checkpoint file holds.
     noted: i64,
     /// When the next fsync begins and the next note is written; `u64::MAX`: there is nothing to do.
     flush_at: u64,
     note_at: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Flushing {
+    Data(i64),
+    Index,
 }
 
 /// A member of a group: `DLedgerServer` (0.3.1.2).
@@ -187,11 +214,19 @@ impl<P: Copy + PartialEq + std::fmt::Debug> DLedgerServer<P> {
         let committed = committed_after(host.ledger, -1, member.curr_term(), member.curr_term(), noted).unwrap_or(-1);
         let mut server = DLedgerServer {
             elector: Elector::new(now),
-            dispatchers: config.others().map(|peer| EntryDispatcher::new(peer, now)).collect(),
-            handler: EntryHandler::new(now),
-            checker: QuorumAckChecker::new(now),
+            dispatchers: config.others().map(|peer| EntryDispatcher::new(peer, &host)).collect(),
+            handler: EntryHandler::new(&host),
+            checker: QuorumAckChecker::new(&host),
             flusher: FlushDataService::new(now, noted),
-            core: Core { member, committed, marks: WaterMarks::new(&config.peers), draws: 0, planted: None, config },
+            core: Core {
+                member,
+                committed,
+                marks: WaterMarks::new(&config.peers),
+                acknowledged: false,
+                draws: 0,
+                planted: None,
+                config,
+            },
         };
         server.handle(Input::Wake, host, out);
         server
@@ -202,10 +237,11 @@ impl<P: Copy + PartialEq + std::fmt::Debug> DLedgerServer<P> {
         self.core.planted = bug;
     }
 
-    /// Takes one input in and does everything that is due.
+    /// Takes one input in. Timed waits end with [`Input::Wake`] only, however late that comes.
     pub fn handle<L: Ledger<Payload = P>>(&mut self, input: Input<P>, host: Host<'_, L>, out: &mut Vec<Effect<P>>) {
         let DLedgerServer { core, elector, dispatchers, handler, checker, flusher } = self;
         let cx = &mut Cx { core, host, out };
+        let awake = input == Input::Wake;
         match input {
             Input::Wake => {}
             Input::Request { request, rpc: Rpc::Vote(vote) } => {
@@ -220,10 +256,17 @@ impl<P: Copy + PartialEq + std::fmt::Debug> DLedgerServer<P> {
             Input::Answered { call, answer } => answered(elector, dispatchers, cx, call, Some(&answer)),
             Input::Failed { call } => answered(elector, dispatchers, cx, call, None),
             Input::Flushed => flusher.flushed(cx),
+            Input::Resumed { thread: Thread::EntryHandler } => handler.resumed(cx),
+            Input::Resumed { thread: Thread::QuorumAckChecker } => checker.resumed(cx),
+            Input::Resumed { thread: Thread::EntryDispatcher(peer) } => {
+                if let Some(dispatcher) = dispatchers.iter_mut().find(|d| d.peer() == peer) {
+                    dispatcher.resumed(cx);
+                }
+            }
         }
-        elector.run(cx);
-        handler.run(cx);
-        replicate(dispatchers, checker, flusher, cx);
+        elector.run(cx, awake);
+        handler.run(cx, awake);
+        replicate(dispatchers, checker, flusher, cx, awake);
     }
 
     /// `DLedgerServer#handleAppend`: writes payloads of these sizes (with the header of an entry) one behind the other, and waits for the last of them
@@ -256,19 +299,19 @@ impl<P: Copy + PartialEq + std::fmt::Debug> DLedgerServer<P> {
         }
         let last = cx.host.ledger.end();
         checker.wait_ack(cx, term, last);
-        replicate(dispatchers, checker, flusher, cx);
+        replicate(dispatchers, checker, flusher, cx, false);
         Ok(Appended { first, last })
     }
 
     /// When this member wants [`Input::Wake`], seen from `now`.
-    pub fn next_deadline<L: Ledger<Payload = P>>(&self, now: Now, ledger: &L) -> Option<Deadline> {
+    pub fn next_deadline(&self, now: Now) -> Option<Deadline> {
         let Core { config, member, .. } = &self.core;
         let elector = self.elector.next_deadline(now, member.role(), config.heart_beat_time_interval_ms, config.lease_ms());
-        let handler = self.handler.next_deadline(member.is_follower());
-        let checker = self.checker.next_deadline(&self.core, ledger);
-        let flusher = self.flusher.next_deadline();
-        let dispatchers = self.dispatchers.iter().map(|d| d.next_deadline(now, &self.core, ledger));
-        dispatchers.chain([Some(elector), handler, checker, flusher]).fold(None, |a, b| Deadline::sooner(a, b, now))
+        let (handler, checker) = (self.handler.next_deadline(), self.checker.next_deadline());
+        let dispatchers = self.dispatchers.iter().map(EntryDispatcher::next_deadline);
+        dispatchers
+            .chain([Some(elector), handler, checker, self.flusher.next_deadline()])
+            .fold(None, |a, b| Deadline::sooner(a, b, now))
     }
 
     pub fn role(&self) -> Role {
@@ -291,6 +334,10 @@ impl<P: Copy + PartialEq + std::fmt::Debug> DLedgerServer<P> {
     /// What a new leader's broker waits for besides its own dispatch, before it becomes a master (`DLedgerRoleChangeHandler`, 4.9.8).
     pub fn all_committed<L: Ledger<Payload = P>>(&self, ledger: &L) -> bool {
         ledger.end() == -1 || ledger.end() == self.core.committed
+    }
+    /// Which file an fsync is under way of.
+    pub fn flushing(&self) -> Option<FlushedFile> {
+        self.flusher.flushing.map(|f| if matches!(f, Flushing::Data(_)) { FlushedFile::Data } else { FlushedFile::Index })
     }
     /// What the push to a peer is at.
     pub fn push_state(&self, peer: PeerId) -> Option<PushState> {
@@ -323,25 +370,26 @@ fn answered<L: Ledger>(
     }
 }
 
-/// What follows from a log or a watermark that moved.
+/// What follows from a log or a watermark that moved, or from time.
 fn replicate<L: Ledger>(
     dispatchers: &mut [EntryDispatcher],
     checker: &mut QuorumAckChecker,
     flusher: &mut FlushDataService,
     cx: &mut Cx<'_, L>,
+    awake: bool,
 ) {
     for dispatcher in dispatchers {
-        dispatcher.run(cx);
+        dispatcher.run(cx, awake);
     }
-    checker.run(cx);
-    flusher.run(cx);
+    checker.run(cx, awake);
+    flusher.run(cx, awake);
 }
 
 impl FlushDataService {
     fn new(now: Now, noted: i64) -> Self {
         FlushDataService { since: now.mono, started: now.mono, flushing: None, noted, flush_at: u64::MAX, note_at: u64::MAX }
     }
-    fn run<L: Ledger>(&mut self, cx: &mut Cx<'_, L>) {
+    fn run<L: Ledger>(&mut self, cx: &mut Cx<'_, L>, awake: bool) {
         let (now, end) = (cx.now().mono, cx.host.ledger.end());
         let interval = cx.core.config.flush_file_interval_ms.max(1).saturating_mul(MS);
         if self.flushing.is_some() || cx.host.ledger.durable() >= end {
@@ -349,10 +397,10 @@ impl FlushDataService {
         } else if self.flush_at == u64::MAX {
             self.flush_at = grid(now, self.since.saturating_add(interval), interval);
         }
-        if self.flush_at <= now {
+        if awake && self.flush_at <= now {
             self.flush_at = u64::MAX;
-            self.flushing = Some(end);
-            cx.out.push(Effect::Flush { upto: end });
+            self.flushing = Some(Flushing::Data(end));
+            cx.out.push(Effect::Flush { file: FlushedFile::Data });
         }
         // The note is looked at after each flush, and written when the last one is longer ago than its interval.
         let period = cx.core.config.check_point_interval_ms.saturating_mul(MS).saturating_add(interval);
@@ -361,7 +409,7 @@ impl FlushDataService {
         } else if self.note_at == u64::MAX {
             self.note_at = grid(now, self.started.saturating_add(period), period);
         }
-        if self.note_at <= now {
+        if awake && self.note_at <= now {
             self.note_at = u64::MAX;
             self.noted = cx.core.committed;
             cx.host.files.committed.cached = self.noted;
@@ -372,10 +420,15 @@ impl FlushDataService {
         (at != u64::MAX).then(|| Deadline::mono(at))
     }
     fn flushed<L: Ledger>(&mut self, cx: &mut Cx<'_, L>) {
-        if let Some(upto) = self.flushing.take() {
-            let upto = upto.min(cx.host.ledger.end());
-            cx.host.ledger.set_durable(upto);
-            self.since = cx.now().mono;
+        match self.flushing.take() {
+            Some(Flushing::Data(upto)) => {
+                let upto = upto.min(cx.host.ledger.end());
+                cx.host.ledger.set_durable(upto);
+                self.flushing = Some(Flushing::Index);
+                cx.out.push(Effect::Flush { file: FlushedFile::Index });
+            }
+            Some(Flushing::Index) => self.since = cx.now().mono,
+            None => {}
         }
     }
 }

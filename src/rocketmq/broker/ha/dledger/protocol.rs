@@ -87,6 +87,7 @@ pub enum Code {
     UnexpectedMember,
     ExpiredTerm,
     NotLeader,
+    NotFollower,
     InconsistentState,
     InconsistentLeader,
     UnexpectedArgument,

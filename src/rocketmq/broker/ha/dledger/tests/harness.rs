@@ -8,6 +8,7 @@ use super::super::config::DLedgerConfig;
 use super::super::ledger::{DLedgerFiles, Entry, Ledger};
 use super::super::member::Role;
 use super::super::protocol::{CallId, Code, PeerId, Push, RequestId, Rpc, RpcAnswer};
+use super::super::thread::Thread;
 use super::super::{DLedgerServer, Effect, Host, Input, Planted};
 use super::safety::Safety;
 use crate::base::draw::{Draws, Purpose};
@@ -23,7 +24,7 @@ pub(super) const SIZE: u32 = 48 + 100;
 
 /// A ledger in memory.
 #[derive(Clone, Debug)]
-pub(super) struct VecLedger {
+pub(crate) struct VecLedger {
     pub(super) begin: i64,
     pub(super) entries: Vec<Entry<u64>>,
     pub(super) durable: i64,
@@ -117,6 +118,7 @@ enum Event {
     Answer(usize, RpcAnswer),
     Refused(usize),
     Flushed(usize, u32),
+    Resumed(usize, u32, Thread),
 }
 
 /// How the network and the disks behave.
@@ -130,11 +132,13 @@ pub(super) struct Weather {
     pub(super) fsync: u64,
     /// APPENDs may overtake and be overtaken.
     pub(super) reorder: bool,
+    /// A thread that was woken runs so much later at most.
+    pub(super) resume: u64,
 }
 
 impl Default for Weather {
     fn default() -> Self {
-        Weather { delay: MS, jitter: 0, loss: 0, fsync: MS, reorder: false }
+        Weather { delay: MS, jitter: 0, loss: 0, fsync: MS, reorder: false, resume: 0 }
     }
 }
 
@@ -329,6 +333,10 @@ impl Cluster {
                         self.say(i, &format!("dropped {}..={old_end}", after + 1));
                     }
                 }
+                Effect::Resume { thread } => {
+                    let late = if self.weather.resume > 0 { self.draw(self.weather.resume) } else { 0 };
+                    self.events.set(self.now + late, Event::Resumed(i, self.nodes[i].life, thread));
+                }
                 Effect::Flush { .. } => {
                     if self.weather.fsync != u64::MAX {
                         self.events.set(self.now + self.weather.fsync, Event::Flushed(i, self.nodes[i].life));
@@ -339,7 +347,7 @@ impl Cluster {
         self.out = out;
         let now = clock(self.now);
         let node = &mut self.nodes[i];
-        let Some(deadline) = node.server.as_ref().and_then(|s| s.next_deadline(now, &node.ledger)) else { return };
+        let Some(deadline) = node.server.as_ref().and_then(|s| s.next_deadline(now)) else { return };
         let at = match deadline.clock {
             Clock::Mono => u64::try_from(deadline.at).unwrap_or(0),
             Clock::Wall => u64::try_from(deadline.at.saturating_sub(WALL_EPOCH_MS)).unwrap_or(0).saturating_mul(MS),
@@ -464,6 +472,11 @@ impl Cluster {
             Event::Flushed(i, life) => {
                 if self.nodes[i].life == life && self.nodes[i].server.is_some() {
                     self.tell(i, Input::Flushed);
+                }
+            }
+            Event::Resumed(i, life, thread) => {
+                if self.nodes[i].life == life && self.nodes[i].server.is_some() {
+                    self.tell(i, Input::Resumed { thread });
                 }
             }
         }

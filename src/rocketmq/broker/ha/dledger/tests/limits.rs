@@ -82,6 +82,7 @@ fn a_loss_of_power_at_a_majority_loses_what_was_acknowledged() {
     c.weather.fsync = 20 * MS;
     c.start_all();
     let (l, _) = leader(&mut c);
+    c.run_for(SEC);
     for _ in 0..100 {
         c.append(l).unwrap();
         c.run_for(MS);
@@ -331,6 +332,7 @@ fn a_truncation_that_comes_late_drops_what_was_acknowledged() {
     let late = PushEntryRequest { term, leader, commit_index: 0, push };
     // A number that no call of the harness has: nobody waits for the answer.
     c.tell(others[0], Input::Request { request: RequestId(u64::MAX), rpc: Rpc::Push(late) });
+    c.run_for(0);
     assert_eq!((c.safety.acked_dropped, c.acked().len(), c.nodes[others[0]].ledger.entries.len()), (2, 3, 1));
     // The committed index stays where it was, past the end (dl#316).
     assert_eq!(committed(&c, others[0]), 2);

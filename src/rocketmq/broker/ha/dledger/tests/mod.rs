@@ -7,3 +7,5 @@ mod limits;
 mod rules;
 mod safety;
 mod schedules;
+
+pub(super) use harness::VecLedger;

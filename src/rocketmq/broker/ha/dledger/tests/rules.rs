@@ -47,7 +47,7 @@ impl Stage {
             (Role::Candidate, _) => {}
         }
         let marks = WaterMarks::new(&config.peers);
-        let core = Core { config: Arc::new(config), member, committed: -1, marks, draws: 0, planted: None };
+        let core = Core { config: Arc::new(config), member, committed: -1, marks, acknowledged: false, draws: 0, planted: None };
         Stage { core, elector: Elector::new(NOW), ledger: ledger(&[1, 2, 2]), files, out: Vec::new() }
     }
     fn with<R>(&mut self, act: impl FnOnce(&mut Elector, &mut Cx<'_, VecLedger>) -> R) -> R {
@@ -285,7 +285,7 @@ fn no_input_panics() {
                 Some(server) => server.handle(input, host, &mut out),
             }
             out.clear();
-            let _ = server.as_ref().and_then(|s| s.next_deadline(now, &log));
+            let _ = server.as_ref().and_then(|s| s.next_deadline(now));
         }
     }
 }

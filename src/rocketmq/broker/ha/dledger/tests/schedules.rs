@@ -44,7 +44,8 @@ fn run(seed: u64, kind: Kind) -> Cluster {
     let pick = |c: &mut Cluster, of: &[u64]| of[usize::try_from(c.draw(of.len() as u64)).unwrap()];
     let jitter = pick(&mut cluster, &[0, MS, 20 * MS, 300 * MS]);
     let loss = pick(&mut cluster, &[0, 0, 10, 100]);
-    cluster.weather = Weather { delay: MS, jitter, loss, fsync: if power { 50 * MS } else { MS }, reorder: false };
+    let resume = pick(&mut cluster, &[0, MS, 20 * MS]);
+    cluster.weather = Weather { delay: MS, jitter, loss, fsync: if power { 50 * MS } else { MS }, reorder: false, resume };
     let gap = pick(&mut cluster, &[100, 300, 1_500]);
     let calm = pick(&mut cluster, &[1_000, 3_000, 6_000]);
     cluster.start_all();
