@@ -59,6 +59,10 @@ impl Enablers {
     }
     pub fn avoided(&mut self, client: NodeId, broker: BrokerName, ms: u32, at: u64) {
         let aside = &mut self.aside[client.0 as usize];
+        if ms == 0 {
+            // The answer that ended an outage ended this as well.
+            return aside.retain(|a| a.0 != broker);
+        }
         let until = at + ms as u64 * MS;
         match aside.iter_mut().find(|a| a.0 == broker) {
             Some(entry) => entry.1 = until,
