@@ -125,6 +125,26 @@ fn a_lost_broker_host_fails_sends_until_every_timer_has_passed() {
     }
 }
 
+/// `sendMsgMaxTimeoutPerRequest` (`DefaultMQProducerImpl#sendDefaultImpl`, 5.3.3) cuts an attempt short only if another may follow: of two attempts
+/// the first has 1 s and the second the 2 s that are left, and a lone one has all 3 s.
+#[test]
+fn the_last_attempt_has_all_that_is_left() {
+    let silence = json!({"at": "60s", "for": "20s", "intercept":
+        {"from": "pg", "to": ["broker-a:0", "broker-b:0"], "code": "SEND_MESSAGE_V2", "drop": true}});
+    for (retries, attempts) in [(1, 2), (0, 1)] {
+        let runs = with(silence.clone(), "90s", |scenario| {
+            scenario["producers"][0]["sendMsgMaxTimeoutPerRequest"] = json!(1000);
+            scenario["producers"][0]["retryTimesWhenSendFailed"] = json!(retries);
+            scenario["producers"][0]["threads"] = json!(1);
+        });
+        for o in &runs {
+            let (failed, took) = (counter(o, "failed_sends"), o.sends["pg-0"].failed_round_trip_ms);
+            assert!(failed >= 5 && (3_000..3_030).contains(&took.p50), "{failed} failed after {took:?}");
+            assert_eq!(counter(o, "send_retries"), failed * (attempts - 1));
+        }
+    }
+}
+
 /// H87: a frozen broker's kernel takes connections and bytes. Sends wait out 3 s as with a lost host; the thaw stores what was refused long
 /// ago and brings members back from the dead.
 #[test]
@@ -159,6 +179,18 @@ fn a_lost_host_for_the_same_time_raises_no_ghosts() {
 /// `ThreadUtils.shutdownGracefully`: what the pool has is worked off within awaitTerminationMillisWhenShutdown, and nothing new is taken. The one member is
 /// as busy as it can be (20 listeners of 200 ms, 100 messages a second), so what is pulled meanwhile would keep it going for all of the 10 s, and
 /// the queues would wait for the next member for 10 s instead of nearly 20.
+#[test]
+fn what_a_broker_without_retry_queues_throws_away_is_not_waited_for() {
+    let runs = with(json!({"at": "1s", "update_topic": {"topic": "T", "queues": 4}}), "30s", |scenario| {
+        scenario["brokers"].as_array_mut().unwrap().iter_mut().for_each(|b| b["retryQueueNums"] = json!(0));
+        scenario["consumers"][0]["fail"] = json!({"every": 10, "times": 1});
+    });
+    for o in &runs {
+        assert_eq!((counter(o, "given_up"), counter(o, "redelivered_on_request")), (counter(o, "sent") / 10, 0));
+        assert!(o.warnings.is_empty(), "{:?}", o.warnings);
+    }
+}
+
 #[test]
 fn a_pool_that_is_shut_down_takes_nothing_new() {
     let wait = json!("10s");

@@ -209,7 +209,7 @@ impl Delivery {
         }
     }
 
-    /// A message of the group was taken back for another try, or given up as dead. If the listener did not fail it, the consume
+    /// A message of the group was taken back for another try, or given up. If the listener did not fail it, the consume
     /// timeout did.
     pub fn sent_back(&mut self, group: usize, msg: MessageId, dead: bool) {
         let owed = &mut self.slots[self.of_group[group] as usize].owed;

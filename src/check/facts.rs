@@ -95,6 +95,8 @@ pub struct ProducerFacts {
     /// Sharding keys 0..keys; 0: unkeyed.
     pub keys: u32,
     pub delay_level: u8,
+    /// How long that level waits, ns; 0 without one.
+    pub delay: u64,
     /// Message n carries the tag `tags[n % len]`; empty: none.
     pub tags: Vec<Arc<str>>,
     /// Its messages are owed to consumers only once the transaction was committed.

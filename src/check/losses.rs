@@ -26,18 +26,22 @@ pub enum Lost {
     Expired,
     /// The committed offset moved past it.
     Skipped,
+    /// Sent one way, which counts as answered when it is written, and not stored by any broker.
+    Unstored,
     /// It is still in the log, or parked.
     Waiting,
 }
 
 impl Lost {
-    pub const ALL: [Lost; 5] = [Lost::Discarded, Lost::Unindexed, Lost::Expired, Lost::Skipped, Lost::Waiting];
+    pub const ALL: [Lost; 6] =
+        [Lost::Discarded, Lost::Unindexed, Lost::Expired, Lost::Skipped, Lost::Unstored, Lost::Waiting];
     pub const fn name(self) -> &'static str {
         match self {
             Lost::Discarded => "discarded at recovery",
             Lost::Unindexed => "in the log and in no consume queue",
             Lost::Expired => "expired: its log file was deleted before it was delivered",
             Lost::Skipped => "passed over by the committed offset",
+            Lost::Unstored => "sent one way and stored nowhere",
             Lost::Waiting => "not delivered by the end",
         }
     }
@@ -254,6 +258,7 @@ fn undelivered(
             true => Lost::Discarded,
             false if expired => Lost::Expired,
             false if skipped => Lost::Skipped,
+            false if !preloaded && !row.is(Message::STORED) => Lost::Unstored,
             false => Lost::Waiting,
         };
         let status = if preloaded { 4 } else { row.status() as usize };
@@ -280,6 +285,12 @@ mod tests {
         assert_eq!(found.groups["cg"].lost_for_good, 1);
         let late = format!("{HELD} {} 150 c1 entered 0 a:0 0", sent(0..1));
         assert_eq!((counter(&play(&late), "lost"), counter(&play(&late), "lost_at_load_end")), (Some(0), Some(1)));
+    }
+
+    #[test]
+    fn what_no_broker_stored_is_a_loss_of_its_own() {
+        let found = play(&format!("{HELD} {} 2 c1 entered 0 a:0 0; 5 pg-0 began 9; 5 pg-0 acked 9 a:0 7", sent(0..1)));
+        assert_eq!(causes(&found, "lost"), "SEND_OK, sent one way and stored nowhere 1");
     }
 
     #[test]

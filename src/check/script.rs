@@ -55,6 +55,7 @@ pub(crate) fn facts() -> RunFacts {
             topic,
             keys: 0,
             delay_level: 0,
+            delay: 0,
             tags: vec![],
             transactional: false,
         }],

@@ -485,7 +485,8 @@ pub enum Note {
         rec: RecordId,
         ok: bool,
     },
-    /// A failed message will not come back to this group although it is in no dead-letter topic (broadcasting).
+    /// A failed message will not come back to this group although it is in no dead-letter topic: by a broadcasting member, or by a broker whose
+    /// group has no retry queues.
     GivenUp {
         group: GroupId,
         msg: MessageId,

@@ -105,6 +105,13 @@ static TABLE: &[CounterDoc] = &[
         G,
         "deliveries of keyed messages, unwanted copies included, after a later one of the key or before the previous one had left its listener",
     ),
+    doc(
+        "deliveries_over_1s",
+        Count,
+        G,
+        "first deliveries 1 s or more after the message was due (after the end of its delay, for a delayed one); preloaded messages aside",
+    ),
+    doc("deliveries_early", Count, G, "first deliveries of delayed messages 1 s or more before the end of their delay"),
     doc("delivery_latency_p50", Duration, G, "from the moment a message was due to its first entry into a listener"),
     doc("delivery_latency_p90", Duration, G, "the same, 90th percentile"),
     doc("delivery_latency_p99", Duration, G, "the same, 99th percentile"),
@@ -153,7 +160,12 @@ static TABLE: &[CounterDoc] = &[
     doc("offset_rollback_messages", Count, G, "messages by which committed offsets went back, by cause"),
     doc("retries_sent_back", Count, G, "failed messages that a broker took back for another try"),
     doc("dead_letters", Count, G, "messages put into the dead-letter topic"),
-    doc("given_up", Count, G, "failed messages of broadcasting groups that will not come again"),
+    doc(
+        "given_up",
+        Count,
+        G,
+        "failed messages that will not come again though they are no dead letters: of broadcasting groups, or because retryQueueNums is 0",
+    ),
     doc(
         "pulls_in_vain",
         Count,
@@ -338,6 +350,13 @@ mod tests {
                 "delivery_latency_max",
                 "1 pg-0 began 0 late=2; 1 broker-a stored 0 a:0 0; 1 pg-0 acked 0 a:0 0; 2 c1 entered 0 a:0 0".to_owned(),
                 3_000_000_000,
+            ),
+            (
+                "deliveries_over_1s",
+                "1 pg-0 began 0 late=2; 1 broker-a stored 0 a:0 0; 1 pg-0 acked 0 a:0 0; 2 c1 entered 0 a:0 0; \
+                 2 pg-0 began 1; 2 broker-a stored 1 a:0 1; 2 pg-0 acked 1 a:0 1; 2.9 c1 entered 1 a:0 1; 5 c1 entered 1 a:0 1"
+                    .to_owned(),
+                1,
             ),
             ("delivery_latency_p99@cg", one("2 c1 entered 0 a:0 0; 2 c1 entered 1 a:0 1"), 1_000_000_000),
             ("retries_sent_back", one("5 broker-a sentback 0"), 1),

@@ -9,10 +9,16 @@ use crate::check::losses::{Losses, Lost};
 pub(super) fn undrained(losses: &[&Losses], broadcast: u64) -> Vec<String> {
     let sum = |of: &dyn Fn(&Losses) -> u64| losses.iter().map(|l| of(l)).sum::<u64>();
     let waiting = sum(&|l| l.lost_by(Lost::Waiting));
+    let unstored = sum(&|l| l.lost_by(Lost::Unstored));
     let mut reasons = Vec::new();
     if waiting > 0 {
         reasons.push(format!(
             "the run did not drain: {waiting} of the messages called lost were still waiting at its end and may only be late"
+        ));
+    }
+    if unstored > 0 {
+        reasons.push(format!(
+            "the run waited in vain for {unstored} messages that were sent one way: no broker stored them, and nobody will send them again"
         ));
     }
     for (n, why) in [
@@ -52,6 +58,8 @@ mod tests {
         assert_eq!(of("3 broker-a committed a:0 2"), [late, &good.replace('3', "2")]);
         let deleted = "the run waited in vain for 2 messages that are lost for good: their log files were deleted before the group had got them";
         assert_eq!(of("3 broker-a expired a:0 2"), [late, deleted]);
+        let one_way = "the run waited in vain for 1 messages that were sent one way: no broker stored them, and nobody will send them again";
+        assert_eq!(of("3 broker-a committed a:0 3; 4 pg-0 began 9; 4 pg-0 acked 9 a:0 7"), [one_way, good]);
         let mut broadcasting = facts();
         broadcasting.consumers.iter_mut().for_each(|c| c.broadcasting = true);
         let of_all = play_until_with(broadcasting, &format!("-5 c1 assigned a:0 0; {}", sent(0..3)), 50.0, false).warnings;

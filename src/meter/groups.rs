@@ -35,6 +35,10 @@ pub struct GroupMeter {
     pub from_due: Hist,
     pub from_birth: Hist,
     pub over_1s: u64,
+    /// First deliveries that were overdue by 1 s or more.
+    pub overdue_1s: u64,
+    /// First deliveries of delayed messages 1 s or more before the end of their delay.
+    pub early_1s: u64,
     pub inversions_per_key: u64,
     /// First deliveries below their queue's highest, and starts while another process was still in the queue.
     pub inversions_per_queue: [u64; 2],
@@ -59,6 +63,8 @@ pub struct Delivered {
     /// ns from due, and from the beginning of the send.
     pub from_due: u64,
     pub from_birth: u64,
+    /// How long it was to wait from then on, ns: its delay; without end for a preloaded one, which was never due.
+    pub delay: u64,
     pub reconsume: u16,
     pub delay_level: u8,
 }
@@ -78,7 +84,9 @@ impl GroupMeter {
                 self.from_due.record(d.from_due);
                 self.from_birth.record(d.from_birth);
                 self.over_1s += (d.from_birth >= SEC) as u64;
+                self.overdue_1s += (d.from_due.saturating_sub(d.delay) >= SEC) as u64;
                 if d.delay_level > 0 {
+                    self.early_1s += (d.delay.saturating_sub(d.from_due) >= SEC) as u64;
                     self.by_delay.entry(d.delay_level).or_default().record(d.from_birth);
                 }
             }
@@ -150,5 +158,26 @@ impl Spread {
     /// Seconds.
     pub fn worst_store(&self, feed: u32) -> Option<f64> {
         self.worst_store_ms.get(feed).copied().flatten().map(|ms| ms as f64 / 1e3)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn late_and_early_are_measured_from_the_end_of_the_delay() {
+        let of = |from_due: u64, delay: u64, delay_level: u8| {
+            let mut meter = GroupMeter::default();
+            let delivered = Delivered { from_due, from_birth: from_due, delay, reconsume: 0, delay_level };
+            meter.delivered(delivered, Kind::First, 100 * SEC);
+            (meter.overdue_1s, meter.early_1s)
+        };
+        assert_eq!((of(SEC, 0, 0), of(SEC - 1, 0, 0), of(3_600 * SEC, u64::MAX, 0)), ((1, 0), (0, 0), (0, 0)));
+        let ten = 10 * SEC;
+        assert_eq!(
+            (of(ten, ten, 3), of(ten + SEC, ten, 3), of(ten - SEC, ten, 3), of(0, ten, 3)),
+            ((0, 0), (1, 0), (0, 1), (0, 1))
+        );
     }
 }

@@ -59,6 +59,10 @@ impl Enablers {
     }
     pub fn avoided(&mut self, client: NodeId, broker: BrokerName, ms: u32, at: u64) {
         let aside = &mut self.aside[client.0 as usize];
+        if ms == 0 {
+            // The answer that ended an outage ended this as well.
+            return aside.retain(|a| a.0 != broker);
+        }
         let until = at + ms as u64 * MS;
         match aside.iter_mut().find(|a| a.0 == broker) {
             Some(entry) => entry.1 = until,
@@ -279,6 +283,19 @@ mod tests {
         );
         let found = play_with(facts, &script);
         found.outages.iter().find(|o| o.what == "delivery of T broker-a:0 to cg").unwrap().ended_by.clone()
+    }
+
+    /// The term of an isolation may end an outage; a good answer that lifts it is the end of the outage itself.
+    #[test]
+    fn an_isolation_that_an_answer_lifts_ends_nothing() {
+        let of = |isolation: &str| {
+            let others: String = (1..40).map(|i| sent_at(i, 1.0 + 0.5 * i as f64, "a:0", i as u64 - 1)).collect();
+            let (first, last) = (sent_at(0, 1.0, "b:0", 0), sent_at(40, 30.5, "b:0", 1));
+            let found = play_with(facts(), &format!("{first} {others} {isolation} {last}"));
+            found.outages.iter().find(|o| o.what == "sends of pg-0 to broker-b").unwrap().ended_by.clone()
+        };
+        assert_eq!(of("21 pg-0 avoided b 5000;"), "end of the isolation of broker-b at pg-0 at 26.000 s");
+        assert_eq!(of("21 pg-0 avoided b 600000; 30.5 pg-0 avoided b 0;"), "a later call that succeeded");
     }
 
     #[test]

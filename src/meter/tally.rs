@@ -113,6 +113,8 @@ impl Watch {
             )
         });
         each(book, "reordered", sum, &|g| count(meter(g).reordered));
+        each(book, "deliveries_over_1s", sum, &|g| count(meter(g).overdue_1s));
+        each(book, "deliveries_early", sum, &|g| count(meter(g).early_1s));
         let hists: Vec<(String, &Hist)> = consuming.iter().map(|g| (name_of(*g), &meter(*g).from_due)).collect();
         quantiles(book, ["delivery_latency_p50", "delivery_latency_p90", "delivery_latency_p99", "delivery_latency_max"], &hists);
         each(book, "longest_stall", worst, &|g| self.longest_stall(g, end));

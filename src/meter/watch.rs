@@ -354,14 +354,14 @@ impl Watch {
     fn latency(&self, msg: MessageId, rec: RecordId, store_ms: i64, at: u64, reconsume: u16) -> Delivered {
         if msg.producer() >= PRELOADED {
             let age = (at as i64 - true_ns(store_ms)).max(0) as u64;
-            return Delivered { from_due: age, from_birth: age, reconsume, delay_level: 0 };
+            return Delivered { from_due: age, from_birth: age, delay: u64::MAX, reconsume, delay_level: 0 };
         }
         let (due, began) = self.ledger.get(msg).map_or((at, at), |row| (row.due, row.began()));
-        let delay_level = self.facts.producers[msg.producer() as usize].delay_level;
+        let p = &self.facts.producers[msg.producer() as usize];
         // Whole milliseconds: an attempt within the one in which the record was stored counts.
         let stored = (true_ns(store_ms).max(0) as u64).saturating_add(MS);
-        let born = self.births.of(msg, rec.queue, stored, began);
-        Delivered { from_due: at.saturating_sub(due), from_birth: at.saturating_sub(born), reconsume, delay_level }
+        let from_birth = at.saturating_sub(self.births.of(msg, rec.queue, stored, began));
+        Delivered { from_due: at.saturating_sub(due), from_birth, delay: p.delay, reconsume, delay_level: p.delay_level }
     }
 
     #[inline]
@@ -541,7 +541,12 @@ impl Observer for Watch {
                 *(if *dead { &mut meter.dead } else { &mut meter.sent_back }) += 1;
                 self.delivery.sent_back(group.0 as usize, *msg, *dead);
             }
-            Note::GivenUp { group, .. } => self.groups[group.0 as usize].given_up += 1,
+            Note::GivenUp { group, msg } => {
+                self.groups[group.0 as usize].given_up += 1;
+                if self.index.group(*group).clustering() {
+                    self.delivery.sent_back(group.0 as usize, *msg, true);
+                }
+            }
             Note::Truncated { queue, log, from } => self.cut(node, *queue, *log, *from, false),
             Note::Unindexed { queue, log, from } => self.cut(node, *queue, *log, *from, true),
             Note::Expired { queue, log, below } => {

@@ -3,11 +3,20 @@
 use crate::base::ids::{MessageQueue, NodeId};
 use crate::base::time::MS;
 use crate::check::facts::{ConsumerFacts, FaultFacts, NodeFacts, NodeKind as Kind, ProducerFacts, RunFacts, TagFilter, Waits};
+use crate::rocketmq::broker::delay_level::DelayLevels;
 use crate::rocketmq::broker::ha::dledger::config::DLedgerConfig;
 use crate::rocketmq::broker::ha::dledger::protocol::PeerId;
 use crate::rocketmq::client::consumer::pull::TIMEOUT_MS as PULL_TIMEOUT_MS;
 use crate::rocketmq::settings::MessageModel;
 use crate::world::spec::{BrokerSpec, ClientSpec, FaultKind, FaultSpec, MemberRole, NodeKind, NodeSpec, Spec};
+
+/// How long a delay level waits, by the table of the first broker.
+fn delay(spec: &Spec, level: u8) -> u64 {
+    let broker = spec.nodes.iter().find_map(|n| if let NodeKind::Broker(b) = &n.kind { Some(b) } else { None });
+    let levels = broker.and_then(|b| DelayLevels::parse(&b.settings.message_delay_level).ok());
+    let delay_ms = levels.and_then(|levels| levels.delay_ms((level as i32).min(levels.max_level())));
+    delay_ms.map_or(0, |ms| ms.max(0) as u64 * MS)
+}
 
 /// The facts of a run.
 pub fn of(spec: &Spec) -> RunFacts {
@@ -42,6 +51,7 @@ pub fn of(spec: &Spec) -> RunFacts {
                     topic: p.topic,
                     keys: p.load.keys,
                     delay_level: p.load.delay_level,
+                    delay: delay(spec, p.load.delay_level),
                     tags: p.load.tags.clone(),
                     transactional: p.transactional.is_some(),
                 }),

@@ -571,7 +571,7 @@ section! {
     /// `updateTopic`.
     update_topic, "a topic update", shared [], settings [] {
         TOPIC "topic", Takes::Text, Required, "Which topic.";
-        BROKERS "brokers", Takes::Target, Optional, "On which brokers. Left out: all masters.";
+        BROKERS "brokers", Takes::Target, Optional, "On which brokers; one that does not have the topic creates it, with 8 queues unless told otherwise. Left out: all masters.";
         QUEUES "queues", QUEUE_COUNT, Optional, "New number of read and write queues.";
         READ_QUEUE_NUMS "readQueueNums", QUEUE_COUNT, Optional, "New number of read queues.";
         WRITE_QUEUE_NUMS "writeQueueNums", QUEUE_COUNT, Optional, "New number of write queues.";

@@ -11,6 +11,7 @@ use crate::contract::note::{Note, Observer};
 use crate::contract::{Admin, AppInput, Ending, Input};
 use crate::kernel::order::Class;
 use crate::rocketmq::broker::store::medium::Fsync;
+use crate::rocketmq::route::TopicConfig;
 use std::sync::Arc;
 
 /// What an intercepted request meets.
@@ -331,7 +332,9 @@ impl<O: Observer> World<O> {
             FaultKind::UpdateTopic { brokers, topic, read, write, perm } => {
                 let mut met = 0;
                 for node in brokers {
-                    let Some(now) = self.disks[node.0 as usize].broker.topics.get(topic).copied() else { continue };
+                    // What is not there is created, as `UpdateTopicSubCommand` does it: 8 and 8 queues, to be read and written.
+                    let created = TopicConfig { read: 8, write: 8, perm: 6 };
+                    let now = self.disks[node.0 as usize].broker.topics.get(topic).copied().unwrap_or(created);
                     let admin = Admin::UpdateTopic {
                         topic: *topic,
                         read: read.unwrap_or(now.read),

@@ -263,12 +263,12 @@ impl Broker {
         config
     }
 
-    /// `updateTopic` by an operator.
+    /// `updateTopic` by an operator (`AdminBrokerProcessor#updateAndCreateTopic`).
     pub(super) fn update_topic(&mut self, cx: &mut Cx<'_, '_>, topic: TopicId, read: u32, write: u32, perm: u8) {
         let disk = &mut cx.env.disk.broker;
         disk.topics.insert(topic, TopicConfig { read, write, perm });
         disk.topics_version = disk.topics_version.next(cx.now.wall_ms);
         disk.persist_topics(cx.now.mono);
-        self.register_all(cx);
+        self.register_increment(cx, topic);
     }
 }

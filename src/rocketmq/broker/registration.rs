@@ -1,10 +1,11 @@
 //! The broker as a client of the nameservers: registration and unregistration.
 //!
 //! `BrokerOuterAPI#registerBrokerAll`, `BrokerController#registerBrokerAll` (4.9.8): to every nameserver in parallel, 6 s each, unconditionally
-//! every 30 s (`forceRegister`), and at once when a topic is created. Nameservers never talk to each other, so each knows a broker from this alone.
+//! every 30 s (`forceRegister`), and at once when a topic is created. What an operator changes is registered alone, without the other topics
+//! (`#registerIncrementBrokerData`; server spec 2.4). Nameservers never talk to each other, so each knows a broker from this alone.
 
 use super::{Broker, Cx};
-use crate::base::ids::Addr;
+use crate::base::ids::{Addr, TopicId};
 use crate::rocketmq::protocol::{Answer, Registration, Request};
 use crate::rocketmq::remoting::client::{Done, Invoke, Net, Target};
 use std::sync::Arc;
@@ -27,29 +28,41 @@ pub(super) struct Registrations {
 }
 
 impl Broker {
-    fn registration(&self, cx: &Cx<'_, '_>) -> Arc<Registration> {
+    fn registration(&self, cx: &Cx<'_, '_>) -> Registration {
         let disk = &cx.env.disk.broker;
         let permission = self.config.settings.broker_permission as u8;
         let mut topics = disk.topics.clone();
         if permission & 6 != 6 {
             topics.values_mut().for_each(|t| t.perm = permission);
         }
-        Arc::new(Registration {
+        Registration {
             broker: self.config.broker,
             broker_id: self.broker_id,
             addr: self.config.addr,
             ha_addr: self.config.addr,
             version: disk.topics_version,
             topics,
-        })
+        }
     }
 
     /// Registers with every nameserver.
     pub(super) fn register_all(&mut self, cx: &mut Cx<'_, '_>) {
+        let registration = self.registration(cx);
+        self.register(cx, Arc::new(registration));
+    }
+
+    /// `registerIncrementBrokerData`: this topic alone, under the version of all of them. A nameserver that has never heard of the broker takes
+    /// it for everything, and the same version keeps it from looking at the rest when that comes.
+    pub(super) fn register_increment(&mut self, cx: &mut Cx<'_, '_>, topic: TopicId) {
+        let mut registration = self.registration(cx);
+        registration.topics.retain(|known, _| *known == topic);
+        self.register(cx, Arc::new(registration));
+    }
+
+    fn register(&mut self, cx: &mut Cx<'_, '_>, registration: Arc<Registration>) {
         if self.stopping {
             return;
         }
-        let registration = self.registration(cx);
         let timeout = self.config.settings.register_broker_timeout_mills;
         self.registration.unread = true;
         for addr in self.config.clone().nameservers.iter().copied() {

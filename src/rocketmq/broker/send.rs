@@ -276,6 +276,7 @@ impl Broker {
         }
         let retry_queues = self.config.settings.retry_queue_nums;
         if retry_queues == 0 {
+            cx.out.note(Note::GivenUp { group, msg: origin.id });
             return Answer::Code(answer_code::SUCCESS);
         }
         let retry = self.config.names.retry_topic(group);

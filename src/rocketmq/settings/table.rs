@@ -327,6 +327,9 @@ settings! {
     ProducerSettings {
         /// Budget of one send, all attempts together, ms.
         send_msg_timeout: u64 as Millis = 3_000, "sendMsgTimeout";
+        /// Longest wait of one attempt of a synchronous send that could still be followed by another, ms; -1: the whole budget. 5.3.3's
+        /// (`DefaultMQProducer.sendMsgMaxTimeoutPerRequest`), as ported back to a 4.9.8 client; 4.9.8 itself has none.
+        send_msg_max_timeout_per_request: i64 = -1, "sendMsgMaxTimeoutPerRequest";
         /// Further attempts of a synchronous send.
         retry_times_when_send_failed: u64 = 2, "retryTimesWhenSendFailed";
         /// Further attempts of an asynchronous send.

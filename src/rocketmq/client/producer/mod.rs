@@ -158,12 +158,13 @@ impl Instance {
         )
     }
 
-    /// `updateFaultItem`, with a note when the broker is put aside.
+    /// `updateFaultItem`, with a note when the broker is put aside and when a good answer ends that early.
     fn update_fault_item(&mut self, cx: &mut Cx<'_, '_>, p: u16, broker: BrokerName, latency_ms: i64, isolation: bool) {
         let fault = &mut self.producers[p as usize].fault;
+        let aside = !fault.tolerance().is_available(broker, cx.now.wall_ms);
         let for_ms = fault.update_fault_item(broker, latency_ms, isolation, cx.now.wall_ms);
         if let Some(for_ms) = for_ms
-            && for_ms > 0
+            && (for_ms > 0 || aside)
         {
             cx.out.note(Note::BrokerAvoided { broker, ms: for_ms as u32 });
         }

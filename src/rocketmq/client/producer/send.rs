@@ -2,7 +2,8 @@
 //!
 //! `DefaultMQProducerImpl#sendDefaultImpl`, `#sendKernelImpl`, `#sendSelectImpl`, `#tryToFindTopicPublishInfo`, `MQClientAPIImpl#sendMessageAsync` and
 //! `#onExceptionImpl` (4.9.8; client spec 2.3 to 2.9). One budget serves all attempts of a call, so a broker that hangs eats the
-//! retries; only fast failures are really tried again.
+//! retries; only fast failures are really tried again. `sendMsgMaxTimeoutPerRequest` (`#sendDefaultImpl`, 5.3.3) leaves some of it to the attempts
+//! that may follow; it bounds the wait for an answer, while a connect lasts as long as `connectTimeoutMillis` says.
 
 use super::parcel::Parcel;
 use crate::base::draw::Purpose;
@@ -104,6 +105,8 @@ pub(in crate::rocketmq::client) struct Send {
     stage: Stage,
     first_ms: i64,
     begin_ms: i64,
+    /// What this attempt may take, from `begin_ms` on.
+    budget_ms: i64,
     attempts: u8,
     queue: Option<MessageQueue>,
     acked: Option<SendEnd>,
@@ -128,6 +131,7 @@ impl Send {
             stage: Stage::Begin,
             first_ms: 0,
             begin_ms: 0,
+            budget_ms: 0,
             attempts: 0,
             queue: None,
             acked: None,
@@ -224,6 +228,11 @@ impl Send {
             return self.exhausted(i, cx, t);
         }
         self.attempts += 1;
+        self.budget_ms = timeout - (self.begin_ms - self.first_ms);
+        let at_most = i.producers[self.p as usize].config.settings.send_msg_max_timeout_per_request;
+        if at_most > -1 && self.attempts < most {
+            self.budget_ms = self.budget_ms.min(at_most);
+        }
         if i.master_addr(queue.broker).is_none() {
             self.stage = Stage::FindingAddress;
             return Step::Call(FindPublishInfo::new(self.p, queue.topic).into());
@@ -238,7 +247,7 @@ impl Send {
             return self.failed(i, cx, t, AttemptError::BrokerNotExist, false);
         };
         let config = &i.producers[self.p as usize].config;
-        let left = config.settings.send_msg_timeout as i64 - (cx.now.wall_ms - self.first_ms);
+        let left = self.budget_ms - (cx.now.wall_ms - self.begin_ms);
         if left < 0 {
             return self.failed(i, cx, t, AttemptError::TooMuchRequest, false);
         }
