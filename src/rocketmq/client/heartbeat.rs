@@ -73,9 +73,8 @@ impl Instance {
     /// Addresses that occur in no stored route are dropped; since routes never expire, this reacts to changed routes only.
     fn clean_offline_brokers(&mut self) {
         let routes = &self.routes;
-        let named = |addr: &Addr| {
-            routes.iter().flatten().any(|route| route.broker_datas.iter().any(|b| b.addrs.values().any(|a| a == addr)))
-        };
+        let named =
+            |addr: &Addr| routes.rows().any(|route| route.broker_datas.iter().any(|b| b.addrs.values().any(|a| a == addr)));
         self.addrs.retain(|_, ids| {
             ids.retain(|_, addr| named(addr));
             !ids.is_empty()

@@ -8,6 +8,7 @@ mod threads;
 
 use self::threads::Executor;
 pub(in crate::rocketmq::client) use self::threads::{ChannelEvent, Exec, Thread, ThreadId};
+use super::by_topic::ByTopic;
 use super::config::{ClientConfig, ConsumerConfig, ProducerConfig};
 use super::consumer::Consumer;
 use super::ops::{Op, Ret, Step};
@@ -114,7 +115,7 @@ pub(super) struct Instance {
     pub(super) state: ServiceState,
     pub(super) remoting: RemotingClient<Token>,
     /// topicRouteTable, by topic.
-    pub(super) routes: Vec<Option<Arc<TopicRouteData>>>,
+    pub(super) routes: ByTopic<Arc<TopicRouteData>>,
     /// brokerAddrTable.
     pub(super) addrs: BTreeMap<BrokerName, BTreeMap<u64, Addr>>,
     pub(super) producers: Vec<Producer>,
@@ -170,7 +171,7 @@ impl Instance {
             state: ServiceState::CreateJust,
             remoting: RemotingClient::new(number, remoting, nameservers, first, cx.now)
                 .with_late_waiters(config.threads_resume_late),
-            routes: vec![None; config.names.topics().count()],
+            routes: ByTopic::default(),
             config,
             addrs: BTreeMap::new(),
             producers: Vec::new(),
@@ -422,7 +423,7 @@ impl Instance {
     // ---- tables
 
     pub(super) fn route(&self, topic: TopicId) -> Option<&Arc<TopicRouteData>> {
-        self.routes.get(topic.0 as usize).and_then(|r| r.as_ref())
+        self.routes.get(topic)
     }
 
     /// `findBrokerAddressInPublish`: the master or nothing.
@@ -473,7 +474,7 @@ impl Instance {
     pub(super) fn add_producer(&mut self, index: u16, config: Arc<ProducerConfig>) -> u16 {
         let writes = self.config.rules.writes_into_publish_list;
         let hashes = BrokerHashes::of(&self.config.names);
-        self.producers.push(Producer::new(index, config, hashes, writes, self.routes.len()));
+        self.producers.push(Producer::new(index, config, hashes, writes));
         self.heartbeat_cache = None;
         self.producers.len() as u16 - 1
     }

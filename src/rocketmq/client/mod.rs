@@ -3,6 +3,7 @@
 //! `MQClientManager` (4.9.8): instances by client id. The id is `ip@instanceName`; from 4.9.0 a default name becomes pid#nanoTime, so that members do
 //! not share unless the user names the instance.
 
+mod by_topic;
 pub mod config;
 pub mod consumer;
 mod heartbeat;

@@ -105,9 +105,7 @@ impl Instance {
         for consumer in &mut self.consumers {
             consumer.take_queues(topic, &queues);
         }
-        if let Some(slot) = self.routes.get_mut(topic.0 as usize) {
-            *slot = Some(new);
-        }
+        self.routes.set(topic, new);
         true
     }
 }

@@ -112,7 +112,14 @@ impl Instance {
         let thread = if executor.created < size {
             let ordinal = executor.created;
             executor.created += 1;
-            self.threads.push(Thread { exec, ordinal, stack: Vec::new(), woken: None, failing: SmallVec::new(), waits: 0 });
+            self.threads.push(Thread {
+                exec,
+                ordinal,
+                stack: Vec::with_capacity(1),
+                woken: None,
+                failing: SmallVec::new(),
+                waits: 0,
+            });
             self.threads.len() as ThreadId - 1
         } else if let Some(thread) = executor.idle.pop_front() {
             thread
