@@ -54,6 +54,7 @@ mod tests {
         }
         assert_eq!(table.topics().collect::<Vec<_>>(), [TopicId(1), TopicId(5), TopicId(9)]);
         assert_eq!(table.rows().collect::<String>(), "bdc");
-        assert_eq!((table.get(TopicId(9)), table.get(TopicId(2)), table.get_mut(TopicId(10))), (Some(&'c'), None, None));
+        assert_eq!((table.get(TopicId(9)), table.get(TopicId(2))), (Some(&'c'), None));
+        assert_eq!((table.get_mut(TopicId(5)).copied(), table.get_mut(TopicId(10))), (Some('d'), None));
     }
 }

@@ -261,7 +261,11 @@ impl Instance {
                     self.pull_awake = false;
                 }
             } else {
-                return;
+                // Nothing is left in these rings: they begin anew, so that each call finds the bytes of the last one in the cache instead of going round.
+                self.remoting.done.clear();
+                self.remoting.awake.clear();
+                self.ready.clear();
+                return self.waking.clear();
             }
         }
     }
