@@ -138,7 +138,7 @@ impl Broker {
                 self.pass_over_deleted(cx, level);
                 let disk = &cx.env.disk.broker;
                 let offset = self.schedule.offsets[level - 1];
-                let Some(record) = disk.find_queue(topic, level as u16 - 1).and_then(|n| disk.record(n, offset)).copied() else {
+                let Some(record) = disk.find_queue(topic, level as u16 - 1).and_then(|n| disk.record(n, offset)) else {
                     break;
                 };
                 let mut due = self.levels.compute_deliver_timestamp(level as i32, record.store_ms);
