@@ -83,7 +83,7 @@ impl Instance {
             return false;
         }
         for broker in &new.broker_datas {
-            self.addrs.insert(broker.broker, broker.addrs.clone());
+            self.addrs.set(broker.broker, &broker.addrs);
         }
         let names = self.config.names.clone();
         // An order configuration that cannot be parsed throws in Java; the topic then has no usable list.

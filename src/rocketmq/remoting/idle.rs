@@ -8,10 +8,11 @@ use std::collections::BinaryHeap;
 
 /// Watches channels numbered by the caller.
 #[derive(Clone, Debug)]
+#[repr(C)]
 pub struct IdleWatch {
-    heap: BinaryHeap<Reverse<(u64, u32)>>,
     /// When the heap's first entry comes up; `u64::MAX`: never.
     next: u64,
+    heap: BinaryHeap<Reverse<(u64, u32)>>,
     /// 0: channels are never idle.
     limit: u64,
 }

@@ -36,13 +36,14 @@ const REACH: usize = 8;
 
 /// Deadlines with what they are for.
 #[derive(Clone, Debug)]
+#[repr(C)]
 pub struct Timers<K> {
+    /// The earliest deadline; `u64::MAX`: none. A role is asked for it after each event, and here that costs no look into the line or the heap.
+    first: u64,
+    seq: u64,
     /// Sorted, the next one in front.
     line: VecDeque<Timer<K>>,
     heap: BinaryHeap<Timer<K>>,
-    seq: u64,
-    /// The earliest deadline; `u64::MAX`: none. A role is asked for it after each event, and here that costs no look into the line or the heap.
-    first: u64,
 }
 
 impl<K> Default for Timers<K> {

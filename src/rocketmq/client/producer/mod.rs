@@ -228,7 +228,7 @@ impl ShutdownProducer {
             producer.registered = false;
             cx.out.note(Note::ShutdownBegan { index: producer.index });
             i.heartbeat_cache = None;
-            self.targets = i.addrs.values().flat_map(|ids| ids.values().copied()).collect();
+            self.targets = i.addrs.iter().map(|(_, addr)| addr).collect();
         }
         let producer = &mut i.producers[self.p as usize];
         if self.next < self.targets.len() {
