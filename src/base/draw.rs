@@ -96,23 +96,26 @@ impl Draws {
         self.seed
     }
 
-    #[inline]
+    #[inline(always)]
     fn block(self, entity: Entity, purpose: Purpose, n: u64) -> [u32; 8] {
         chacha8([self.seed, entity.0, purpose as u64, n])
     }
 
     /// The words for the hops of one request.
+    #[inline(never)]
     pub fn luck(self, entity: Entity, purpose: Purpose, n: u64) -> Luck {
         let [a, b, c, d, e, f, ..] = self.block(entity, purpose, n);
         Luck([a, b, c, d, e, f])
     }
 
     /// One word.
+    #[inline(never)]
     pub fn word(self, entity: Entity, purpose: Purpose, n: u64) -> u32 {
         self.block(entity, purpose, n)[0]
     }
 
     /// Uniform in `0..bound`; 0 when `bound` is 0 or 1, without drawing. The bias of a 64-bit product is below 2^-32 for every bound in use.
+    #[inline(never)]
     pub fn below(self, entity: Entity, purpose: Purpose, n: u64, bound: u64) -> u64 {
         if bound <= 1 {
             return 0;
@@ -132,8 +135,8 @@ impl Draws {
 }
 
 /// The first half of the first block of ChaCha8's key stream. A generator made for long streams computes four blocks at a time;
-/// a draw needs six words of one. The rows are what vector registers hold.
-#[inline]
+/// a draw needs six words of one, mostly only the first. Whoever asks gets a copy of it, so that no word is computed that nobody reads.
+#[inline(always)]
 fn chacha8(key: [u64; 4]) -> [u32; 8] {
     let half = |i: usize| [key[i] as u32, (key[i] >> 32) as u32, key[i + 1] as u32, (key[i + 1] >> 32) as u32];
     let start = ([0x6170_7865, 0x3320_646e, 0x7962_2d32, 0x6b20_6574], half(0));

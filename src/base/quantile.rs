@@ -11,21 +11,22 @@ use std::sync::Arc;
 const BODY: usize = 1024;
 const TAIL: usize = 10;
 
+/// Where the body begins in a table.
+const HEAD: usize = 2 + TAIL + 1;
+
 /// A distribution of non-negative nanoseconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quantiles {
-    /// `body[i]` is the quantile at (i + 0.5) / 1024. Shared: thousands of nodes have the same table.
-    body: Arc<[u64]>,
-    /// `tail[j]` is the quantile at 1 - 2^-(11 + j): finer cells for the last 1024th.
-    tail: [u64; TAIL + 1],
-    p50: u64,
-    p99: u64,
+    /// The median and the 99th percentile, and of what is no constant the tail and the body behind them. `tail[j]` is the quantile at 1 - 2^-(11 + j), finer cells for
+    /// the last 1024th; `body[i]` is the one at (i + 0.5) / 1024. One allocation that all share: thousands of nodes have the same table, and what one of them has
+    /// read lies in the cache for the next.
+    table: Arc<[u64]>,
 }
 
 impl Quantiles {
     /// Always the same value; draws are ignored.
     pub fn constant(ns: u64) -> Self {
-        Quantiles { body: Arc::new([]), tail: [ns; TAIL + 1], p50: ns, p99: ns }
+        Quantiles { table: Arc::new([ns, ns]) }
     }
 
     /// Log-normal through the two quantiles. `p99 <= p50` gives a constant.
@@ -35,49 +36,47 @@ impl Quantiles {
         }
         let sigma = libm::log(p99 as f64 / p50 as f64) / Z99;
         let at = |p: f64| libm::round(p50 as f64 * libm::exp(sigma * normal_quantile(p))) as u64;
-        let body = (0..BODY).map(|i| at((i as f64 + 0.5) / BODY as f64)).collect();
-        let mut tail = [0; TAIL + 1];
-        for (j, cell) in tail.iter_mut().enumerate() {
-            *cell = at(1.0 - libm::ldexp(1.0, -(11 + j as i32)));
-        }
-        Quantiles { body, tail, p50, p99 }
+        let tail = (0..=TAIL).map(|j| at(1.0 - libm::ldexp(1.0, -(11 + j as i32))));
+        let body = (0..BODY).map(|i| at((i as f64 + 0.5) / BODY as f64));
+        Quantiles { table: [p50, p99].into_iter().chain(tail).chain(body).collect() }
     }
 
     pub fn is_constant(&self) -> bool {
-        self.body.is_empty()
+        self.table.len() <= HEAD
     }
     /// The median, in nanoseconds.
     pub fn p50(&self) -> u64 {
-        self.p50
+        self.table[0]
     }
     /// The 99th percentile, in nanoseconds.
     pub fn p99(&self) -> u64 {
-        self.p99
+        self.table[1]
     }
 
     /// The delay that belongs to a drawn word: monotone in the word.
     #[inline]
     pub fn at(&self, word: u32) -> u64 {
-        if self.body.is_empty() {
-            return self.tail[0];
+        if self.is_constant() {
+            return self.p50();
         }
+        let (tail, body) = self.table[2..].split_at(TAIL + 1);
         // Position in units of half a cell: the quantiles sit in the middle of their cells.
         let shifted = (word as u64).saturating_sub(1 << 21);
         let cell = (shifted >> 22) as usize;
         if cell + 1 < BODY {
-            let (low, high) = (self.body[cell], self.body[cell + 1]);
+            let (low, high) = (body[cell], body[cell + 1]);
             return low + (((high - low) as u128 * (shifted & 0x3f_ffff) as u128) >> 22) as u64;
         }
         // The last half cell: 2^21 words, split by halves towards certainty.
         let left = (u32::MAX - word) as u64 + 1;
         let k = left.ilog2() as usize;
         if k >= 21 {
-            return self.tail[0];
+            return tail[0];
         }
         if 21 - k > TAIL {
-            return self.tail[TAIL];
+            return tail[TAIL];
         }
-        let (low, high) = (self.tail[20 - k], self.tail[21 - k]);
+        let (low, high) = (tail[20 - k], tail[21 - k]);
         low + (((high - low) as u128 * ((2u64 << k) - left) as u128) >> k) as u64
     }
 }

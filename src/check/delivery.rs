@@ -12,6 +12,7 @@
 //!    while messages were in flight or uncommitted;
 //! 4. the offset went back under a standing owner; 5. other.
 
+use super::chunked::Chunked;
 use super::covered::Covered;
 use super::facts::RunFacts;
 use super::index::{Index, Rows};
@@ -116,7 +117,7 @@ const AGAIN: u32 = 1 << 31;
 #[derive(Clone, Debug, Default)]
 struct Slot {
     /// By ledger table and message number: millisecond of the first delivery + 1, and `AGAIN`.
-    first: Vec<Vec<u32>>,
+    first: Vec<Chunked<u32>>,
     /// Deliveries still owed on request: `true` if the listener asked, `false` if the client sent back behind its back.
     owed: BTreeMap<MessageId, bool>,
     /// Messages in their second or later try: when the last delivery was.
@@ -162,19 +163,15 @@ impl Delivery {
         let fresh = !broadcasting && row.covered.insert(rec.offset);
         let slot = &mut self.slots[self.of_member[member as usize] as usize];
         if table >= slot.first.len() {
-            slot.first.resize(table + 1, Vec::new());
+            slot.first.resize(table + 1, Chunked::default());
         }
-        let first = &mut slot.first[table];
-        let n = msg.n() as usize;
-        if n >= first.len() {
-            first.resize(n + 1, 0);
-        }
-        if first[n] == 0 {
-            first[n] = (at / MS) as u32 + 1;
+        let first = slot.first[table].at(msg.n() as usize);
+        if *first == 0 {
+            *first = (at / MS) as u32 + 1;
             return Kind::First;
         }
-        first[n] |= AGAIN;
-        let first_at = ((first[n] & !AGAIN) - 1) as u64 * MS;
+        *first |= AGAIN;
+        let first_at = ((*first & !AGAIN) - 1) as u64 * MS;
         let before = slot.last.insert(msg, at).unwrap_or(first_at);
         let owed = slot.owed.remove(&msg);
         if owed == Some(true) {
@@ -272,7 +269,7 @@ impl Delivery {
     }
     /// Messages delivered more than once in a slot.
     pub fn duplicated(&self, slot: u32) -> u64 {
-        self.slots[slot as usize].first.iter().flatten().filter(|word| **word & AGAIN != 0).count() as u64
+        self.slots[slot as usize].first.iter().flat_map(|first| first.iter()).filter(|word| **word & AGAIN != 0).count() as u64
     }
     /// Whether any group got the message.
     pub fn anywhere(&self, table: usize, n: usize) -> bool {

@@ -4,6 +4,7 @@
 //! every death of a broker process or its host each message answered SEND_OK is given the best state it had a moment before; what recovery
 //! then discards is counted under that state. So a lost message names the last thing that was true of it, and with the fault that struck, the rule that lost it.
 
+use super::chunked::Chunked;
 use super::facts::{NodeKind, RunFacts};
 use super::index::Index;
 use super::ledger::{Ledger, Message};
@@ -92,7 +93,7 @@ pub struct Durability {
     /// By set: the broker that takes its messages.
     serving: Vec<Option<NodeId>>,
     /// By table of the ledger and message: where its latest ordinary record ends; 0: nowhere.
-    ends: Vec<Vec<u64>>,
+    ends: Vec<Chunked<u64>>,
     /// Something can die in this run.
     on: bool,
     pub crashes: Vec<Crash>,
@@ -127,6 +128,10 @@ impl Durability {
         self.copies.get_mut(node.0 as usize)?.as_mut().map(|c| &mut c.1)
     }
 
+    fn ends(&self, table: usize) -> impl Iterator<Item = &u64> {
+        self.ends.get(table).into_iter().flat_map(|ends| ends.iter())
+    }
+
     /// A record was appended at its master.
     #[inline]
     pub fn stored(&mut self, node: NodeId, table: Option<usize>, msg: MessageId, end: u64, plain: bool) {
@@ -140,13 +145,9 @@ impl Durability {
         }
         let Some(table) = table.filter(|_| plain) else { return };
         if table >= self.ends.len() {
-            self.ends.resize(table + 1, Vec::new());
+            self.ends.resize(table + 1, Chunked::default());
         }
-        let (row, n) = (&mut self.ends[table], msg.n() as usize);
-        if n >= row.len() {
-            row.resize(n + 1, 0);
-        }
-        row[n] = end;
+        *self.ends[table].at(msg.n() as usize) = end;
     }
 
     pub fn cached(&mut self, node: NodeId, upto: u64) {
@@ -187,8 +188,7 @@ impl Durability {
         let before = self.serving[broker.0 as usize].replace(node)?;
         let mut cuts: BTreeMap<u32, u64> = BTreeMap::new();
         for (table, rows) in ledger.tables() {
-            let ends = self.ends.get(table).map_or(&[][..], |e| e);
-            for (row, end) in rows.iter().zip(ends) {
+            for (row, end) in rows.iter().zip(self.ends(table)) {
                 if row.is(Message::PLACED)
                     && !row.is(Message::GONE)
                     && *end > upto
@@ -213,8 +213,7 @@ impl Durability {
         let mut crash =
             Crash { node, at, host, copies, answered, discarded, walk: None, lost_from: u64::MAX, oldest_lost: u64::MAX };
         for (table, rows) in ledger.tables().filter(|(table, _)| !ledger.preloaded(*table)) {
-            let ends = self.ends.get(table).map_or(&[][..], |e| e);
-            for (row, end) in rows.iter().zip(ends) {
+            for (row, end) in rows.iter().zip(self.ends(table)) {
                 if answered_ok(row) && index.queues[row.queue as usize].mq.broker == broker {
                     *crash.answered.entry(crash.lay(*end)).or_default() += 1;
                 }
@@ -245,8 +244,7 @@ impl Durability {
         let Some(broker) = self.set_of(crash.node).filter(|_| crash.lost_from != u64::MAX) else { return 0 };
         let mut newest = None;
         for (table, rows) in ledger.tables().filter(|(table, _)| !ledger.preloaded(*table)) {
-            let ends = self.ends.get(table).map_or(&[][..], |e| e);
-            for (row, end) in rows.iter().zip(ends).filter(|(row, end)| **end < crash.lost_from && answered_ok(row)) {
+            for (row, end) in rows.iter().zip(self.ends(table)).filter(|(row, end)| **end < crash.lost_from && answered_ok(row)) {
                 if *end > 0 && row.began() < crash.at && index.queues[row.queue as usize].mq.broker == broker {
                     newest = newest.max(Some(row.began()));
                 }

@@ -1,8 +1,9 @@
 //! What became of each message on its way in: due, begun, stored where, ended how.
 //!
-//! Message numbers are dense per producer, so 24 bytes a message in a plain vector serve every question that is asked later, and a hot
+//! Message numbers are dense per producer, so 24 bytes a message in a table of rows serve every question that is asked later, and a hot
 //! note costs one indexed access. Copies beyond the first (a retried send) are rare and live in a map beside it.
 
+use super::chunked::Chunked;
 use super::facts::RunFacts;
 use crate::base::ids::MessageId;
 use crate::contract::note::SendStatus;
@@ -84,9 +85,9 @@ impl Message {
 #[derive(Clone, Debug)]
 pub struct Ledger {
     producers: usize,
-    tables: Vec<Vec<Message>>,
+    tables: Vec<Chunked<Message>>,
     /// Keys of keyed producers' messages.
-    keys: Vec<Vec<u32>>,
+    keys: Vec<Chunked<u32>>,
     keyed: Vec<bool>,
     /// All places of messages that were stored more than once.
     places: BTreeMap<MessageId, SmallVec<[Place; 2]>>,
@@ -105,8 +106,8 @@ impl Ledger {
         let producers = facts.producers.len();
         Ledger {
             producers,
-            tables: vec![Vec::new(); producers],
-            keys: vec![Vec::new(); producers],
+            tables: vec![Chunked::default(); producers],
+            keys: vec![Chunked::default(); producers],
             keyed: facts.producers.iter().map(|p| p.keys > 0).collect(),
             places: BTreeMap::new(),
         }
@@ -140,25 +141,16 @@ impl Ledger {
     pub fn row(&mut self, msg: MessageId) -> Option<&mut Message> {
         let table = self.table(msg)?;
         if table >= self.tables.len() {
-            self.tables.resize(table + 1, Vec::new());
+            self.tables.resize(table + 1, Chunked::default());
         }
-        let rows = &mut self.tables[table];
-        let n = msg.n() as usize;
-        if n >= rows.len() {
-            rows.resize(n + 1, Message::default());
-        }
-        Some(&mut rows[n])
+        Some(self.tables[table].at(msg.n() as usize))
     }
 
     /// Notes the key of a message of a keyed producer.
     #[inline]
     pub fn set_key(&mut self, msg: MessageId, key: u32) {
         if let Some(keys) = self.keys.get_mut(msg.producer() as usize) {
-            let n = msg.n() as usize;
-            if n >= keys.len() {
-                keys.resize(n + 1, 0);
-            }
-            keys[n] = key;
+            *keys.at(msg.n() as usize) = key;
         }
     }
 
@@ -247,12 +239,12 @@ impl Ledger {
     }
 
     /// Every table with its messages.
-    pub fn tables(&self) -> impl Iterator<Item = (usize, &[Message])> {
-        self.tables.iter().enumerate().map(|(i, rows)| (i, &rows[..]))
+    pub fn tables(&self) -> impl Iterator<Item = (usize, &Chunked<Message>)> {
+        self.tables.iter().enumerate()
     }
 
-    pub fn tables_mut(&mut self) -> impl Iterator<Item = (usize, &mut [Message])> {
-        self.tables.iter_mut().enumerate().map(|(i, rows)| (i, &mut rows[..]))
+    pub fn tables_mut(&mut self) -> impl Iterator<Item = (usize, &mut Chunked<Message>)> {
+        self.tables.iter_mut().enumerate()
     }
 }
 

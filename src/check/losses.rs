@@ -8,11 +8,12 @@
 
 use super::delivery::Delivery;
 use super::facts::{RunFacts, TagFilter};
-use super::index::{Index, Rows};
+use super::index::Index;
 use super::ledger::{Ledger, Message, STATUSES};
 use super::offsets::Offsets;
 use crate::base::ids::{GroupId, TopicId};
 use crate::base::time::MS;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Why an acknowledged message did not come.
@@ -60,9 +61,9 @@ pub struct Losses {
     /// Delivered, and nobody ever heard how the call ended.
     pub unheard: u64,
     /// By feed: due time of the oldest message that is not yet committed, ns.
-    pub oldest: Rows<Option<u64>>,
+    pub oldest: BTreeMap<u32, u64>,
     /// By feed: messages not yet committed that nobody has got either, and the due time of the oldest, ns.
-    pub undelivered: Rows<Option<(u64, u64)>>,
+    pub undelivered: BTreeMap<u32, (u64, u64)>,
 }
 
 impl Losses {
@@ -166,16 +167,14 @@ pub struct Evidence<'a> {
 pub fn settle(evidence: &Evidence, group: GroupId) -> Losses {
     let Evidence { facts, index, ledger, delivery, .. } = *evidence;
     let mut found = Losses::default();
-    let mut feed_of = vec![None; index.queues.len()];
-    for &feed in &index.group(group).feeds {
-        feed_of[index.feeds[feed as usize].queue as usize] = Some(feed);
-    }
     let slots = delivery.slots(index, group.0 as usize);
     let deleted = |queue: u32, offset: u32| (offset as u64) < index.queues[queue as usize].expired;
     let expired = |table: usize, n: usize, row: &Message| ledger.lies_nowhere(table, n, row, deleted);
     for (table, rows) in ledger.tables() {
         let producer = facts.producers.get(table);
         let wants = match producer {
+            // Many groups, each with a topic of its own: mostly it is this.
+            Some(p) if !index.group(group).topics.contains(&p.topic) => Wanted::Nothing,
             Some(p) => wanted(facts, &index.group(group).members, p.topic, &p.tags),
             None => Wanted::All,
         };
@@ -184,7 +183,7 @@ pub fn settle(evidence: &Evidence, group: GroupId) -> Losses {
         }
         let transactional = producer.is_some_and(|p| p.transactional);
         for (n, row) in rows.iter().enumerate() {
-            let feed = if row.is(Message::PLACED) { feed_of[row.queue as usize] } else { None };
+            let feed = if row.is(Message::PLACED) { index.find(group, row.queue) } else { None };
             // Preloaded messages have no producer: their queue says what topic they belong to.
             if !wants.has(n) || (producer.is_none() && feed.is_none()) {
                 continue;
@@ -204,11 +203,11 @@ pub fn settle(evidence: &Evidence, group: GroupId) -> Losses {
                 && !expired(table, n, row)
                 && owed(evidence, group, row, Some(feed))
             {
-                let oldest = found.oldest.at(feed);
-                *oldest = Some(oldest.map_or(row.due, |due| due.min(row.due)));
+                let oldest = found.oldest.entry(feed).or_insert(row.due);
+                *oldest = row.due.min(*oldest);
                 if slots.iter().any(|slot| delivery.first_ms(*slot, table, n).is_none()) {
-                    let undelivered = found.undelivered.at(feed);
-                    *undelivered = Some(undelivered.map_or((1, row.due), |(n, due)| (n + 1, due.min(row.due))));
+                    let (n, due) = found.undelivered.entry(feed).or_insert((0, row.due));
+                    (*n, *due) = (*n + 1, row.due.min(*due));
                 }
             }
         }

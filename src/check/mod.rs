@@ -5,6 +5,7 @@
 //! tables: [`index`] (dense numbers), [`ledger`] (messages), [`roster`] (who lives); [`facts`] is what they are told beforehand and [`verdict`]
 //! how everything is judged. Each keeps numbers, not histories. [`crate::meter`] feeds them and turns them into counters.
 
+pub mod chunked;
 pub mod conservation;
 pub mod convergence;
 pub mod covered;

@@ -251,11 +251,11 @@ impl Watch {
             }
             figures.backlog_by_queue.insert(name.clone(), self.backlog(feed));
             let age = |due: u64| (end.saturating_sub(due) / MS) as f64 / 1e3;
-            if let Some((n, due)) = losses.undelivered.get(feed).copied().flatten() {
+            if let Some(&(n, due)) = losses.undelivered.get(&feed) {
                 figures.undelivered_by_queue.insert(name.clone(), n);
                 figures.oldest_undelivered_by_queue_s.insert(name.clone(), age(due));
             }
-            if let Some(due) = losses.oldest.get(feed).copied().flatten() {
+            if let Some(&due) = losses.oldest.get(&feed) {
                 figures.oldest_by_queue_s.insert(name, age(due));
             }
         }

@@ -1,8 +1,8 @@
 //! Durations in an HDR histogram: three significant digits, whatever the range, in some tens of kilobytes.
 //!
-//! Microseconds are recorded; the extremes are kept exactly beside it, because a histogram rounds its largest value up. The table is made
-//! with the first value, so that thousands of quiet producers cost nothing. The first thousand values are also kept as they are: three digits of
-//! two minutes are a tenth of a second, which is as long as what a delay level is late by.
+//! Microseconds are recorded; the extremes are kept exactly beside it, because a histogram rounds its largest value up. The first thousand values are
+//! also kept as they are: three digits of two minutes are a tenth of a second, which is as long as what a delay level is late by. While there are no more than
+//! these, they are all there is: the table is made with the next one, so that thousands of quiet producers have none.
 
 use crate::base::time::{MS, SEC, US};
 use crate::run::outcome::{MsQuantiles, SecondsSpread};
@@ -13,7 +13,8 @@ const FEW: usize = 1_024;
 
 #[derive(Clone, Debug)]
 pub struct Hist {
-    inner: Option<Histogram<u32>>,
+    /// All values, once there are more than a few.
+    inner: Option<Box<Histogram<u32>>>,
     /// ns, all of them while there are no more than fit.
     few: Vec<u64>,
     /// ns
@@ -30,36 +31,55 @@ impl Default for Hist {
 impl Hist {
     #[inline]
     pub fn record(&mut self, ns: u64) {
-        // Recording grows the table as needed; it cannot fail for a histogram that resizes.
-        let _ = self.inner.get_or_insert_with(Self::table).record(ns / US);
         if self.few.len() < FEW {
             self.few.push(ns);
+        } else if self.inner.is_none() {
+            self.inner = Some(Self::table(&self.few));
+        }
+        if let Some(inner) = &mut self.inner {
+            // Recording grows the table as needed; it cannot fail for a histogram that resizes.
+            let _ = inner.record(ns / US);
         }
         self.min = self.min.min(ns);
         self.max = self.max.max(ns);
     }
     #[cold]
-    fn table() -> Histogram<u32> {
-        Histogram::new(3).expect("three digits are valid")
+    fn table(values: &[u64]) -> Box<Histogram<u32>> {
+        let mut table = Histogram::new(3).expect("three digits are valid");
+        for ns in values {
+            let _ = table.record(ns / US);
+        }
+        Box::new(table)
     }
     pub fn merge(&mut self, other: &Hist) {
-        if let Some(theirs) = &other.inner {
-            let _ = self.inner.get_or_insert_with(Self::table).add(theirs);
+        if self.inner.is_some() || other.inner.is_some() || self.few.len() + other.few.len() > FEW {
+            let few = &self.few;
+            let inner = self.inner.get_or_insert_with(|| Self::table(few));
+            let _ = match &other.inner {
+                Some(theirs) => inner.add(&**theirs),
+                None => inner.add(&*Self::table(&other.few)),
+            };
         }
         self.few.extend(other.few.iter().take(FEW.saturating_sub(self.few.len())));
         self.min = self.min.min(other.min);
         self.max = self.max.max(other.max);
     }
     pub fn len(&self) -> u64 {
-        self.inner.as_ref().map_or(0, Histogram::len)
+        self.inner.as_ref().map_or(self.few.len() as u64, |inner| inner.len())
     }
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
     /// The value below which this share (0 to 1) lies, ns; `None` without any.
     pub fn quantile(&self, share: f64) -> Option<u64> {
-        let inner = self.inner.as_ref().filter(|inner| !inner.is_empty())?;
-        Some((inner.value_at_quantile(share) * US).clamp(self.min, self.max))
+        if self.is_empty() {
+            return None;
+        }
+        let value = match &self.inner {
+            Some(inner) => inner.value_at_quantile(share),
+            None => Self::table(&self.few).value_at_quantile(share),
+        };
+        Some((value * US).clamp(self.min, self.max))
     }
     /// ns
     pub fn max(&self) -> Option<u64> {
@@ -139,6 +159,27 @@ mod tests {
         sum.clear();
         assert!(sum.is_empty());
         assert_eq!(sum.spread().n, 0);
+    }
+
+    /// The table that is made late says what one says that was there from the first value.
+    #[test]
+    fn a_late_table_has_every_value() {
+        let (mut late, mut early) = (Hist::default(), Hist { inner: Some(Hist::table(&[])), ..Hist::default() });
+        for n in 0..3 * FEW as u64 {
+            let ns = crate::base::ids::mix(n) % (40 * MS);
+            late.record(ns);
+            early.record(ns);
+            if n % 97 == 0 || n.abs_diff(FEW as u64) < 3 {
+                assert_eq!(
+                    (late.len(), late.quantile(0.5), late.quantile(0.99)),
+                    (n + 1, early.quantile(0.5), early.quantile(0.99))
+                );
+                let (mut a, mut b) = (late.clone(), early.clone());
+                a.merge(&late);
+                b.merge(&early);
+                assert_eq!((a.len(), a.quantile(0.9), a.max()), (2 * n + 2, b.quantile(0.9), b.max()));
+            }
+        }
     }
 
     /// Six levels of a hundred messages: the live median of such a run is the least value of the fourth level.

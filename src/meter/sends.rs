@@ -73,14 +73,15 @@ impl Begun {
 }
 
 #[derive(Clone, Debug, Default)]
+#[repr(C)]
 struct ToBroker {
-    acked: Vec<u64>,
     attempts: u64,
     answers: u64,
     last: Option<u64>,
-    successes: Begun,
     /// Calls of the producer that had ended by the last success.
     ended: u64,
+    successes: Begun,
+    acked: Vec<u64>,
 }
 
 /// A stretch without success that has just ended.
@@ -91,37 +92,39 @@ pub struct Gap {
     pub until: u64,
 }
 
+/// The calls of a producer. What every call touches lies together in front: with thousands of producers none of it is in a cache when a note comes.
 #[derive(Clone, Debug)]
+#[repr(C)]
 pub struct Sends {
     pub begun: u64,
     pub ended: u64,
     /// Attempts beyond the first.
     pub retries: u64,
-    pub not_offered: u64,
-    /// By status.
-    pub acked: [u64; 4],
-    pub refused: u64,
-    pub unsure: u64,
-    pub unheard: u64,
-    errors: BTreeMap<(SendError, Option<BrokerName>), u64>,
-    pub round_trip: Hist,
-    failed_round_trip: Hist,
-    failed: Range,
-    slow: Range,
-    not_ok: Range,
-    brokers: Vec<ToBroker>,
-    failed_bins: Vec<u64>,
-    slow_bins: Vec<u64>,
-    first_began: Option<u64>,
-    last_success: Option<u64>,
-    successes: Begun,
-    last_ended: u64,
-    between: u64,
-    head: u64,
     /// Calls under way.
     pending: u32,
     /// Since when it wants to send and has not succeeded.
     wanting: Option<u64>,
+    first_began: Option<u64>,
+    last_success: Option<u64>,
+    last_ended: u64,
+    between: u64,
+    brokers: Vec<ToBroker>,
+    successes: Begun,
+    pub round_trip: Hist,
+    /// By status.
+    pub acked: [u64; 4],
+    head: u64,
+    pub not_offered: u64,
+    pub refused: u64,
+    pub unsure: u64,
+    pub unheard: u64,
+    errors: BTreeMap<(SendError, Option<BrokerName>), u64>,
+    failed_round_trip: Hist,
+    failed: Range,
+    slow: Range,
+    not_ok: Range,
+    failed_bins: Vec<u64>,
+    slow_bins: Vec<u64>,
 }
 
 impl Sends {

@@ -67,6 +67,8 @@ struct Entry {
 pub struct Watch {
     pub(super) facts: Arc<RunFacts>,
     pub(super) clock: Clock,
+    /// Notes so far.
+    pub notes: u64,
     pub(super) index: Index,
     pub(super) ledger: Ledger,
     births: Births,
@@ -123,6 +125,7 @@ impl Watch {
         let brokers = facts.names.brokers().count();
         Watch {
             clock: Clock::new(facts.zero, facts.load_end),
+            notes: 0,
             ledger: Ledger::new(&facts),
             births: Births::default(),
             roster: Roster::new(&facts),
@@ -469,6 +472,7 @@ fn true_ns(store_ms: i64) -> i64 {
 
 impl Observer for Watch {
     fn note(&mut self, stamp: Stamp, note: &Note) {
+        self.notes += 1;
         if let Some(ended) = self.clock.advance(stamp.at) {
             self.turn(ended);
         }

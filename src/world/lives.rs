@@ -267,12 +267,12 @@ impl<O: Observer> World<O> {
             if let Some((_, at)) = accepted_at.iter().find(|(w, _)| *w == id) {
                 *selector = (*selector).max(*at);
             }
-            if self.connections[id as usize].directions[direction].bounced > 0 {
+            if self.connections[id as usize].directions[direction].bounced() > 0 {
                 full.push((id, direction));
             }
             // Netty reads what is there and learns of the end only when it comes round again (`AbstractNioByteChannel#read`).
             let flying = &self.connections[id as usize].directions[direction].flying;
-            let ends = flying.iter().take(unread as usize).filter(|item| !matches!(item, Item::Frame(_))).count() as u32;
+            let ends = flying.iter().take(unread as usize).filter(|(item, _)| !matches!(item, Item::Frame(_))).count() as u32;
             for _ in 0..unread - ends {
                 *selector += draw(&services.thaw_frame).max(1);
                 self.schedule_at(*selector, Class::Network, node, Kind::Deliver, id, direction as u32);

@@ -34,24 +34,28 @@ pub(super) struct End {
     pub(super) open: bool,
 }
 
+/// What the sender keeps until TCP tries again: items with their bytes and words.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Stall {
+    pub(super) items: VecDeque<(Item, u32, u32)>,
+    /// How many of these came back because the receiver's buffer was full; they go before what was written later.
+    pub(super) bounced: u32,
+    pub(super) since: u64,
+    /// Retransmissions so far.
+    pub(super) retries: u32,
+}
+
 /// One direction: from end `i` to the other.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Direction {
-    /// On the way, in order; each has an arrival event.
-    pub(super) flying: VecDeque<Item>,
-    /// Bytes of each of them.
-    pub(super) sizes: VecDeque<u32>,
+    /// On the way, in order, each with its bytes; each has an arrival event.
+    pub(super) flying: VecDeque<(Item, u32)>,
     /// Arrived at a frozen process, not read: the first so many of `flying`.
     pub(super) unread: u32,
     /// Their bytes: the receiver's kernel takes in no more than its buffer holds.
     pub(super) unread_bytes: u64,
-    /// Waits for a retransmission.
-    pub(super) stalled: VecDeque<(Item, u32, u32)>,
-    /// How many of these came back because the receiver's buffer was full; they go before what was written later.
-    pub(super) bounced: u32,
-    pub(super) stalled_since: u64,
-    /// Retransmissions so far of this stall.
-    pub(super) retries: u32,
+    /// Rare, so that what every item passes stays small.
+    pub(super) stall: Option<Box<Stall>>,
     /// Arrival of the last item, so that none overtakes it.
     pub(super) last_arrival: u64,
     /// Something was written while the sender's selector had not come round after a thaw: it reads first, and what it finds closed takes no write.
@@ -75,28 +79,43 @@ pub(super) struct Connection {
 impl Direction {
     /// One item sets out.
     pub(super) fn depart(&mut self, item: Item, bytes: u32) {
-        self.flying.push_back(item);
-        self.sizes.push_back(bytes);
+        self.flying.push_back((item, bytes));
     }
     /// The oldest item is taken off the wire, with its bytes.
     pub(super) fn arrive(&mut self) -> Option<(Item, u32)> {
-        let bytes = self.sizes.pop_front().unwrap_or(0);
-        self.flying.pop_front().map(|item| (item, bytes))
+        let oldest = self.flying.pop_front();
+        if self.flying.is_empty() {
+            // The ring begins anew, so that a quiet connection uses the same bytes again instead of going round.
+            self.flying.clear();
+        }
+        oldest
+    }
+    /// Something waits for a retransmission.
+    pub(super) fn stalls(&self) -> bool {
+        self.stall.as_ref().is_some_and(|stall| !stall.items.is_empty())
+    }
+    /// How much of that came back from a full buffer.
+    pub(super) fn bounced(&self) -> u32 {
+        self.stall.as_ref().map_or(0, |stall| stall.bounced)
+    }
+    pub(super) fn stall(&mut self) -> &mut Stall {
+        self.stall.get_or_insert_default()
     }
     /// An item reaches the kernel of a process that does not read. With no room left it goes back to its sender, who keeps it until there is: a closed
     /// window. The answer is whether it was taken in.
     pub(super) fn buffer(&mut self, room: u64) -> bool {
         let at = self.unread as usize;
-        let bytes = self.sizes.get(at).copied().unwrap_or(0);
+        let bytes = self.flying.get(at).map_or(0, |item| item.1);
         let full = self.unread > 0 && self.unread_bytes + bytes as u64 > room;
         if !full {
             self.unread += 1;
             self.unread_bytes += bytes as u64;
             return true;
         }
-        if let (Some(item), Some(bytes)) = (self.flying.remove(at), self.sizes.remove(at)) {
-            self.stalled.insert((self.bounced as usize).min(self.stalled.len()), (item, bytes, 0x4000_0000));
-            self.bounced += 1;
+        if let Some((item, bytes)) = self.flying.remove(at) {
+            let stall = self.stall();
+            stall.items.insert((stall.bounced as usize).min(stall.items.len()), (item, bytes, 0x4000_0000));
+            stall.bounced += 1;
         }
         false
     }
@@ -107,15 +126,14 @@ impl Direction {
     }
     /// What waits for a retransmission goes out, in order, or is given up.
     pub(super) fn take_stalled(&mut self) -> VecDeque<(Item, u32, u32)> {
-        self.bounced = 0;
-        std::mem::take(&mut self.stalled)
+        self.stall.take().map(|stall| stall.items).unwrap_or_default()
     }
 }
 
 impl Connection {
     /// Nothing can happen on it any more.
     pub(super) fn finished(&self) -> bool {
-        self.ends.iter().all(|e| !e.open) && self.directions.iter().all(|d| d.flying.is_empty() && d.stalled.is_empty())
+        self.ends.iter().all(|e| !e.open) && self.directions.iter().all(|d| d.flying.is_empty() && !d.stalls())
     }
 }
 

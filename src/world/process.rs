@@ -62,40 +62,41 @@ impl State {
     }
 }
 
-/// One process slot.
+/// One process slot. What every event touches lies together in front: with thousands of processes none of it is in a cache when an event comes.
 #[derive(Clone, Debug)]
+#[repr(C)]
 pub(super) struct Process {
-    pub(super) entity: Entity,
-    pub(super) host: u16,
-    pub(super) state: State,
-    pub(super) life: u16,
     pub(super) role: Option<AnyRole>,
-    pub(super) blueprint: Blueprint,
     pub(super) clock: NodeClock,
     /// Events this node has scheduled.
     pub(super) counter: u64,
     /// True time of the live wake-up, and of the deadline it is for; `u64::MAX`: none.
     pub(super) armed: u64,
     pub(super) armed_for: u64,
+    pub(super) entity: Entity,
+    pub(super) host: u16,
+    pub(super) life: u16,
+    pub(super) state: State,
+    pub(super) fresh: bool,
+    /// Connections the kernel accepted for a frozen process.
+    pub(super) backlog: u32,
     pub(super) outgoing: Vec<ConnId>,
     pub(super) accepted: Vec<ConnId>,
+    /// When its selectors have read everything that came while it stood still.
+    pub(super) drained_at: u64,
+    /// When it last thawed; 0: never in this life.
+    pub(super) thawed_at: u64,
+    /// Batches that this life has taken to its listeners.
+    pub(super) deliveries: u64,
+    pub(super) consumers: Vec<Listener>,
     pub(super) free_accepted: Vec<u32>,
     /// What came while frozen and is not a frame.
     pub(super) held: Vec<Held>,
     /// Frozen since.
     pub(super) frozen_at: u64,
-    /// When it last thawed; 0: never in this life.
-    pub(super) thawed_at: u64,
-    /// When its selectors have read everything that came while it stood still.
-    pub(super) drained_at: u64,
-    /// Connections the kernel accepted for a frozen process.
-    pub(super) backlog: u32,
-    pub(super) consumers: Vec<Listener>,
-    /// Batches that this life has taken to its listeners.
-    pub(super) deliveries: u64,
-    pub(super) fresh: bool,
     /// It is to start again so long after its end, ns.
     pub(super) again: Option<u64>,
+    pub(super) blueprint: Blueprint,
 }
 
 impl Process {

@@ -103,17 +103,9 @@ impl<O: Observer> World<O> {
                 let disk = &mut disk.broker;
                 let numbers: Vec<(usize, u64)> =
                     disk.queues().iter().enumerate().filter(|(_, q)| q.topic == start.topic).map(|(n, q)| (n, q.max())).collect();
-                let g = start.group.0 as usize;
                 let mut offsets = disk.offsets_file.load().cloned().unwrap_or_default();
                 for (number, max) in numbers {
-                    if offsets.len() <= g {
-                        offsets.resize(g + 1, Vec::new());
-                    }
-                    let row = &mut offsets[g];
-                    if row.len() <= number {
-                        row.resize(number + 1, -1);
-                    }
-                    row[number] = (max * start.consumed_percent as u64 / 100) as i64;
+                    offsets.set(start.group, number, max * start.consumed_percent as u64 / 100);
                 }
                 disk.offsets_file.lies_there(offsets);
             }

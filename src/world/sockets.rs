@@ -253,13 +253,12 @@ impl<O: Observer> World<O> {
         let connection = &self.connections[id as usize];
         let (from, to) = (connection.ends[side].node, connection.ends[1 - side].node);
         let (from_host, to_host) = (self.host_of(from), self.host_of(to));
-        let stalled = !connection.directions[side].stalled.is_empty();
+        let stalled = connection.directions[side].stalls();
         if stalled || self.hosts[to_host as usize].lost || self.links.is_cut(from_host, to_host) {
-            let direction = &mut self.connections[id as usize].directions[side];
-            direction.stalled.push_back((item, bytes, word));
+            let stall = self.connections[id as usize].directions[side].stall();
+            stall.items.push_back((item, bytes, word));
             if !stalled {
-                direction.stalled_since = self.now;
-                direction.retries = 0;
+                (stall.since, stall.retries) = (self.now, 0);
                 let at = self.now + self.links.rto(0);
                 self.schedule_at(at, Class::Network, from, Kind::Retransmit, id, side as u32);
             }
@@ -283,15 +282,15 @@ impl<O: Observer> World<O> {
             }
             return;
         }
-        if connection.directions[direction].stalled.is_empty() {
+        if !connection.directions[direction].stalls() {
             return;
         }
         let (sender, receiver) = (connection.ends[direction], connection.ends[1 - direction]);
         let (from, to) = (self.host_of(sender.node), self.host_of(receiver.node));
         if self.hosts[to as usize].lost || self.links.is_cut(from, to) {
-            let d = &mut self.connections[id as usize].directions[direction];
-            d.retries += 1;
-            let (since, retries) = (d.stalled_since, d.retries);
+            let stall = self.connections[id as usize].directions[direction].stall();
+            stall.retries += 1;
+            let (since, retries) = (stall.since, stall.retries);
             if self.now - since > self.links.spec().give_up {
                 self.give_up(id, direction);
                 return self.end_closed(id, direction, Ending::Reset);
@@ -302,10 +301,10 @@ impl<O: Observer> World<O> {
         }
         if self.window_closed(id, direction) {
             // A probe of a closed window is answered: it backs off and never gives up.
-            let d = &mut self.connections[id as usize].directions[direction];
-            d.retries += 1;
-            d.stalled_since = self.now;
-            let at = self.now + self.links.rto(d.retries);
+            let stall = self.connections[id as usize].directions[direction].stall();
+            stall.retries += 1;
+            stall.since = self.now;
+            let at = self.now + self.links.rto(stall.retries);
             return self.schedule_at(at, Class::Network, sender.node, Kind::Retransmit, id, direction as u32);
         }
         for (item, bytes, word) in self.connections[id as usize].directions[direction].take_stalled() {
@@ -317,7 +316,7 @@ impl<O: Observer> World<O> {
     fn window_closed(&self, id: ConnId, direction: usize) -> bool {
         let connection = &self.connections[id as usize];
         let receiver = connection.ends[1 - direction];
-        connection.directions[direction].bounced > 0
+        connection.directions[direction].bounced() > 0
             && receiver.open
             && self.processes[receiver.node.0 as usize].state.stands_still()
     }
@@ -340,11 +339,11 @@ impl<O: Observer> World<O> {
             let sender = self.connections[id as usize].ends[direction];
             if sender.open {
                 let d = &mut self.connections[id as usize].directions[direction];
-                let first = d.stalled.is_empty();
-                d.stalled.push_back((item, bytes, 0x8000_0000));
+                let first = !d.stalls();
+                let stall = d.stall();
+                stall.items.push_back((item, bytes, 0x8000_0000));
                 if first {
-                    d.stalled_since = self.now;
-                    d.retries = 0;
+                    (stall.since, stall.retries) = (self.now, 0);
                     let at = self.now + self.links.rto(0);
                     self.schedule_at(at, Class::Network, sender.node, Kind::Retransmit, id, direction as u32);
                 }
@@ -356,9 +355,10 @@ impl<O: Observer> World<O> {
         if alive && (self.processes[n].state.stands_still() || !receiver.conn.is_accepted() && 1 - direction == 1) {
             let room = self.links.spec().receive_buffer;
             let d = &mut self.connections[id as usize].directions[direction];
-            let first = d.stalled.is_empty();
+            let first = !d.stalls();
             if !d.buffer(room) && first {
-                (d.stalled_since, d.retries) = (self.now, 0);
+                let stall = d.stall();
+                (stall.since, stall.retries) = (self.now, 0);
                 let (sender, at) = (self.connections[id as usize].ends[direction].node, self.now + self.links.rto(0));
                 self.schedule_at(at, Class::Network, sender, Kind::Retransmit, id, direction as u32);
             }

@@ -27,6 +27,7 @@ use self::delay_level::DelayLevels;
 use self::pull::Holds;
 use self::rebalance_lock::RebalanceLockManager;
 use self::store::BrokerDisk;
+use self::store::offsets::ConsumerOffsets;
 use crate::base::draw::{Luck, Purpose};
 use crate::base::ids::{Addr, BrokerName, MessageQueue, TopicId};
 use crate::base::names::Names;
@@ -134,8 +135,8 @@ pub struct Broker {
     registration: registration::Registrations,
     consumers: ConsumerManager,
     locks: RebalanceLockManager,
-    /// Live consumer offsets: by group, then consume queue; -1: none.
-    offsets: Vec<Vec<i64>>,
+    /// Live consumer offsets.
+    offsets: ConsumerOffsets,
     offsets_dirty: bool,
     holds: Holds,
     levels: DelayLevels,
@@ -222,7 +223,7 @@ impl Broker {
             registration: Default::default(),
             consumers: ConsumerManager::default(),
             locks: RebalanceLockManager::new(s.rebalance_lock_max_live_time as i64),
-            offsets: Vec::new(),
+            offsets: ConsumerOffsets::default(),
             offsets_dirty: false,
             holds: Holds::default(),
             schedule: schedule::ScheduleService::default(),

@@ -191,33 +191,14 @@ impl Broker {
 
     // ---- offsets
 
-    fn offset_row(&mut self, group: GroupId, number: usize) -> &mut Vec<i64> {
-        let g = group.0 as usize;
-        if self.offsets.len() <= g {
-            self.offsets.resize(g + 1, Vec::new());
-        }
-        let row = &mut self.offsets[g];
-        if row.len() <= number {
-            row.resize(number + 1, -1);
-        }
-        row
-    }
-
-    /// A row of the offset table as the master has it.
-    pub(super) fn set_offset(&mut self, group: GroupId, number: usize, offset: u64) {
-        self.offset_row(group, number)[number] = offset as i64;
-    }
-
     /// `ConsumerOffsetManager#commitOffset`: overwrites, whoever asks and whatever was there.
     pub(super) fn commit_offset(&mut self, cx: &mut Cx<'_, '_>, group: GroupId, queue: MessageQueue, offset: u64, by: CommitBy) {
         let number = cx.env.disk.broker.queue_number(queue.topic, queue.queue_id as u16);
         let fenced = !self.config.rules.commit_is_unfenced;
-        let row = self.offset_row(group, number);
-        if fenced && row[number] > offset as i64 {
+        if fenced && self.offsets.get(group, number).is_some_and(|known| known > offset) {
             return;
         }
-        if row[number] != offset as i64 {
-            row[number] = offset as i64;
+        if self.offsets.set(group, number, offset) {
             cx.out.note(Note::Committed { group, queue, offset, by });
             self.offsets_changed(cx.now);
         }
@@ -227,9 +208,8 @@ impl Broker {
     pub(super) fn query_offset(&mut self, cx: &mut Cx<'_, '_>, group: GroupId, queue: MessageQueue) -> Answer {
         let disk = &cx.env.disk.broker;
         let number = disk.find_queue(queue.topic, queue.queue_id as u16);
-        let stored = number.and_then(|n| self.offsets.get(group.0 as usize).and_then(|row| row.get(n))).copied().unwrap_or(-1);
-        if stored >= 0 {
-            return Answer::Offset(stored as u64);
+        if let Some(stored) = number.and_then(|n| self.offsets.get(group, n)) {
+            return Answer::Offset(stored);
         }
         let s = &self.config.settings;
         let memory = s.physical_memory / 100 * s.access_message_in_memory_max_ratio;

@@ -170,7 +170,7 @@ impl Broker {
             let offset = self.schedule.offsets[level - 1];
             let Some(number) = disk.find_queue(topic, level as u16 - 1) else { break };
             let upto = upto.min(disk.queue(number).max());
-            let Some(record) = disk.record(number, offset).copied().filter(|_| offset < upto) else { break };
+            let Some(record) = disk.record(number, offset).filter(|_| offset < upto) else { break };
             let mut due = self.levels.compute_deliver_timestamp(level as i32, record.store_ms);
             if due > self.levels.compute_deliver_timestamp(level as i32, now_ms) {
                 due = now_ms;

@@ -282,7 +282,7 @@ impl Broker {
         let retry = self.config.names.retry_topic(group);
         let queues = retry_queues as u32;
         self.create_topic(cx, retry, TopicConfig { read: queues, write: queues, perm: 6 });
-        let Some(stored) = cx.env.disk.broker.log.at_phys(phys).copied().filter(|m| m.id == origin.id) else {
+        let Some(stored) = cx.env.disk.broker.log.at_phys(phys).filter(|m| m.id == origin.id) else {
             return Answer::Code(answer_code::SYSTEM_ERROR);
         };
         let mut copy = stored;

@@ -5,7 +5,7 @@
 
 use super::registration::Outer;
 use super::{Broker, Cx, Tick};
-use crate::base::ids::{Addr, GroupId};
+use crate::base::ids::Addr;
 use crate::base::time::MS;
 use crate::rocketmq::protocol::{Answer, Metadata, OffsetRow, Request};
 use crate::rocketmq::remoting::client::{Invoke, Net, Target};
@@ -88,7 +88,7 @@ impl Broker {
             Some(Answer::ConsumerOffsets(rows)) => {
                 for row in rows.iter() {
                     let number = disk.queue_number(row.topic, row.queue_id);
-                    self.set_offset(row.group, number, row.offset);
+                    self.offsets.set(row.group, number, row.offset);
                 }
                 cx.env.disk.broker.persist_offsets(&self.offsets, cx.now.mono);
             }
@@ -106,11 +106,7 @@ impl Broker {
         match kind {
             Metadata::TopicConfigs => Answer::TopicConfigs(disk.topics_version, disk.topics.clone().into()),
             Metadata::ConsumerOffsets => {
-                let rows = self.offsets.iter().enumerate().flat_map(|(group, row)| {
-                    let set = row.iter().enumerate().filter_map(|(number, offset)| Some((number, u64::try_from(*offset).ok()?)));
-                    set.map(move |(number, offset)| (GroupId(group as u16), number, offset))
-                });
-                let named = rows.map(|(group, number, offset)| {
+                let named = self.offsets.iter().map(|(group, number, offset)| {
                     let queue = disk.queue(number);
                     OffsetRow { group, topic: queue.topic, queue_id: queue.queue_id, offset }
                 });

@@ -73,19 +73,14 @@ impl Instance {
     /// Addresses that occur in no stored route are dropped; since routes never expire, this reacts to changed routes only.
     fn clean_offline_brokers(&mut self) {
         let routes = &self.routes;
-        let named = |addr: &Addr| {
-            routes.iter().flatten().any(|route| route.broker_datas.iter().any(|b| b.addrs.values().any(|a| a == addr)))
-        };
-        self.addrs.retain(|_, ids| {
-            ids.retain(|_, addr| named(addr));
-            !ids.is_empty()
-        });
+        let named = |addr| routes.rows().any(|route| route.broker_datas.iter().any(|b| b.addrs.values().any(|a| *a == addr)));
+        self.addrs.retain(named);
     }
 
     /// Every address of every broker; masters only when the instance has no consumer.
     fn heartbeat_targets(&self) -> Vec<Addr> {
         let masters_only = self.consumers.is_empty();
-        self.addrs.values().flatten().filter(|(id, _)| **id == 0 || !masters_only).map(|(_, addr)| *addr).collect()
+        self.addrs.iter().filter(|(id, _)| *id == 0 || !masters_only).map(|(_, addr)| addr).collect()
     }
 
     /// `prepareHeartbeatData`, built anew when a subscription or a member changed.

@@ -3,6 +3,8 @@
 //! `MQClientManager` (4.9.8): instances by client id. The id is `ip@instanceName`; from 4.9.0 a default name becomes pid#nanoTime, so that members do
 //! not share unless the user names the instance.
 
+mod broker_addrs;
+mod by_topic;
 pub mod config;
 pub mod consumer;
 mod heartbeat;
@@ -25,6 +27,7 @@ use crate::rocketmq::message::BatchPool;
 use crate::rocketmq::protocol::{Answer, Frame, Request};
 use crate::rocketmq::remoting::client::{Arrived, ConnNumbers};
 use crate::rocketmq::settings::{MessageModel, ProducerSettings};
+use smallvec::{SmallVec, smallvec};
 use std::sync::Arc;
 
 /// Where a member of the process lives.
@@ -39,16 +42,17 @@ enum Place {
 pub struct ClientProcess {
     config: Arc<ClientConfig>,
     conns: ConnNumbers,
-    instances: Vec<Instance>,
-    places: Vec<Option<Place>>,
+    /// Mostly one with one member, which then lie here and not an address further.
+    instances: SmallVec<[Instance; 1]>,
+    places: SmallVec<[Option<Place>; 2]>,
     stopping: usize,
 }
 
 impl ClientProcess {
     /// The process before its first input.
     pub fn new(config: Arc<ClientConfig>) -> Self {
-        let places = vec![None; config.members.len()];
-        ClientProcess { config, conns: ConnNumbers::default(), instances: Vec::new(), places, stopping: 0 }
+        let places = smallvec![None; config.members.len()];
+        ClientProcess { config, conns: ConnNumbers::default(), instances: SmallVec::new(), places, stopping: 0 }
     }
 
     /// Messages whose call is under way at this moment.

@@ -83,7 +83,7 @@ impl Instance {
             return false;
         }
         for broker in &new.broker_datas {
-            self.addrs.insert(broker.broker, broker.addrs.clone());
+            self.addrs.set(broker.broker, &broker.addrs);
         }
         let names = self.config.names.clone();
         // An order configuration that cannot be parsed throws in Java; the topic then has no usable list.
@@ -105,9 +105,7 @@ impl Instance {
         for consumer in &mut self.consumers {
             consumer.take_queues(topic, &queues);
         }
-        if let Some(slot) = self.routes.get_mut(topic.0 as usize) {
-            *slot = Some(new);
-        }
+        self.routes.set(topic, new);
         true
     }
 }

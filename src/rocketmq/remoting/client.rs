@@ -15,13 +15,14 @@ use crate::base::time::MS;
 use crate::contract::note::{Note, RpcFailure};
 use crate::contract::{Conn, Deadline, Ending, Now, Out, Port};
 use crate::rocketmq::protocol::{Answer, Body, Frame, Request};
+use smallvec::SmallVec;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// Numbers the outgoing connections of one process and remembers whose they are.
 #[derive(Clone, Debug, Default)]
 pub struct ConnNumbers {
-    owners: Vec<(u16, Addr)>,
+    owners: SmallVec<[(u16, Addr); 4]>,
 }
 
 impl ConnNumbers {
@@ -181,31 +182,32 @@ pub struct Awake<T> {
     pub word: u32,
 }
 
-/// One remoting client.
+/// One remoting client. What every call touches lies together in front: with thousands of clients none of it is in a cache when an event comes.
 #[derive(Clone, Debug)]
+#[repr(C)]
 pub struct RemotingClient<T> {
-    owner: u16,
-    settings: RemotingSettings,
-    channels: Vec<Option<Channel>>,
+    /// Calls that ended, in order.
+    pub done: VecDeque<Done<T>>,
+    /// Callers to wake up.
+    pub awake: VecDeque<Awake<T>>,
     calls: Vec<Slot<T>>,
     free: Vec<u32>,
-    nameservers: Arc<[Addr]>,
-    chosen: Option<Addr>,
-    namesrv_index: u64,
-    selection: Option<Selection>,
-    timers: Timers<Tick>,
+    channels: Vec<Option<Channel>>,
     sync_deadlines: VecDeque<(u64, u32)>,
     async_expiries: VecDeque<(i64, u32)>,
     outstanding_async: usize,
     /// Wall time of the first scan of the response table.
     scan_from_ms: i64,
+    timers: Timers<Tick>,
     idle: IdleWatch,
-    /// Calls that ended, in order.
-    pub done: VecDeque<Done<T>>,
+    settings: RemotingSettings,
+    owner: u16,
     /// A thread whose wait for a channel or an answer ends asks for the processor before it goes on.
     waiters_resume_late: bool,
-    /// Callers to wake up.
-    pub awake: VecDeque<Awake<T>>,
+    chosen: Option<Addr>,
+    namesrv_index: u64,
+    nameservers: Arc<[Addr]>,
+    selection: Option<Selection>,
 }
 
 /// Keeps a queue of deadlines sorted; they are nearly in order already.

@@ -7,39 +7,47 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 /// Watches channels numbered by the caller.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
+#[repr(C)]
 pub struct IdleWatch {
+    /// When the heap's first entry comes up; `u64::MAX`: never.
+    next: u64,
     heap: BinaryHeap<Reverse<(u64, u32)>>,
     /// 0: channels are never idle.
     limit: u64,
 }
 
+impl Default for IdleWatch {
+    fn default() -> Self {
+        IdleWatch::new(0)
+    }
+}
+
 impl IdleWatch {
     /// `limit` in ns; 0 switches the watch off.
     pub fn new(limit: u64) -> Self {
-        IdleWatch { heap: BinaryHeap::new(), limit }
+        IdleWatch { heap: BinaryHeap::new(), next: u64::MAX, limit }
     }
     /// A channel was opened.
     pub fn watch(&mut self, channel: u32, now: u64) {
         if self.limit > 0 {
             self.heap.push(Reverse((now + self.limit, channel)));
+            self.next = self.next.min(now + self.limit);
         }
     }
     /// A moment at which the watch wants to look.
     pub fn next(&self) -> Option<u64> {
-        self.heap.peek().map(|Reverse((at, _))| *at)
+        (self.next != u64::MAX).then_some(self.next)
     }
     /// One channel that is idle now. `last_io` gives a channel's last read or write, `None` when it no longer exists.
     pub fn idle(&mut self, now: u64, last_io: impl Fn(u32) -> Option<u64>) -> Option<u32> {
-        while let Some(Reverse((at, channel))) = self.heap.peek().copied() {
-            if at > now {
-                return None;
-            }
-            self.heap.pop();
-            match last_io(channel) {
-                Some(last) if last + self.limit > now => self.heap.push(Reverse((last + self.limit, channel))),
-                Some(_) => return Some(channel),
-                None => {}
+        while self.next <= now {
+            let Some(Reverse((_, channel))) = self.heap.pop() else { break };
+            let deadline = last_io(channel).map(|last| last + self.limit);
+            self.heap.extend(deadline.filter(|at| *at > now).map(|at| Reverse((at, channel))));
+            self.next = self.heap.peek().map_or(u64::MAX, |Reverse((at, _))| *at);
+            if deadline.is_some_and(|at| at <= now) {
+                return Some(channel);
             }
         }
         None

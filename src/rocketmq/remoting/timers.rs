@@ -1,7 +1,11 @@
-//! A small heap of deadlines on the monotonic clock, first come first served at equal times.
+//! Deadlines on the monotonic clock, first come first served at equal times.
+//!
+//! Most timers of a role are set for a fixed time ahead, so that each new one belongs at or near the end of those that are set: a sorted line takes them by
+//! a step or two. What belongs further in goes to a heap beside it, which stays small: a stream of timers that are soon due does not sift through thousands that
+//! wait longer.
 
 use std::cmp::Ordering;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 
 #[derive(Clone, Debug)]
 struct Timer<K> {
@@ -27,16 +31,24 @@ impl<K> Ord for Timer<K> {
     }
 }
 
+/// So far from its end a timer is still put into the line.
+const REACH: usize = 8;
+
 /// Deadlines with what they are for.
 #[derive(Clone, Debug)]
+#[repr(C)]
 pub struct Timers<K> {
-    heap: BinaryHeap<Timer<K>>,
+    /// The earliest deadline; `u64::MAX`: none. A role is asked for it after each event, and here that costs no look into the line or the heap.
+    first: u64,
     seq: u64,
+    /// Sorted, the next one in front.
+    line: VecDeque<Timer<K>>,
+    heap: BinaryHeap<Timer<K>>,
 }
 
 impl<K> Default for Timers<K> {
     fn default() -> Self {
-        Timers { heap: BinaryHeap::new(), seq: 0 }
+        Timers { line: VecDeque::new(), heap: BinaryHeap::new(), seq: 0, first: u64::MAX }
     }
 }
 
@@ -44,18 +56,37 @@ impl<K> Timers<K> {
     /// Sets a timer; `at` in ns of the monotonic clock.
     pub fn set(&mut self, at: u64, what: K) {
         self.seq += 1;
-        self.heap.push(Timer { at, seq: self.seq, what });
+        self.first = self.first.min(at);
+        let timer = Timer { at, seq: self.seq, what };
+        // Of equal times the later one stands behind.
+        let behind = self.line.iter().rev().take(REACH + 1).take_while(|t| t.at > at).count();
+        if behind <= REACH { self.line.insert(self.line.len() - behind, timer) } else { self.heap.push(timer) }
     }
     /// The earliest deadline.
+    #[inline]
     pub fn next(&self) -> Option<u64> {
-        self.heap.peek().map(|t| t.at)
+        (self.first != u64::MAX).then_some(self.first)
     }
     /// Takes one timer that is due, with its nominal time.
+    #[inline]
     pub fn due(&mut self, now: u64) -> Option<(u64, K)> {
-        if self.heap.peek().is_some_and(|t| t.at <= now) { self.heap.pop().map(|t| (t.at, t.what)) } else { None }
+        if self.first > now {
+            return None;
+        }
+        // The heap's order is turned round: its greatest is the earliest.
+        let from_heap = match (self.line.front(), self.heap.peek()) {
+            (Some(first), Some(top)) => top > first,
+            (first, _) => first.is_none(),
+        };
+        let timer = if from_heap { self.heap.pop() } else { self.line.pop_front() };
+        self.first = match (self.line.front(), self.heap.peek()) {
+            (Some(first), Some(top)) => first.at.min(top.at),
+            (first, top) => first.or(top).map_or(u64::MAX, |t| t.at),
+        };
+        timer.map(|t| (t.at, t.what))
     }
     pub fn is_empty(&self) -> bool {
-        self.heap.is_empty()
+        self.line.is_empty() && self.heap.is_empty()
     }
 }
 
@@ -70,6 +101,8 @@ pub fn grid(at: u64, phase: u64, period: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
 
     #[test]
     fn equal_deadlines_keep_their_order() {
@@ -80,6 +113,28 @@ mod tests {
         assert_eq!(t.due(2), None);
         let got: Vec<_> = std::iter::from_fn(|| t.due(10)).collect();
         assert_eq!(got, [(3, 'b'), (4, 'd'), (5, 'a'), (5, 'c')]);
+    }
+
+    proptest! {
+        /// Wherever a timer is kept, they come by time, and by the order in which they were set.
+        #[test]
+        fn behaves_like_a_sorted_list(steps in proptest::collection::vec((0u64..40, 0u8..3), 1..400)) {
+            let mut timers = Timers::default();
+            let (mut reference, mut now) = (BTreeSet::new(), 0);
+            for (seq, (ahead, take)) in steps.into_iter().enumerate() {
+                timers.set(now + ahead, seq);
+                reference.insert((now + ahead, seq));
+                prop_assert_eq!(timers.next(), reference.first().map(|t| t.0));
+                if take == 0 {
+                    now += ahead / 4;
+                    while let Some(due) = timers.due(now) {
+                        prop_assert_eq!(Some(due), reference.pop_first());
+                    }
+                    prop_assert!(reference.first().is_none_or(|t| t.0 > now));
+                    prop_assert_eq!(timers.is_empty(), reference.is_empty());
+                }
+            }
+        }
     }
 
     #[test]

@@ -105,7 +105,7 @@ impl Ledger for RecordLedger<'_> {
         self.disk.broker.log.len() as i64 - 1
     }
     fn entry(&self, index: i64) -> Option<Entry<Message>> {
-        let payload = *self.disk.broker.log.get(usize::try_from(index).ok()?)?;
+        let payload = self.disk.broker.log.get(usize::try_from(index).ok()?)?;
         let term = self.disk.dledger.terms.term_of(index)?;
         Some(Entry { index, term, pos: payload.phys - u64::from(BODY_OFFSET), size: self.size_of(&payload), payload })
     }
@@ -409,7 +409,7 @@ impl Broker {
         match done {
             Some(Ok(appended)) => {
                 if let Some(stored) = usize::try_from(appended.last).ok().and_then(|i| cx.env.disk.broker.log.get(i)) {
-                    *message = *stored;
+                    *message = stored;
                 }
                 Ok(())
             }

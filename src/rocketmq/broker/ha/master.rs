@@ -240,7 +240,7 @@ impl Broker {
             }
             let mut records = cx.env.pool.take();
             while slave.cursor < log.len() && log.end_of(slave.cursor) <= end {
-                records.extend(log.get(slave.cursor).copied());
+                records.extend(log.get(slave.cursor));
                 slave.cursor += 1;
             }
             slave.next = Some(end);

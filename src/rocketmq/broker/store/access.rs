@@ -123,7 +123,7 @@ impl BrokerDisk {
                 (next, last_phys, removing) = (next + 1, Some(self.log.min_phys()), true);
                 continue;
             };
-            let size = size_of(record) as u64;
+            let size = size_of(&record) as u64;
             if !messages.is_empty() {
                 let in_disk = self.log.readable().saturating_sub(record.phys) > memory;
                 let (max_bytes, max_count) = if in_disk {
@@ -145,7 +145,7 @@ impl BrokerDisk {
                 continue;
             }
             bytes += size;
-            messages.push(*record);
+            messages.push(record);
         }
         let status = match messages.is_empty() {
             false => GetMessageStatus::Found,

@@ -7,19 +7,23 @@
 pub mod access;
 pub mod files;
 pub mod medium;
+pub mod offsets;
 pub mod positions;
 pub mod queue_flush;
 pub mod recovery;
 pub mod small_files;
+mod stretch;
 #[cfg(test)]
 mod tests;
 
 use self::files::{Files, Partition};
 use self::medium::Medium;
+use self::offsets::ConsumerOffsets;
 use self::positions::Positions;
 use self::queue_flush::QueueFlusher;
 use self::recovery::StoreFiles;
 use self::small_files::{SmallFile, Topics};
+use self::stretch::Stretch;
 use crate::base::ids::{MessageId, TopicId};
 use crate::rocketmq::message::Message;
 use crate::rocketmq::route::{DataVersion, TopicConfig};
@@ -32,11 +36,11 @@ const STRETCH: usize = 4096;
 /// `CQ_STORE_UNIT_SIZE`: bytes of a consume-queue entry.
 const ENTRY: u64 = 20;
 
-/// Every record in physical order. Full stretches are shared between clones of a run. A record keeps its index when those before it are deleted;
+/// Every record in physical order. Full stretches are packed and shared between clones of a run. A record keeps its index when those before it are deleted;
 /// stretches of which nothing is left are freed.
 #[derive(Clone, Debug, Default)]
 pub struct CommitLog {
-    sealed: Vec<Arc<[Message]>>,
+    sealed: Vec<Arc<Stretch>>,
     tail: Vec<Message>,
     /// Stretches that lay before those and are freed.
     freed: usize,
@@ -75,13 +79,23 @@ impl CommitLog {
     pub fn first(&self) -> usize {
         self.first
     }
-    pub fn get(&self, index: usize) -> Option<&Message> {
+    pub fn get(&self, index: usize) -> Option<Message> {
         if index < self.first {
             return None;
         }
         match self.sealed.get(index / STRETCH - self.freed) {
             Some(stretch) => stretch.get(index % STRETCH),
-            None => self.tail.get(index - self.tail_begins()),
+            None => self.tail.get(index - self.tail_begins()).copied(),
+        }
+    }
+    /// Where the record at an index begins.
+    fn phys_of(&self, index: usize) -> Option<u64> {
+        if index < self.first {
+            return None;
+        }
+        match self.sealed.get(index / STRETCH - self.freed) {
+            Some(stretch) => stretch.place(index % STRETCH).map(|place| place.0),
+            None => self.tail.get(index - self.tail_begins()).map(|m| m.phys),
         }
     }
     /// Appends a record of `size` bytes at its [`Positions::place`] when it is stored; returns its index.
@@ -91,8 +105,8 @@ impl CommitLog {
     }
     fn push(&mut self, message: Message, size: u32) -> usize {
         if self.tail.len() == STRETCH {
-            self.sealed.push(std::mem::take(&mut self.tail).into());
-            self.tail.reserve(STRETCH);
+            self.sealed.push(Arc::new(Stretch::of(&self.tail)));
+            self.tail.clear();
         }
         self.tail.push(message);
         self.whole = message.phys + size as u64;
@@ -101,12 +115,13 @@ impl CommitLog {
     }
     /// Where the record at an index ends: where the next one, or a blank before it, begins.
     pub fn end_of(&self, index: usize) -> u64 {
-        self.get(index + 1).map_or(self.whole, |next| next.phys - self.header)
+        self.phys_of(index + 1).map_or(self.whole, |next| next - self.header)
     }
     /// Every record as (physical offset, message).
     pub fn places(&self) -> impl Iterator<Item = (u64, MessageId)> + '_ {
         let deleted = self.first - self.freed * STRETCH;
-        self.sealed.iter().flat_map(|s| s.iter()).chain(&self.tail).skip(deleted).map(|m| (m.phys, m.id))
+        let sealed = self.sealed.iter().flat_map(|s| (0..s.len()).filter_map(|i| s.place(i)));
+        sealed.chain(self.tail.iter().map(|m| (m.phys, m.id))).skip(deleted)
     }
     /// `getMinPhyOffset`.
     pub fn min_phys(&self) -> u64 {
@@ -135,11 +150,19 @@ impl CommitLog {
     pub fn readable(&self) -> u64 {
         self.visible.map_or(self.ends.committed, |visible| visible.min(self.ends.committed))
     }
+    /// The stretch in which the first record lies that does not begin before a physical offset, and how many before it in there do.
+    fn before(&self, phys: u64) -> (usize, usize) {
+        let stretch = self.sealed.partition_point(|s| s.last_phys().is_some_and(|last| last < phys));
+        let before = match self.sealed.get(stretch) {
+            Some(sealed) => sealed.before(phys),
+            None => self.tail.partition_point(|m| m.phys < phys),
+        };
+        (stretch, before)
+    }
     /// Index of the first record that ends behind a physical offset.
     pub fn first_behind(&self, phys: u64) -> usize {
-        let stretch = self.sealed.partition_point(|s| s.last().is_some_and(|m| m.phys < phys));
-        let records: &[Message] = self.sealed.get(stretch).map_or(&self.tail, |s| s);
-        let next = ((self.freed + stretch) * STRETCH + records.partition_point(|m| m.phys < phys)).max(self.first);
+        let (stretch, before) = self.before(phys);
+        let next = ((self.freed + stretch) * STRETCH + before).max(self.first);
         // The one before it begins earlier and may reach across.
         next - (next > self.first && self.end_of(next - 1) > phys) as usize
     }
@@ -158,8 +181,8 @@ impl CommitLog {
         }
         self.files.shipped(from, now_ms, self.ends.file_size);
         for &message in records {
-            let known =
-                self.tail.last().or_else(|| self.sealed.last().and_then(|s| s.last())).is_some_and(|m| message.phys <= m.phys);
+            let last = self.tail.last().map(|m| m.phys).or_else(|| self.sealed.last().and_then(|s| s.last_phys()));
+            let known = last.is_some_and(|last| message.phys <= last);
             if known || self.garbage.is_some() {
                 continue;
             }
@@ -177,7 +200,8 @@ impl CommitLog {
         let end = if keep == self.first { self.base } else { self.end_of(keep - 1).min(upto) };
         let stretches = keep / STRETCH - self.freed;
         if stretches < self.sealed.len() {
-            self.tail = self.sealed[stretches].to_vec();
+            let stretch = &self.sealed[stretches];
+            self.tail = (0..stretch.len()).filter_map(|i| stretch.get(i)).collect();
             self.sealed.truncate(stretches);
         }
         self.tail.truncate(keep - self.tail_begins());
@@ -187,13 +211,16 @@ impl CommitLog {
         self.ends = Positions { written: end, committed: end, durable: end.min(self.ends.durable), ..self.ends };
     }
     /// The record that begins at a physical offset.
-    pub fn at_phys(&self, phys: u64) -> Option<&Message> {
+    pub fn at_phys(&self, phys: u64) -> Option<Message> {
         if phys < self.base {
             return None;
         }
-        let stretch = self.sealed.partition_point(|s| s.last().is_some_and(|m| m.phys < phys));
-        let records: &[Message] = self.sealed.get(stretch).map_or(&self.tail, |s| s);
-        records.binary_search_by_key(&phys, |m| m.phys).ok().map(|i| &records[i])
+        let (stretch, before) = self.before(phys);
+        let record = match self.sealed.get(stretch) {
+            Some(sealed) => sealed.get(before),
+            None => self.tail.get(before).copied(),
+        };
+        record.filter(|m| m.phys == phys)
     }
 }
 
@@ -282,8 +309,8 @@ pub struct BrokerDisk {
     pub topics_version: DataVersion,
     /// topics.json.
     pub topics_file: SmallFile<Topics>,
-    /// consumerOffset.json: by group, then by consume queue; -1: none.
-    pub offsets_file: SmallFile<Vec<Vec<i64>>>,
+    /// consumerOffset.json.
+    pub offsets_file: SmallFile<ConsumerOffsets>,
     /// delayOffset.json: next queue offset by level.
     pub delays_file: SmallFile<Vec<u64>>,
     /// What the last crash has cost: topic, queue id, first queue offset that is gone. The next life says so.
@@ -334,7 +361,7 @@ impl BrokerDisk {
     /// Puts the next record of the log into its consume queue if it ends by `upto` (`ReputMessageService#doReput`); returns the queue's number and the
     /// record.
     pub fn dispatch_next(&mut self, upto: u64) -> Option<(usize, Message)> {
-        let message = *self.log.get(self.dispatched)?;
+        let message = self.log.get(self.dispatched)?;
         if self.log.end_of(self.dispatched) > upto.min(self.log.readable()) {
             return None;
         }
@@ -438,7 +465,7 @@ impl BrokerDisk {
         self.partition.used_percent(self.stored_bytes())
     }
     /// The record at a queue offset that consumers can see; `None` below the maximum: its file is deleted.
-    pub fn record(&self, number: usize, offset: u64) -> Option<&Message> {
+    pub fn record(&self, number: usize, offset: u64) -> Option<Message> {
         self.queues.get(number)?.entry(offset).and_then(|i| self.log.get(i))
     }
 }

@@ -16,6 +16,7 @@
 
 use super::BrokerDisk;
 use super::medium::{Fsync, Medium};
+use super::offsets::ConsumerOffsets;
 use crate::base::ids::TopicId;
 use crate::rocketmq::route::{DataVersion, TopicConfig};
 use std::collections::BTreeMap;
@@ -192,8 +193,8 @@ impl BrokerDisk {
         self.topics_file.string2file((self.topics.clone(), self.topics_version), now, &self.medium);
     }
     /// `ConsumerOffsetManager#persist`.
-    pub fn persist_offsets(&mut self, offsets: &[Vec<i64>], now: u64) {
-        self.offsets_file.string2file(offsets.to_vec(), now, &self.medium);
+    pub fn persist_offsets(&mut self, offsets: &ConsumerOffsets, now: u64) {
+        self.offsets_file.string2file(offsets.clone(), now, &self.medium);
     }
     /// `ScheduleMessageService#persist`, `SlaveSynchronize#syncDelayOffset`.
     pub fn persist_delays(&mut self, offsets: &[u64], now: u64) {

@@ -140,7 +140,7 @@ impl ShutdownConsumer {
                 let consumer = &mut i.consumers[self.c as usize];
                 consumer.registered = false;
                 i.heartbeat_cache = None;
-                self.targets = i.addrs.values().flat_map(|ids| ids.values().copied()).collect();
+                self.targets = i.addrs.iter().map(|(_, addr)| addr).collect();
                 self.stage = Stage::Unregistering;
                 self.unregister(i, cx, t)
             }

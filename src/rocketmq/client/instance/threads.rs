@@ -117,7 +117,14 @@ impl Instance {
         let thread = if executor.created < size {
             let ordinal = executor.created;
             executor.created += 1;
-            self.threads.push(Thread { exec, ordinal, stack: Vec::new(), woken: None, failing: SmallVec::new(), waits: 0 });
+            self.threads.push(Thread {
+                exec,
+                ordinal,
+                stack: Vec::with_capacity(1),
+                woken: None,
+                failing: SmallVec::new(),
+                waits: 0,
+            });
             self.threads.len() as ThreadId - 1
         } else if let Some(thread) = executor.idle.pop_front() {
             thread
@@ -259,7 +266,11 @@ impl Instance {
                     self.pull_awake = false;
                 }
             } else {
-                return;
+                // Nothing is left in these rings: they begin anew, so that each call finds the bytes of the last one in the cache instead of going round.
+                self.remoting.done.clear();
+                self.remoting.awake.clear();
+                self.ready.clear();
+                return self.waking.clear();
             }
         }
     }

@@ -10,6 +10,7 @@ use self::fault_strategy::{BrokerHashes, MQFaultStrategy};
 use self::parcel::Parcel;
 use self::publish_info::{ThreadLocalIndex, TopicPublishInfo};
 use self::validators::IllegalMessage;
+use super::by_topic::ByTopic;
 use super::config::{ProducerConfig, SendMode};
 use super::heartbeat::HeartbeatAll;
 use super::instance::{Cx, Exec, Instance, ServiceState, ThreadId};
@@ -41,7 +42,7 @@ pub(super) struct Producer {
     pub(super) state: ServiceState,
     pub(super) registered: bool,
     /// topicPublishInfoTable, by topic.
-    publish: Vec<Option<Box<Publish>>>,
+    publish: ByTopic<Publish>,
     pub(super) fault: MQFaultStrategy,
     /// `LatencyFaultToleranceImpl.whichItemWorst` and the send threads' own indexes are seeded per life.
     worst_index: ThreadLocalIndex,
@@ -50,19 +51,13 @@ pub(super) struct Producer {
 }
 
 impl Producer {
-    pub(super) fn new(
-        index: u16,
-        config: Arc<ProducerConfig>,
-        hashes: BrokerHashes,
-        writes_into_publish_list: bool,
-        topics: usize,
-    ) -> Self {
+    pub(super) fn new(index: u16, config: Arc<ProducerConfig>, hashes: BrokerHashes, writes_into_publish_list: bool) -> Self {
         let fault = MQFaultStrategy::new(hashes, config.settings.send_latency_fault_enable, writes_into_publish_list);
         Producer {
             index,
             state: ServiceState::CreateJust,
             registered: false,
-            publish: vec![None; topics],
+            publish: ByTopic::default(),
             fault,
             worst_index: ThreadLocalIndex::starting_at(0),
             legal: None,
@@ -95,28 +90,24 @@ impl Producer {
 
     /// Topics in the publish table.
     pub(super) fn topics(&self) -> impl Iterator<Item = TopicId> + '_ {
-        self.publish.iter().enumerate().filter(|(_, p)| p.is_some()).map(|(i, _)| TopicId(i as u16))
+        self.publish.topics()
     }
     /// A topic in the table without a usable list.
     pub(super) fn needs_route(&self, topic: TopicId) -> bool {
-        self.publish.get(topic.0 as usize).is_some_and(|p| p.as_ref().is_some_and(|p| !p.info.ok()))
+        self.publish.get(topic).is_some_and(|p| !p.info.ok())
     }
     pub(super) fn take_publish_info(&mut self, topic: TopicId, info: TopicPublishInfo) {
-        if let Some(slot) = self.publish.get_mut(topic.0 as usize) {
-            let generation = slot.as_ref().map_or(0, |p| p.generation + 1);
-            *slot = Some(Box::new(Publish { info, generation, indexes: Vec::new() }));
-        }
+        let generation = self.publish.get(topic).map_or(0, |p| p.generation + 1);
+        self.publish.set(topic, Publish { info, generation, indexes: Vec::new() });
     }
     /// An empty entry, so that the topic joins the periodic poll.
     pub(super) fn place_holder(&mut self, topic: TopicId) {
-        if let Some(slot) = self.publish.get_mut(topic.0 as usize)
-            && slot.is_none()
-        {
-            *slot = Some(Box::default());
+        if self.publish.get(topic).is_none() {
+            self.publish.set(topic, Publish::default());
         }
     }
     pub(super) fn info(&self, topic: TopicId) -> Option<&TopicPublishInfo> {
-        self.publish.get(topic.0 as usize).and_then(|p| p.as_ref()).map(|p| &p.info)
+        self.publish.get(topic).map(|p| &p.info)
     }
 }
 
@@ -130,9 +121,9 @@ impl Instance {
         ordinal: u32,
         last: Option<BrokerName>,
     ) -> Option<MessageQueue> {
-        let route = self.routes.get(topic.0 as usize).and_then(|r| r.as_ref());
+        let route = self.routes.get(topic);
         let producer = &mut self.producers[p as usize];
-        let publish = producer.publish.get_mut(topic.0 as usize)?.as_mut()?;
+        let publish = producer.publish.get_mut(topic)?;
         if publish.info.queues.is_empty() {
             return None;
         }
@@ -238,7 +229,7 @@ impl ShutdownProducer {
             producer.registered = false;
             cx.out.note(Note::ShutdownBegan { index: producer.index });
             i.heartbeat_cache = None;
-            self.targets = i.addrs.values().flat_map(|ids| ids.values().copied()).collect();
+            self.targets = i.addrs.iter().map(|(_, addr)| addr).collect();
         }
         let producer = &mut i.producers[self.p as usize];
         if self.next < self.targets.len() {
