@@ -34,8 +34,7 @@ pub enum Lost {
 }
 
 impl Lost {
-    pub const ALL: [Lost; 6] =
-        [Lost::Discarded, Lost::Unindexed, Lost::Expired, Lost::Skipped, Lost::Unstored, Lost::Waiting];
+    pub const ALL: [Lost; 6] = [Lost::Discarded, Lost::Unindexed, Lost::Expired, Lost::Skipped, Lost::Unstored, Lost::Waiting];
     pub const fn name(self) -> &'static str {
         match self {
             Lost::Discarded => "discarded at recovery",

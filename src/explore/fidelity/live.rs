@@ -460,7 +460,8 @@ mod tests {
     #[test]
     fn series_tell_when_a_producer_began() {
         // Bins of 10 s of two brokers, failures by bin; by how many ms the producer is late.
-        let table: [(&[u64], &[u64], &[u64], i64); 6] = [
+        type Line<'a> = (&'a [u64], &'a [u64], &'a [u64], i64);
+        let table: [Line<'_>; 6] = [
             (&[50, 50], &[50, 50], &[0, 0], 0),
             (&[50, 50, 1], &[50, 48, 1], &[], 150),
             (&[47, 50], &[50, 50], &[], -250),
