@@ -218,6 +218,14 @@ const PAIRS: &[Pair] = &[
         remains: "1 to 2 s x 200 and the same 40",
     },
     Pair {
+        hazard: "H31",
+        slug: "broadcast-offset-lives-on-disk-of-the-client",
+        counter: "missed",
+        phases: Pinned,
+        why: "20 a second for 30 s and the 0.5 s of the start: a member without its file begins at the end of each queue",
+        remains: "",
+    },
+    Pair {
         hazard: "H32",
         slug: "order-key-remap-on-broker-loss",
         counter: "order_inversions_per_key",
