@@ -53,6 +53,8 @@ pub struct Losses {
     /// By status (the fifth: preloaded) and reason.
     pub lost: [[u64; Lost::ALL.len()]; 5],
     pub lost_at_load_end: u64,
+    /// The lost ones of each member of a broadcasting group, in the order of its members.
+    pub missed: Vec<u64>,
     pub skipped: u64,
     /// Delivered although the call was refused, and although its fate was unknown to the sender.
     pub refused: u64,
@@ -167,6 +169,7 @@ pub fn settle(evidence: &Evidence, group: GroupId) -> Losses {
     let Evidence { facts, index, ledger, delivery, .. } = *evidence;
     let mut found = Losses::default();
     let slots = delivery.slots(index, group.0 as usize);
+    found.missed = vec![0; slots.len()];
     let deleted = |queue: u32, offset: u32| (offset as u64) < index.queues[queue as usize].expired;
     let expired = |table: usize, n: usize, row: &Message| ledger.lies_nowhere(table, n, row, deleted);
     for (table, rows) in ledger.tables() {
@@ -187,12 +190,14 @@ pub fn settle(evidence: &Evidence, group: GroupId) -> Losses {
             if !wants.has(n) || (producer.is_none() && feed.is_none()) {
                 continue;
             }
-            for &slot in &slots {
+            for (i, &slot) in slots.iter().enumerate() {
                 match delivery.first_ms(slot, table, n) {
                     Some(first) => delivered(&mut found, row, producer.is_none(), first, facts.load_end),
                     None => {
                         let expired = expired(table, n, row);
-                        undelivered(&mut found, evidence, group, row, feed, expired, producer.is_none(), transactional)
+                        let lost =
+                            undelivered(&mut found, evidence, group, row, feed, expired, producer.is_none(), transactional);
+                        found.missed[i] += lost as u64;
                     }
                 }
             }
@@ -233,6 +238,7 @@ fn owed(evidence: &Evidence, group: GroupId, row: &Message, feed: Option<u32>) -
     row.due >= began || row.offset as u64 >= start
 }
 
+/// Says whether it is lost.
 #[allow(clippy::too_many_arguments, reason = "what is known of one message that did not come")]
 fn undelivered(
     found: &mut Losses,
@@ -243,14 +249,15 @@ fn undelivered(
     expired: bool,
     preloaded: bool,
     transactional: bool,
-) {
+) -> bool {
     if !owed(evidence, group, row, feed) || (transactional && !row.is(Message::PLACED)) {
-        return;
+        return false;
     }
     let skipped =
         !row.is(Message::GONE) && !expired && feed.is_some_and(|feed| (row.offset as u64) < evidence.offsets.offset(feed));
     found.skipped += skipped as u64;
-    if row.is(Message::ACKED) || preloaded {
+    let lost = row.is(Message::ACKED) || preloaded;
+    if lost {
         let why = match row.is(Message::GONE) {
             true if row.is(Message::UNINDEXED) => Lost::Unindexed,
             true => Lost::Discarded,
@@ -263,6 +270,7 @@ fn undelivered(
         found.lost[status][why as usize] += 1;
         found.lost_at_load_end += 1;
     }
+    lost
 }
 
 #[cfg(test)]

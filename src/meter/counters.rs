@@ -82,6 +82,12 @@ static TABLE: &[CounterDoc] = &[
         G,
         "acknowledged (or preloaded) and owed to a clustering group, but not delivered to it by the end of the run; by send status and reason",
     ),
+    doc(
+        "missed",
+        Count,
+        G,
+        "acknowledged (or preloaded) messages that a member of a broadcasting group did not get by the end of the run, since the group's first member began; by member",
+    ),
     doc("lost_at_load_end", Count, G, "the same as of the end of the load: includes what was still under way then"),
     doc("duplicates", Count, G, "deliveries of a message that the group had got and did not ask for again, by cause"),
     doc("redelivered_on_request", Count, G, "deliveries that the listener asked for by failing the one before"),

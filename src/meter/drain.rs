@@ -47,7 +47,7 @@ pub(super) fn undrained(losses: &[&Losses], broadcast: u64) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use crate::check::script::{facts, play_until, play_until_with, sent};
+    use crate::check::script::{causes, counter, facts, play_until, play_until_with, sent};
 
     #[test]
     fn what_is_lost_for_good_is_not_called_late() {
@@ -62,7 +62,11 @@ mod tests {
         assert_eq!(of("3 broker-a committed a:0 3; 4 pg-0 began 9; 4 pg-0 acked 9 a:0 7"), [one_way, good]);
         let mut broadcasting = facts();
         broadcasting.consumers.iter_mut().for_each(|c| c.broadcasting = true);
-        let of_all = play_until_with(broadcasting, &format!("-5 c1 assigned a:0 0; {}", sent(0..3)), 50.0, false).warnings;
+        let of_all =
+            play_until_with(broadcasting.clone(), &format!("-5 c1 assigned a:0 0; {}", sent(0..3)), 50.0, false).warnings;
+        let found =
+            play_until_with(broadcasting, &format!("-5 c1 assigned a:0 0; {} 2 c2 entered 0 a:0 0", sent(0..3)), 50.0, false);
+        assert_eq!((counter(&found, "missed"), causes(&found, "missed").as_str()), (Some(8), "c1 3, c3 3, c2 2"));
         assert!(of_all.len() == 1 && of_all[0].contains("9 deliveries to members of broadcasting groups"), "{of_all:?}");
         let all = "2 c1 entered 0 a:0 0; 2 c1 entered 1 a:0 1; 2 c1 entered 2 a:0 2; 2 c1 left 2 a:0 2 failed";
         assert_eq!(

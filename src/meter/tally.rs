@@ -87,6 +87,15 @@ impl Watch {
         each(book, "deliveries", sum, &|g| count(meter(g).deliveries));
         each(book, "delivered", sum, &|g| count(meter(g).distinct));
         each(book, "lost", sum, &|g| clustering(g, (Some(found(g).lost_total() as i64), found(g).lost_causes().collect())));
+        each(book, "missed", sum, &|g| {
+            let group = self.index.group(g);
+            let missed: &[u64] = if group.broadcasting { &found(g).missed } else { &[] };
+            let name = |member: &u16| self.facts.consumers[*member as usize].name.clone();
+            (
+                Some(missed.iter().sum::<u64>() as i64),
+                group.members.iter().map(name).zip(missed.iter().map(|n| *n as i64)).collect(),
+            )
+        });
         each(book, "lost_at_load_end", sum, &|g| clustering(g, count(found(g).lost_at_load_end)));
         each(book, "duplicates", sum, &|g| {
             let causes = Cause::ALL.map(|cause| (cause.name().to_owned(), meter(g).copies[cause as usize] as i64));
