@@ -315,6 +315,19 @@ fn fault(at: u64, lasts: Option<u64>, what: FaultKind) -> FaultSpec {
     FaultSpec { label: "test".into(), at: (at * SEC) as i64, lasts, every: None, only: None, wipe: false, what }
 }
 
+/// `mqadmin updateTopic` (`UpdateTopicSubCommand`) creates what is not there, with 8 queues of each kind unless it is told otherwise.
+#[test]
+fn an_update_creates_the_topic_where_it_is_not() {
+    let mut spec = cluster(2, 1, 10, false);
+    let (topic, there) = (spec.topics[0].topic, spec.topics[0].brokers[0]);
+    spec.topics[0].brokers.retain(|b| *b == there);
+    let update = FaultKind::UpdateTopic { brokers: vec![NodeId(2)], topic, read: None, write: Some(3), perm: None };
+    spec.faults.push(fault(10, None, update));
+    let world = run(spec, false);
+    let of = |node: usize| world.disks[node].broker.topics.get(&topic).map(|t| (t.read, t.write, t.perm));
+    assert_eq!((of(1), of(2)), (Some((4, 4, 6)), Some((8, 3, 6))));
+}
+
 /// The producer of [`cluster`].
 fn producer(spec: &mut Spec) -> &mut ProducerSpec {
     let client = spec.nodes.iter_mut().find_map(|n| match &mut n.kind {
