@@ -219,11 +219,11 @@ fn seeds(spec: &Spec, threads: usize) -> Duration {
     begun.elapsed()
 }
 
-/// The scenario that the floors speak of, and what its checks, meters and digest take.
-fn bench_2m(bench: &Spec) {
+/// A scenario that the floors speak of, and what its checks, meters and digest take.
+fn whole_product(bench: &Spec) {
     // The bare world does not know when it has drained, so that both sides get the same short drain.
     let steady = Spec { drain: 3_000_000_000, ..bench.clone() };
-    println!("bench-2m, every check and the digest on, against no observer");
+    println!("{}, every check and the digest on, against no observer", bench.name);
     let (with, without) = pair(|| whole(&steady), || observed(&steady, ()));
     assert_eq!(with.digest, without.digest, "an observer changed the run");
     println!("  delivered messages a second  {:>12.0}", with.messages_a_second());
@@ -258,19 +258,23 @@ fn two_threads(bench: &Spec) {
 }
 
 fn main() {
-    let file = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios/bench-2m.json"));
-    let bench = match load(file, &Overrides::default()) {
-        Ok(loaded) => loaded.spec,
-        Err(errors) => panic!("{errors}"),
+    let shipped = |name: &str| {
+        let file = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios")).join(name);
+        match load(&file, &Overrides::default()) {
+            Ok(loaded) => loaded.spec,
+            Err(errors) => panic!("{errors}"),
+        }
     };
+    let (bench, replicated) = (shipped("bench-2m.json"), shipped("bench-2m-2s.json"));
     // Words choose sections: `cargo bench --bench cluster -- bench-2m`. Cargo's own `--bench` is no word.
     let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     let wanted = |section: &str| words.is_empty() || words.iter().any(|word| section.contains(word.as_str()));
     // Memory first, while nothing else has been held.
-    let sections: [(&str, &dyn Fn()); 5] = [
+    let sections: [(&str, &dyn Fn()); 6] = [
         ("memory", &memory),
         ("request-answer", &request_and_answer),
-        ("bench-2m", &|| bench_2m(&bench)),
+        ("bench-2m", &|| whole_product(&bench)),
+        ("bench-2m-2s", &|| whole_product(&replicated)),
         ("many-clients", &many_clients),
         ("two-threads", &|| two_threads(&bench)),
     ];

@@ -53,3 +53,21 @@ impl IdleWatch {
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_channel_is_found_exactly_at_its_time() {
+        let mut watch = IdleWatch::new(100);
+        watch.watch(7, 0);
+        watch.watch(9, 30);
+        // Channel 7 is used at 60, so that its entry moves on when it comes up.
+        let last_io = |channel| if channel == 7 { Some(60) } else { Some(30) };
+        assert_eq!((watch.next(), watch.idle(99, last_io)), (Some(100), None));
+        assert_eq!((watch.idle(100, last_io), watch.next()), (None, Some(130)));
+        assert_eq!((watch.idle(130, last_io), watch.next()), (Some(9), Some(160)));
+        assert_eq!((watch.idle(160, |_| None), watch.next()), (None, None), "7 is closed");
+    }
+}
