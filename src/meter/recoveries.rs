@@ -15,9 +15,6 @@ use crate::contract::note::{AttemptError, RpcFailure};
 use crate::run::outcome::{Recovery, Rpo, StageReport, Waited};
 use std::collections::BTreeMap;
 
-/// Senders, and queues, that a report of one outage can hold.
-const KEPT: usize = 1_000;
-
 /// What a stage is called.
 fn name(step: Step, sends: bool) -> &'static str {
     match step {
@@ -75,7 +72,6 @@ impl Watch {
         // The worst first; those who are not back are worse than all.
         for rows in [&mut senders, &mut queues] {
             rows.sort_by_key(|row| (row.over, std::cmp::Reverse(row.outage)));
-            rows.truncate(KEPT);
         }
         Recovery {
             what,

@@ -159,6 +159,9 @@ fn outage(o: &Outage) -> Json {
     ])
 }
 
+/// Senders, and queues, of one outage that summary.json lists.
+const LISTED: usize = 1_000;
+
 /// Every time to the nanosecond, so that the stages still sum to the outage.
 fn recovery(r: &Recovery) -> Json {
     let rpo = |rpo: Rpo| Json::object([("messages", Json::U(rpo.messages)), ("span_s", nanoseconds(rpo.span))]);
@@ -179,9 +182,15 @@ fn recovery(r: &Recovery) -> Json {
         ("rto_deliveries", of(&r.queues)),
         ("rpo", r.rpo.map_or(Json::Null, rpo)),
         ("itself", waited(&r.itself)),
-        ("senders", Json::A(r.senders.iter().map(waited).collect())),
-        ("queues", Json::A(r.queues.iter().map(waited).collect())),
     ]);
+    // The worst come first; of a large cluster the rest is in the medians, and its number is told.
+    for (list, rest, rows) in [("senders", "senders_not_listed", &r.senders), ("queues", "queues_not_listed", &r.queues)] {
+        let listed = rows.len().min(LISTED);
+        fields.push((list, Json::A(rows[..listed].iter().map(waited).collect())));
+        if listed < rows.len() {
+            fields.push((rest, Json::U((rows.len() - listed) as u64)));
+        }
+    }
     Json::object(fields)
 }
 

@@ -106,3 +106,18 @@ fn the_same_outcome_gives_the_same_bytes_and_any_text_survives() {
     assert_eq!(summary(&outcome), summary(&outcome.clone()));
     assert_eq!(parsed(&outcome)["question"], outcome.header.question.as_str());
 }
+
+/// Of a large cluster the worst are listed, the number of the others is told, and they count in the medians.
+#[test]
+fn an_outage_of_very_many_clients_says_what_it_does_not_list() {
+    let mut outcome = sample::away();
+    let told = |outcome: &Outcome| parsed(outcome)["recoveries"][0].clone();
+    assert!(told(&outcome)["senders_not_listed"].is_null());
+    let one = outcome.recoveries[0].senders[0].clone();
+    let many = |n: u64| Waited { who: format!("p{n}"), outage: one.outage + 1_000_000_000 * (3_000 - n), ..one.clone() };
+    outcome.recoveries[0].senders = (0..1_500).map(many).collect();
+    let r = told(&outcome);
+    assert_eq!((r["senders"].as_array().map(Vec::len), r["senders_not_listed"].as_u64()), (Some(1_000), Some(500)));
+    let s = |n: u64| serde_json::json!((one.outage / 1_000_000_000 + 3_000 - n) as f64);
+    assert_eq!(r["rto_sends"]["median_s"].as_f64().map(f64::floor), s(750).as_f64());
+}
