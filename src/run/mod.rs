@@ -225,3 +225,22 @@ pub fn trace_first_difference(a: &Spec, b: &Spec) -> Option<String> {
         None => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::ids::MessageId;
+    use crate::check::script;
+    use crate::contract::note::{Note, Stamp};
+
+    #[test]
+    fn whether_something_is_owed_is_asked_anew_when_a_note_has_come() {
+        let facts = script::facts();
+        let topic = facts.queues[0].topic;
+        let (mut watch, mut drained) = (Watch::new(facts), drained());
+        assert!(drained(&watch));
+        let stamp = Stamp { at: 20 * SEC, node: NodeId(0), life: 1, event: 1 };
+        watch.note(stamp, &Note::SendBegan { msg: MessageId::new(0, 0), topic, key: None, due: 20 * SEC });
+        assert!(!drained(&watch), "a call is open");
+    }
+}
