@@ -61,10 +61,7 @@ impl Watch {
             Strike::HostLost => format!("host of {node} lost"),
             Strike::Stopped => format!("{node} stopped"),
             Strike::Frozen => format!("{node} frozen"),
-            Strike::CutOff { fault } => {
-                let label = self.facts.faults.get(fault as usize).map_or("cut", |f| &f.label);
-                format!("{node} behind {label}")
-            }
+            Strike::CutOff { .. } => format!("{node} cut off"),
             Strike::Deposed => format!("{node} leads no longer"),
         };
         let mut senders: Vec<Waited> = self.rows(away).map(|s| self.sender_row(away, s, end)).collect();
@@ -274,7 +271,7 @@ impl Watch {
             Step::Served => "the listener".to_owned(),
             Step::Missing if away.opened.is_none() => "nobody took the set's messages".to_owned(),
             Step::Missing if sender.is_some_and(|s| s.aside_until > wait.end) => format!("{}, still aside", client(|w| &w.aside)),
-            Step::Missing if sender.is_some() => "no call was answered there".to_owned(),
+            Step::Missing if sender.is_some() || wait.last == Step::Answered => "no call was answered there".to_owned(),
             Step::Missing => "nothing of it was delivered".to_owned(),
         }
     }

@@ -128,9 +128,11 @@ fn a_cut_is_an_outage_for_those_behind_it() {
     let back = format!("{late} 13 pg-0 missed 9 a; 40 ns-0 fault 0 1 off; {}", sent_at(1, 42.0, "a:0", 6));
     let found = play("pg-0", &back);
     let r = only(&found);
-    assert_eq!((r.what.as_str(), r.rpo), ("broker-a behind cut pg-0 | broker-a", None));
+    assert_eq!((r.what.as_str(), r.rpo), ("broker-a cut off", None));
     assert_eq!(told(&r.senders[0]), "detected 3000, opened 27000, first answer 2000");
     assert_eq!(r.senders[0].stages[1].waits_for, "the end of the cut");
+    let dark = play("pg-0", &format!("{late} 13 pg-0 missed 9 a; 40 ns-0 fault 0 1 off;"));
+    assert_eq!(only(&dark).itself.stages.last().map(|s| s.waits_for.as_str()), Some("no call was answered there"));
     assert!(play("c1", &back).recoveries.is_empty(), "others do not wait for it");
     // Another member takes over before the link is whole.
     let moved =

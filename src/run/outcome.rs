@@ -151,7 +151,7 @@ pub struct LogRead {
 /// An outage of a broker set: how long each client of it was away, and what for.
 #[derive(Clone, Debug)]
 pub struct Recovery {
-    /// "broker-a:0 killed", "host of broker-a:0 lost", "broker-a:0 frozen", "broker-a:0 stopped".
+    /// "broker-a:0 killed", "host of broker-a:0 lost", "broker-a:0 frozen", "broker-a:0 stopped", "broker-a:0 cut off", "broker-a:0 leads no longer".
     pub what: String,
     pub set: String,
     /// Seconds from time 0.
