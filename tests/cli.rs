@@ -486,6 +486,19 @@ fn fidelity_names_what_it_cannot_compare() {
     assert_eq!(exit(&output), 1, "{}", err(&output));
     assert!(out(&output).contains("other | – | not compared: there is no scenario of this name"), "{}", out(&output));
     assert!(out(&output).contains("nothing was compared"));
+    // Beside the scenario of the steady run it is set up as it says itself.
+    let steady = std::fs::read_to_string(folder.path("scenarios/small.json")).expect("the scenario is there");
+    folder.file("scenarios/steady.json", &steady);
+    let text = compared_text(&folder, |l| {
+        l["experiment"] = json!("other");
+        for client in l["clients"].as_array_mut().expect("it has clients") {
+            (client["topic"], client["group"]) = (json!("T"), json!("cg"));
+        }
+    });
+    folder.file("live/small.1.json", &text);
+    let output = fidelity(&folders, &[]);
+    assert!(err(&output).contains("other: there is no scenario of this name; set up as its runs say"), "{}", err(&output));
+    assert!(out(&output).contains("| other | 1 |"), "{}", out(&output));
 }
 
 fn compared_text(folder: &Folder, change: impl Fn(&mut Value)) -> String {

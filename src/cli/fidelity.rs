@@ -1,7 +1,7 @@
 //! `windtunnel fidelity`: simulated runs held against runs of a real cluster, figure by figure, and a page that shows it.
 //!
-//! An experiment is compared when there are live runs `EXPERIMENT.REPETITION.json` and a scenario `EXPERIMENT.json`; what has only one of them
-//! is named with the reason, so that nothing is left out silently.
+//! An experiment is compared when there are live runs `EXPERIMENT.REPETITION.json`; its scenario is `EXPERIMENT.json`, or is made from what the runs say of
+//! their set-up. What cannot be compared is named with the reason, so that nothing is left out silently.
 
 use super::Format;
 use super::{Changes, CliError, Exit};
@@ -9,7 +9,7 @@ use crate::explore::fidelity::judge::{Comparison, Difference};
 use crate::explore::fidelity::live::{self, Live};
 use crate::explore::fidelity::{self, EXTREMES, Experiment};
 use crate::explore::runs::{Crew, MOST_SEEDS};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 const EXAMPLES: &str = "\
@@ -60,10 +60,22 @@ pub(super) fn run(args: &Args) -> Result<Exit, CliError> {
         not_compared.push((name.clone(), "there is a scenario, but no live run of this name".to_owned()));
     }
     let mut experiments = Vec::new();
+    let steady = steady(&scenarios);
     for (name, lives) in lives {
         match scenarios.get(&name) {
             Some(path) => experiments.push(experiment(name, path, lives)?),
-            None => not_compared.push((name, absent(&lives))),
+            None => match derived(&name, &lives, steady.as_ref()) {
+                Ok(set_ups) => {
+                    if !args.quiet {
+                        super::remark(&format!("{name}: there is no scenario of this name; set up as its runs say"));
+                    }
+                    experiments.push(Experiment { name, set_ups, lives });
+                }
+                Err(why) => {
+                    let none = format!("there is no scenario of this name, and none can be made from the run: {why}");
+                    not_compared.push((name, none));
+                }
+            },
         }
     }
     not_compared.sort();
@@ -130,20 +142,27 @@ fn experiment(name: String, path: &Path, lives: Vec<Live>) -> Result<Experiment,
     Ok(Experiment { name, set_ups, lives })
 }
 
-/// Why an experiment has no scenario, as far as its live runs show.
-fn absent(lives: &[Live]) -> String {
-    let brokers: BTreeSet<&String> =
-        lives.iter().flat_map(|l| l.sends.values()).flat_map(|s| s.acked_by_broker_per_10s.keys()).collect();
-    let mechanism = if lives.iter().any(|l| l.elected) {
-        "DLedger is not built"
-    } else if lives.iter().flat_map(|l| &l.clients).any(|c| c.transactional) {
-        "transactions are not built"
-    } else if brokers.len() == 1 {
-        "its brokers are one replicated group, and replication is not built"
-    } else {
-        "nobody has written one"
+/// An experiment that nobody has written a scenario for: each of its runs says how it was set up.
+fn derived(name: &str, lives: &[Live], steady: Option<&serde_json::Value>) -> Result<Vec<crate::scenario::Loaded>, String> {
+    let steady = steady.ok_or_else(|| format!("{}.json, which says how fast the machine is, is not there", fidelity::STEADY))?;
+    let read = |text: &str, changes: &Changes| {
+        let parsed = crate::scenario::parse(name, text, &changes.overrides(), &crate::scenario::Known::default());
+        parsed.map_err(|errors| errors.to_string().trim_end().to_owned())
     };
-    format!("there is no scenario of this name: {mechanism}")
+    let mut set_ups = Vec::new();
+    for live in lives {
+        let text = fidelity::set_up::scenario(live, steady)?;
+        let base = read(&text, &Changes::default())?;
+        let set = fidelity::changes(live, &base).map_err(|e| e.to_string())?;
+        set_ups.push(read(&text, &Changes { set, ..Changes::default() })?);
+    }
+    Ok(set_ups)
+}
+
+/// What the scenario of the steady run says, if it is among them.
+fn steady(scenarios: &BTreeMap<String, PathBuf>) -> Option<serde_json::Value> {
+    let text = std::fs::read_to_string(scenarios.get(fidelity::STEADY)?).ok()?;
+    serde_json::from_str(&text).ok()
 }
 
 /// Known differences; a folder without the file has none.

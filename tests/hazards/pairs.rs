@@ -489,7 +489,7 @@ pub(crate) const PAIRS: &[Pair] = &[
         slug: "dledger-election-gap",
         counter: "failed_sends",
         phases: Drawn,
-        why: "a follower waits for 6 s after a heartbeat 0 to 2 s old, votes after 0.3 to 1 s and opens when all is committed (a split vote would add a second); then clients poll within 30 s: 4.3 to 37 s at 20 a second",
+        why: "a follower waits for 6 s after a heartbeat 0 to 2 s old, votes after 0.3 to 1 s and opens 0.5 to 0.6 s later: its first comparison meets a candidate, upon which the dispatcher sleeps for 0.5 s, and the role handler looks every 0.1 s. Then the client's poll ends it, at most 30 s after the last; or, if a poll has come meanwhile and found no master, the next send, which asks for a route itself: 4.8 to 30.1 s at 20 a second",
         remains: "",
     },
     // The catalogue says 10 to 20: of one node. The longest log of the three wins the election, so what is lost is what no disk had.
@@ -498,7 +498,7 @@ pub(crate) const PAIRS: &[Pair] = &[
         slug: "dledger-majority-power-loss",
         counter: "lost",
         phases: Drawn,
-        why: "what the last fsync of none of the three had covered: less than the 10 ms between fsyncs and the 12 ms of a slow one, at 1,000 a second",
+        why: "what the last fsync of none of the three had covered: less than the 10 ms between flushes, 12 ms for a slow fsync of the data file and 2 ms for one of the index file, at 1,000 a second",
         remains: "",
     },
     Pair {

@@ -44,8 +44,8 @@ pub struct Live {
     pub end: i64,
     pub clients: Vec<Client>,
     pub faults: Vec<Fault>,
-    /// The run names leaders: its brokers were a DLedger group.
-    pub elected: bool,
+    /// Who led from when on, ns from time 0: its brokers were a DLedger group.
+    pub leaders: Vec<(i64, String)>,
     pub sends: BTreeMap<String, SendFigures>,
     pub groups: BTreeMap<String, GroupFigures>,
     pub transaction_checks: Option<TransactionFigures>,
@@ -53,9 +53,13 @@ pub struct Live {
 }
 
 /// A producer or consumer process.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Client {
     pub node: String,
+    pub topic: String,
+    pub group: String,
+    /// How it was told to run, as the run says it.
+    pub options: BTreeMap<String, serde_json::Value>,
     pub producer: bool,
     /// ns from time 0.
     pub start: i64,
@@ -76,7 +80,28 @@ pub struct Fault {
     pub node: String,
 }
 
+impl Client {
+    /// An option as a number, whether the run has it as one or as text.
+    pub fn number(&self, option: &str) -> Option<i64> {
+        let value = self.options.get(option)?;
+        value.as_i64().or_else(|| value.as_str()?.parse().ok())
+    }
+    pub fn text(&self, option: &str) -> Option<&str> {
+        self.options.get(option)?.as_str()
+    }
+}
+
 impl Live {
+    /// The run names leaders.
+    pub fn elected(&self) -> bool {
+        !self.leaders.is_empty()
+    }
+    /// Who led at a moment: the last one named before it, or the first one, who may have been named late.
+    pub fn leader_at(&self, at: i64) -> Option<&str> {
+        let before = self.leaders.iter().rfind(|l| l.0 <= at);
+        before.or(self.leaders.first()).map(|l| l.1.as_str())
+    }
+
     /// When a producer's measured sends begin, ns: the first producer's at time 0 by definition. Others that started before it began a little earlier or later,
     /// and their series tell by how many sends; one that starts later and never succeeds tells with its first failure. `None`: nobody knows, and the scenario says when.
     pub fn first_send(&self, client: &Client) -> Option<i64> {
@@ -157,7 +182,7 @@ struct File {
     #[serde(default)]
     faults: Vec<FileFault>,
     #[serde(default)]
-    leaders: Vec<serde::de::IgnoredAny>,
+    leaders: Vec<FileLeader>,
     sends: BTreeMap<String, FileSends>,
     groups: BTreeMap<String, FileGroup>,
     transaction_checks: Option<FileChecks>,
@@ -170,10 +195,20 @@ struct FileClient {
     node: String,
     role: String,
     start_s: f64,
+    #[serde(default)]
+    topic: String,
+    #[serde(default)]
+    group: String,
     rate: Option<f64>,
     seconds: Option<f64>,
     #[serde(default)]
     options: BTreeMap<String, serde_json::Value>,
+}
+
+#[derive(Deserialize)]
+struct FileLeader {
+    t: f64,
+    node: String,
 }
 
 #[derive(Deserialize)]
@@ -307,6 +342,9 @@ impl File {
             };
             clients.push(Client {
                 node: c.node.clone(),
+                topic: c.topic.clone(),
+                group: c.group.clone(),
+                options: c.options.clone(),
                 producer,
                 start: moment(&format!("start_s of {}", c.node), c.start_s)?,
                 // Casts saturate: a rate that is none bounds nothing.
@@ -322,6 +360,10 @@ impl File {
         let mut faults = Vec::new();
         for f in self.faults {
             faults.push(Fault { at: moment(&format!("t of {} {}", f.what, f.node), f.t)?, what: f.what, node: f.node });
+        }
+        let mut leaders = Vec::new();
+        for l in self.leaders {
+            leaders.push((moment(&format!("t of the leader {}", l.node), l.t)?, l.node));
         }
         let mut shutdowns = Vec::new();
         for s in self.shutdowns {
@@ -346,7 +388,7 @@ impl File {
             end: moment("end_s", self.end_s)?,
             clients,
             faults,
-            elected: !self.leaders.is_empty(),
+            leaders,
             sends,
             groups: self.groups.into_iter().map(|(name, g)| (name, g.figures())).collect(),
             transaction_checks: self.transaction_checks.map(FileChecks::figures),
@@ -454,7 +496,7 @@ mod tests {
 
     fn producer(node: &str, start: i64) -> Client {
         let second = 1_000_000_000;
-        Client { node: node.into(), producer: true, start, rate: 10, lasts: 20 * second, threads: 8, transactional: false }
+        Client { node: node.into(), producer: true, start, rate: 10, lasts: 20 * second, threads: 8, ..Client::default() }
     }
 
     #[test]
@@ -488,7 +530,7 @@ mod tests {
             end: 0,
             clients: vec![producer("p1", -5), producer("p2", -5), producer("p3", 40)],
             faults: Vec::new(),
-            elected: false,
+            leaders: Vec::new(),
             sends: [("p1".to_owned(), well.clone()), ("p2".to_owned(), well), ("p3".to_owned(), failing)].into(),
             groups: BTreeMap::new(),
             transaction_checks: None,

@@ -8,11 +8,12 @@
 //! apart. The phases of timers hang on that, so seed by seed the simulator takes the moments of one repetition after the other, and both sides
 //! are mixtures of the same set-ups.
 //!
-//! Reading order: [`live`] (the files), [`measures`] (what is compared), [`timers`] (what may spread it), [`judge`] (the rules).
+//! Reading order: [`live`] (the files), [`measures`] (what is compared), [`timers`] (what may spread it), [`judge`] (the rules), [`set_up`] (a scenario for a run that has none).
 
 pub mod judge;
 pub mod live;
 pub mod measures;
+pub mod set_up;
 pub mod timers;
 
 use self::judge::{Comparison, Machine, Row};

@@ -224,7 +224,7 @@ mod tests {
     use super::*;
 
     fn client(node: &str, start: i64) -> Client {
-        Client { node: node.into(), producer: false, start, rate: 10, lasts: 0, threads: 8, transactional: false }
+        Client { node: node.into(), start, rate: 10, threads: 8, ..Client::default() }
     }
 
     #[test]
