@@ -497,7 +497,12 @@ fn fidelity_names_what_it_cannot_compare() {
     });
     folder.file("live/small.1.json", &text);
     let output = fidelity(&folders, &[]);
-    assert!(err(&output).contains("other: there is no scenario of this name; set up as its runs say"), "{}", err(&output));
+    assert!(
+        err(&output).contains("other: there is no scenario of this name; set up as its runs say"),
+        "{} {}",
+        err(&output),
+        out(&output)
+    );
     assert!(out(&output).contains("| other | 1 |"), "{}", out(&output));
 }
 

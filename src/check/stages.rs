@@ -109,8 +109,8 @@ mod tests {
         /// last ended at its own moment.
         #[test]
         fn stages_sum_to_the_outage(
-            from in 0u64..1_000, length in 0u64..1_000, last in 0usize..13,
-            moments in proptest::collection::vec((0usize..13, proptest::option::of(0u64..3_000)), 0..24),
+            from in 0u64..1_000, length in 0u64..1_000, last in 0..Step::ALL.len(),
+            moments in proptest::collection::vec((0..Step::ALL.len(), proptest::option::of(0u64..3_000)), 0..24),
         ) {
             let (until, last) = (from + length, Step::ALL[last]);
             let moments: Vec<(Step, Option<u64>)> = moments.into_iter().map(|(s, at)| (Step::ALL[s], at)).collect();

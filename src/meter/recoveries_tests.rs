@@ -134,6 +134,21 @@ fn a_cut_is_an_outage_for_those_behind_it() {
     let dark = play("pg-0", &format!("{late} 13 pg-0 missed 9 a; 40 ns-0 fault 0 1 off;"));
     assert_eq!(only(&dark).itself.stages.last().map(|s| s.waits_for.as_str()), Some("no call was answered there"));
     assert!(play("c1", &back).recoveries.is_empty(), "others do not wait for it");
+    // A second cut before the first answer lengthens the wait; a broker that is killed behind the cut does not serve when the link is whole.
+    let again = format!(
+        "13 pg-0 missed 9 a; 20 ns-0 fault 0 1 off; 22 ns-0 fault 0 1; 30 ns-0 fault 0 1 off; {}",
+        sent_at(1, 32.0, "a:0", 6)
+    );
+    assert_eq!(told(&only(&play("pg-0", &again)).senders[0]), "detected 3000, opened 7000, first answer 12000");
+    let killed = "13 pg-0 missed 9 a; 20 broker-a killed; 30 ns-0 fault 0 1 off; 50 broker-a up; 51 broker-a serving 100; 51.5 ns-0 brokerup a;";
+    let found = play("pg-0", &format!("{killed} {}", sent_at(1, 60.0, "a:0", 6)));
+    assert_eq!(told(&only(&found).senders[0]), "detected 3000, opened 38000, registered 500, first answer 8500");
+    // One that is in another outage already goes on waiting there.
+    let before = format!(
+        "13 pg-0 missed 9 a; 12 broker-a killed; 14 broker-a up; 15 broker-a serving 100; 16 ns-0 fault 0 1; 18 ns-0 fault 0 1 off; {}",
+        sent_at(1, 19.0, "a:0", 6)
+    );
+    assert!(play("c1", &before).recoveries.len() == 1, "the kill alone");
     // Another member takes over before the link is whole.
     let moved =
         "15 broker-a-s elected; 15.1 broker-a-s serving 300; 15.2 ns-0 brokerup a; 20 pg-0 route a,b; 40 ns-0 fault 0 1 off;";
@@ -161,6 +176,12 @@ fn a_lost_quorum_is_an_outage_from_the_leaders_step_down() {
     assert_eq!(r.what, "broker-a leads no longer");
     assert_eq!(told(&r.senders[0]), "detected 1000, quorum back 19000, elected 1000, opened 500, first answer 1500");
     assert_eq!(r.senders[0].stages[1].waits_for, "the return of broker-a-t: a majority of the group");
+    // A member that led before the power failed is told after its return that it does not: no strike.
+    let power = "10 broker-a killed; 10 broker-a-s killed; 20 broker-a up; 20 broker-a-s up; 26 broker-a-s elected; 26.1 broker-a stands; \
+        26.2 broker-a elected not; 26.5 broker-a-s serving 100;";
+    let found = play(power);
+    assert_eq!(only(&found).struck_again, 0);
+    assert!(told(&only(&found).senders[0]).contains("elected 6000"), "{}", told(&only(&found).senders[0]));
     // One that steps down with a majority beside it waits for votes alone.
     let found = play("10 broker-a elected not; 10.5 broker-a-s stands; 11 broker-a-s elected; 11.5 broker-a-s serving 100;");
     assert_eq!(told(&only(&found).senders[0]), "election begun 500, elected 500, opened 500, first answer 21500");

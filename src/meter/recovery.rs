@@ -120,6 +120,8 @@ pub(super) struct Away {
     pub(super) set: BrokerName,
     pub(super) node: NodeId,
     pub(super) strike: Strike,
+    /// The latest strike: what must be over before anybody is served.
+    closed_by: Strike,
     pub(super) at: u64,
     /// How often who then took the set's messages was struck before everybody was back.
     pub(super) again: u64,
@@ -256,11 +258,18 @@ impl Recovery {
             |feed| Reader { feed, detected: None, assigned: None, stored: None, pulled: None, delivered: None, meanwhile: 0 };
         let mut readers: Vec<Reader> = (0..index.feeds.len() as u32).filter(of_set).map(reader).collect();
         // A link that nobody used is nobody's outage.
-        let mut waiting = matches!(strike, Strike::CutOff { .. });
+        let cut = matches!(strike, Strike::CutOff { .. });
+        let mut waiting = cut;
         for away in self.of_set(set) {
+            if cut {
+                // Whoever waits already goes on waiting there: for others the set is as it was.
+                senders.retain(|s| !away.senders.iter().any(|old| old.producer == s.producer && old.back().is_none()));
+                readers.retain(|r| !away.readers.iter().any(|old| old.feed == r.feed && old.delivered.is_none()));
+                continue;
+            }
             waiting = true;
             (away.quorum, away.vote, away.elected, away.opened) = (None, None, None, None);
-            away.again += 1;
+            (away.closed_by, away.again) = (strike, away.again + 1);
             away.registered.clear();
             for sender in away.senders.iter_mut().filter(|s| s.back().is_none()) {
                 sender.answered = None;
@@ -279,6 +288,7 @@ impl Recovery {
             set,
             node,
             strike,
+            closed_by: strike,
             at,
             again: 0,
             quorum: None,
@@ -303,10 +313,15 @@ impl Recovery {
     pub(super) fn healed(&mut self, fault: u16, at: u64) {
         for &i in &self.open {
             let away = &mut self.all[i];
-            if away.strike == (Strike::CutOff { fault }) {
+            if away.closed_by == (Strike::CutOff { fault }) {
                 away.opened.get_or_insert((at, away.node));
             }
         }
+    }
+
+    /// Whether somebody waits for the set to be taken over, or to return.
+    pub(super) fn is_away(&self, set: BrokerName) -> bool {
+        self.open.iter().any(|&i| self.all[i].set == set && self.all[i].opened.is_none())
     }
 
     /// A client process died: what it waited for is nobody's outage any more.

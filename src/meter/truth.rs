@@ -54,7 +54,8 @@ impl Watch {
     pub(super) fn leads(&mut self, node: NodeId, leads: bool) {
         if leads {
             self.recovery.elected(node, self.clock.now);
-        } else if self.roster.life(node).awake() && self.durability.set_of(node).is_some() {
+        } else if self.roster.life(node).awake() && self.durability.set_of(node).is_some_and(|set| !self.recovery.is_away(set)) {
+            // A member that led before the set went away is told again that it does not.
             self.struck(node, Strike::Deposed);
         }
     }

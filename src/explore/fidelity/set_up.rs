@@ -42,7 +42,9 @@ pub fn scenario(live: &Live, steady: &Value) -> Result<String, String> {
         "consumers": of(false).map(consumer).collect::<Vec<_>>(),
     });
     for key in ["rocketmq", "cpus", "links", "services"] {
-        scenario[key] = steady[key].clone();
+        if let Some(value) = steady.get(key) {
+            scenario[key] = value.clone();
+        }
     }
     let faults = faults(live)?;
     if !faults.is_empty() {
