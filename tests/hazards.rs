@@ -143,7 +143,7 @@ fn the_mitigated_twin_shows_none_of_it_unless_it_is_said_why() {
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));
 }
 
-/// The twins say the same but for what mitigates: workload and question aside, they differ in little.
+/// Every pair is on the list, and every file of the list exists.
 #[test]
 fn every_pair_is_on_the_list_and_every_file_of_the_list_exists() {
     let mut files: Vec<String> = std::fs::read_dir(root("scenarios"))

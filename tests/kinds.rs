@@ -174,11 +174,9 @@ fn a_lost_host_for_the_same_time_raises_no_ghosts() {
     }
 }
 
-// ---- and an orderly end
+// ---- and what ends in order
 
-/// `ThreadUtils.shutdownGracefully`: what the pool has is worked off within awaitTerminationMillisWhenShutdown, and nothing new is taken. The one member is
-/// as busy as it can be (20 listeners of 200 ms, 100 messages a second), so what is pulled meanwhile would keep it going for all of the 10 s, and
-/// the queues would wait for the next member for 10 s instead of nearly 20.
+/// `retryQueueNums` 0: a failed message is answered SUCCESS and kept nowhere, so nobody waits for it.
 #[test]
 fn what_a_broker_without_retry_queues_throws_away_is_not_waited_for() {
     let runs = with(json!({"at": "1s", "update_topic": {"topic": "T", "queues": 4}}), "30s", |scenario| {
@@ -191,6 +189,9 @@ fn what_a_broker_without_retry_queues_throws_away_is_not_waited_for() {
     }
 }
 
+/// `ThreadUtils.shutdownGracefully`: what the pool has is worked off within awaitTerminationMillisWhenShutdown, and nothing new is taken. The one member is
+/// as busy as it can be (20 listeners of 200 ms, 100 messages a second), so what is pulled meanwhile would keep it going for all of the 10 s, and
+/// the queues would wait for the next member for 10 s instead of nearly 20.
 #[test]
 fn a_pool_that_is_shut_down_takes_nothing_new() {
     let wait = json!("10s");

@@ -220,7 +220,6 @@ fn a_group_outlives_its_leader() {
     }
 }
 
-/// A quorum of two is enough; one alone takes nothing, and says so after 2.5 s.
 /// What a send to a group takes, hop by hop, when everything but the waits is constant (server spec 11.4, 11.5): two links to the leader and back, two to a
 /// follower and back, and the look of the first of two dispatchers, the median of which comes after 0.29 ms. A push is a request like others for the follower's
 /// server threads, and wakes one thread there and one at the leader; the answer wakes the caller.
@@ -282,6 +281,7 @@ fn a_delayed_message_that_no_quorum_confirms_in_time_is_delivered_twice() {
     }
 }
 
+/// A quorum of two is enough; one alone takes nothing, and says so after 2.5 s.
 #[test]
 fn a_group_needs_two_of_three() {
     let mut followers = 0;

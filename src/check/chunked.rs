@@ -1,4 +1,4 @@
-//! Rows by number that grow without ever being moved.
+//! Rows by number that grow and are hardly ever moved.
 //!
 //! A vector that doubles holds up to twice what lies in it, and for a moment both the old rows and the new ones. Checks keep some rows a message, and there are
 //! millions of messages: here they lie in chunks of which only the last one has room to spare. The first chunk grows as a vector does, so that thousands of quiet

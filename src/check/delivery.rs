@@ -24,6 +24,8 @@ use std::collections::BTreeMap;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
     StoredTwice,
+    /// Of a delayed message, whose level may have gone back to older progress as well.
+    DelayedTwice,
     SentBackTwice,
     ConsumeTimeout,
     Overlap,
@@ -31,12 +33,15 @@ pub enum Cause {
     BrokerRestarted,
     RolledBack,
     Moved,
+    /// A broadcasting member's file of offsets was older than what it had done, or gone.
+    OwnOffsets,
     Other,
 }
 
 impl Cause {
-    pub const ALL: [Cause; 9] = [
+    pub const ALL: [Cause; 11] = [
         Cause::StoredTwice,
+        Cause::DelayedTwice,
         Cause::SentBackTwice,
         Cause::ConsumeTimeout,
         Cause::Overlap,
@@ -44,11 +49,13 @@ impl Cause {
         Cause::BrokerRestarted,
         Cause::RolledBack,
         Cause::Moved,
+        Cause::OwnOffsets,
         Cause::Other,
     ];
     pub const fn name(self) -> &'static str {
         match self {
             Cause::StoredTwice => "send retried: stored twice",
+            Cause::DelayedTwice => "send retried or delay progress older: stored twice",
             Cause::SentBackTwice => "sent back twice",
             Cause::ConsumeTimeout => "consume timeout: sent back while in the listener",
             Cause::Overlap => "owner overlap",
@@ -56,6 +63,7 @@ impl Cause {
             Cause::BrokerRestarted => "broker restarted with older offsets",
             Cause::RolledBack => "offset rolled back",
             Cause::Moved => "queue moved while in flight or uncommitted",
+            Cause::OwnOffsets => "the member's own offset file was older, or gone",
             Cause::Other => "other",
         }
     }
@@ -78,6 +86,8 @@ pub struct Circumstances {
     pub rolled_at: u64,
     /// The record lies in a retry topic.
     pub retry: bool,
+    /// The message has a delay level.
+    pub delayed: bool,
 }
 
 /// One entry into a listener, as dense numbers.
@@ -182,9 +192,15 @@ impl Delivery {
         let cause = if owed == Some(false) {
             Cause::ConsumeTimeout
         } else if fresh {
-            if now.retry { Cause::SentBackTwice } else { Cause::StoredTwice }
+            match now {
+                Circumstances { retry: true, .. } => Cause::SentBackTwice,
+                Circumstances { delayed: true, .. } => Cause::DelayedTwice,
+                _ => Cause::StoredTwice,
+            }
         } else if now.overlap {
             Cause::Overlap
+        } else if arrival.broadcasting && moved.is_some() {
+            Cause::OwnOffsets
         } else if let Some(assigned) = moved {
             assigned.cause
         } else if first_at <= now.rolled_at {
@@ -295,7 +311,7 @@ impl Delivery {
 
 #[cfg(test)]
 mod tests {
-    use crate::check::script::{causes, counter, play, sent};
+    use crate::check::script::{causes, counter, facts, play, play_with, sent};
 
     fn of(script: &str) -> String {
         causes(&play(&format!("{} -5 c1 assigned a:0 0; {script}", sent(0..3))), "duplicates@cg")
@@ -350,6 +366,25 @@ mod tests {
         // A second copy of the same try was not asked for.
         let twice = format!("{retry}; 13 broker-a stored 0 retry:0 1 as=retry; 13.1 c1 entered 0 retry:0 1 reconsume=1");
         assert_eq!(causes(&play(&format!("{} {twice}", sent(0..1))), "duplicates"), "sent back twice 1");
+    }
+
+    #[test]
+    fn members_with_offsets_of_their_own_and_delayed_messages_have_causes_of_their_own() {
+        let mut broadcasting = facts();
+        broadcasting.consumers.iter_mut().for_each(|c| c.broadcasting = true);
+        let again = format!(
+            "-5 c1 assigned a:0 0; {} 2 c1 entered 0 a:0 0; 3 c1 killed; 4 c1 up; 5 c1 assigned a:0 0; 6 c1 entered 0 a:0 0",
+            sent(0..1)
+        );
+        assert_eq!(
+            causes(&play_with(broadcasting, &again), "duplicates@cg"),
+            "the member's own offset file was older, or gone 1"
+        );
+        let mut delayed = facts();
+        delayed.producers[0].delay_level = 3;
+        let twice =
+            format!("-5 c1 assigned a:0 0; {} 2 c1 entered 0 a:0 0; 3 broker-a stored 0 a:0 1; 4 c1 entered 0 a:0 1", sent(0..1));
+        assert_eq!(causes(&play_with(delayed, &twice), "duplicates@cg"), "send retried or delay progress older: stored twice 1");
     }
 
     #[test]

@@ -226,10 +226,14 @@ impl Durability {
         }
     }
 
-    /// A message's record was discarded: it is counted under the last death of the broker that held it.
+    /// A message's record was discarded: it is counted under the last death of the broker that held it, or of its set.
     pub fn discarded(&mut self, holder: NodeId, table: usize, n: usize, row: &Message) {
         let end = self.ends.get(table).and_then(|e| e.get(n)).copied().unwrap_or(0);
-        if let Some(crash) = self.crashes.iter_mut().rev().find(|c| c.node == holder)
+        // A holder that never died has lost it to a member of its set that came back with less and takes the messages now.
+        let set = self.set_of(holder);
+        let own = self.crashes.iter().rposition(|c| c.node == holder);
+        let at = own.or_else(|| self.crashes.iter().rposition(|c| self.set_of(c.node) == set));
+        if let Some(crash) = at.and_then(|at| self.crashes.get_mut(at))
             && answered_ok(row)
         {
             *crash.discarded.entry(crash.lay(end)).or_default() += 1;
@@ -329,6 +333,11 @@ mod tests {
              5 pg-0 began 2; 5 broker-a-s stored 2 a:0 1 phys=100; 5 pg-0 acked 2 a:0 1; 6 broker-a-s killed; \
              7 broker-a-s recovered 200; 7 broker-a-s serving 200";
         assert_eq!(counter(&play_with(facts_with_slave(), twice), "discarded_send_ok"), Some(0));
+        // An empty member that takes over from a living one: what only that one has is gone, by the death that emptied the member.
+        let empty = format!(
+            "0 broker-a serving 0; {SENT} 3.1 broker-a-s replicated 300; 4 broker-a-s hostlost; 9 broker-a-s recovered 0; 9 broker-a-s serving 0"
+        );
+        assert_eq!(counter(&play_with(facts_with_slave(), &empty), "discarded_send_ok"), Some(3));
         // The same broker that begins anew has lost nothing by that.
         let again = format!("0 broker-a serving 0; {SENT} 4 broker-a killed; 5 broker-a recovered 300; 5 broker-a serving 300");
         assert_eq!(counter(&play_with(facts_with_slave(), &again), "discarded_send_ok"), Some(0));

@@ -283,7 +283,10 @@ impl Changes {
 
 fn load(path: &Path, changes: &Changes) -> Result<crate::scenario::Loaded, CliError> {
     let counters: Vec<&str> = crate::meter::known_counters().iter().map(|c| c.name).collect();
-    let known = crate::scenario::Known { counters: Some(&counters), strategies: &[] };
+    use crate::run::outcome::Unit;
+    let times = crate::meter::known_counters().iter().filter(|c| matches!(c.unit, Unit::Duration | Unit::QueueTime));
+    let times: Vec<&str> = times.map(|c| c.name).collect();
+    let known = crate::scenario::Known { counters: Some(&counters), times: &times, ..Default::default() };
     let loaded = crate::scenario::load_with(path, &changes.overrides(), &known)
         .map_err(|errors| CliError::Scenario(errors.to_string().trim_end().to_owned()))?;
     let missing = crate::world::unbuilt::missing(&loaded.spec);

@@ -337,7 +337,8 @@ pub enum Note {
         log: u16,
         from: u64,
     },
-    /// Records beyond this offset of the queue are in the log, and no entry of the queue names them any more.
+    /// From this offset on records of the queue are in the log, and no entry of the queue names them any more; those behind the newest entry that was left are
+    /// dispatched again, at offsets of their own.
     Unindexed {
         queue: MessageQueue,
         log: u16,

@@ -8,7 +8,7 @@ use super::hist::Hist;
 use super::series::Samples;
 use crate::base::ids::MessageQueue;
 use crate::base::time::{MS, SEC};
-use crate::check::delivery::Kind;
+use crate::check::delivery::{Cause, Kind};
 use crate::check::index::Rows;
 use crate::run::outcome::MsQuantiles;
 use std::collections::BTreeMap;
@@ -28,7 +28,7 @@ pub struct GroupMeter {
     pub deliveries: u64,
     pub distinct: u64,
     /// Unwanted copies by cause.
-    pub copies: [u64; 9],
+    pub copies: [u64; Cause::ALL.len()],
     pub asked: u64,
     /// Earliest and latest delivery of a message that was delivered more than once, ns.
     pub copied: Option<(u64, u64)>,

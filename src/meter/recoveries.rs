@@ -10,6 +10,7 @@ use super::watch::Watch;
 use crate::base::ids::{GroupId, NodeId};
 use crate::base::time::seconds;
 use crate::check::durability::Crash;
+use crate::check::ledger::Message;
 use crate::check::stages::{Stage, Step, telescope};
 use crate::contract::note::{AttemptError, RpcFailure};
 use crate::run::outcome::{Recovery, Rpo, StageReport, Waited};
@@ -82,9 +83,15 @@ impl Watch {
         }
     }
 
-    /// Senders whose process lived through it.
-    fn rows<'a>(&self, away: &'a Away) -> impl Iterator<Item = &'a Sender> {
-        away.senders.iter().filter(|s| !s.gone)
+    /// Senders whose process lived through it, and that had something to send: who had stopped waits for nothing.
+    fn rows<'a>(&'a self, away: &'a Away) -> impl Iterator<Item = &'a Sender> {
+        away.senders.iter().filter(|s| !s.gone && (s.back().is_some() || self.sent_since(s.producer, away.at)))
+    }
+
+    fn sent_since(&self, producer: usize, at: u64) -> bool {
+        let rows = self.ledger.tables().find(|(table, _)| *table == producer).map(|(_, rows)| rows);
+        let mut open = rows.into_iter().flat_map(|rows| rows.iter()).filter(|row| row.is(Message::BEGAN));
+        open.any(|row| row.began() >= at || !row.is(Message::ENDED))
     }
 
     /// Queues in which something waited: one that nobody sent to is not away for want of a delivery.

@@ -85,7 +85,7 @@ fn stages_that_a_mode_does_not_have_are_absent() {
 
 #[test]
 fn who_is_not_back_is_counted_to_the_end_of_the_load() {
-    let found = set(&format!("{} 10 broker-a hostlost; 13 pg-0 missed 9 a;", sent_at(0, 9.0, "a:0", 0)));
+    let found = set(&format!("{} 10 broker-a hostlost; 10 pg-0 began 9; 13 pg-0 missed 9 a;", sent_at(0, 9.0, "a:0", 0)));
     let r = only(&found);
     assert_eq!((told(&r.senders[0]).as_str(), r.senders[0].over), ("detected 3000, not back 87000", false));
     assert_eq!((told(&r.itself).as_str(), r.rpo), ("not back 90000", None));
@@ -96,6 +96,8 @@ fn who_is_not_back_is_counted_to_the_end_of_the_load() {
     assert_eq!(r.senders[0].stages[1].waits_for, "nobody took the set's messages");
     let dead = set(&format!("{} 10 broker-a hostlost; 20 pg-0 killed", sent_at(0, 9.0, "a:0", 0)));
     assert!(only(&dead).senders.is_empty() && counter(&dead, "rto").is_none(), "a dead client waits for nothing");
+    let stopped = set(&format!("{} 10 broker-a killed; 40 broker-a serving 100;", sent_at(0, 9.0, "a:0", 0)));
+    assert!(only(&stopped).senders.is_empty() && counter(&stopped, "rto").is_none(), "who sends no more does not wait");
     let unused = set(&format!("{} 10 broker-a killed;", sent_at(0, 9.0, "b:0", 0)));
     assert!(only(&unused).senders.is_empty(), "who never used the set does not miss it");
 }

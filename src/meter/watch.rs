@@ -307,10 +307,12 @@ impl Watch {
         let place = self.index.feeds[feed as usize];
         let Group { broadcasting, orderly, .. } = *self.index.group(group);
         let (ownership, offsets) = (&self.ownership, &self.offsets);
+        let delayed = self.facts.producers.get(table).is_some_and(|p| p.delay_level > 0);
         let circumstances = || Circumstances {
             overlap: !broadcasting && (ownership.holders(feed) > 1 || !ownership.holds(feed, member)),
             rolled_at: offsets.rolled_at(feed),
             retry: !place.plain,
+            delayed,
         };
         let arrival = Arrival { table, member, feed, msg, rec, at, broadcasting };
         let kind = self.delivery.entered(arrival, circumstances);

@@ -67,6 +67,7 @@ fn one(ctx: &Ctx<'_>, entry: &Member, faults: &[FaultSpec]) -> Option<(Expectati
     let mut bound = |key: &keys::Key| {
         let node = fields.given(key)?;
         let value = values::bound(ctx, key.name, &key.takes, node)?;
+        check_unit(ctx, entry, key, node, value);
         let shown = match node.shape {
             Shape::Text(_) => values::show_ns(value.unsigned_abs()),
             _ => Node::number(value),
@@ -90,6 +91,25 @@ fn one(ctx: &Ctx<'_>, entry: &Member, faults: &[FaultSpec]) -> Option<(Expectati
         );
     }
     Some((Expectation { counter: entry.key.clone(), min, max, needs_fault }, fields.finish()))
+}
+
+/// A time is bounded by a duration and a count by a number, or the bound is off by nine orders of magnitude. 0 is 0 of anything.
+fn check_unit(ctx: &Ctx<'_>, entry: &Member, key: &keys::Key, node: &Node, value: i64) {
+    let counter = entry.key.split_once('@').map_or(entry.key.as_str(), |(counter, _)| counter);
+    let text = matches!(node.shape, Shape::Text(_));
+    let time = ctx.known.times.contains(&counter);
+    if ctx.known.times.is_empty() || value == 0 || text == time {
+        return;
+    }
+    let (is, expected) = match time {
+        true => ("a time", format!("a duration such as \"{value}s\"")),
+        false => ("a count", "a number without a unit".to_owned()),
+    };
+    let error = ScenarioError::new(
+        Problem::WrongValue,
+        format!("\"{}\" of \"{}\" is {}, and it is {is}", key.name, short(&entry.key), node.describe()),
+    );
+    ctx.push(node.place, error.expected(expected));
 }
 
 /// A fault by its number or label.

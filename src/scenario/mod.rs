@@ -65,6 +65,8 @@ impl Overrides {
 pub struct Known<'a> {
     /// Counters that expectations may name; `None`: any name goes.
     pub counters: Option<&'a [&'a str]>,
+    /// Those of them that are times, whose bounds are durations; empty: nobody knows.
+    pub times: &'a [&'a str],
     /// Allocation strategies that the calling program brings, by the name that `allocateMessageQueueStrategy` gives.
     pub strategies: &'a [(&'a str, Arc<dyn AllocateMessageQueueStrategy>)],
 }

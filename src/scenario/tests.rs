@@ -746,11 +746,26 @@ fn whole_blocks_of_errors_read_well() {
 
 #[test]
 fn counters_and_strategies_come_from_outside() {
-    let known = Known { counters: Some(&["lost", "duplicates"]), strategies: &[] };
+    let known = Known { counters: Some(&["lost", "duplicates"]), ..Known::default() };
     let ok = parse("test", &changed("expect", r#""expect": {"lost@cg": {"max": 0}}"#), &Overrides::default(), &known);
     assert!(ok.is_ok());
     let bad = parse("test", &changed("expect", r#""expect": {"losst": {"max": 0}}"#), &Overrides::default(), &known);
     assert_eq!(bad.unwrap_err().to_string(), "test:10:12: there is no counter \"losst\"\n  did you mean \"lost\"?");
+}
+
+#[test]
+fn a_bound_has_the_unit_of_its_counter() {
+    let known = Known { counters: Some(&["lost", "rto"]), times: &["rto"], ..Known::default() };
+    let told = |bounds: &str| {
+        let text = changed("expect", &format!(r#""expect": {bounds}"#));
+        parse("test", &text, &Overrides::default(), &known).map(|_| ()).map_err(|e| e.to_string())
+    };
+    let fits = r#"{"lost": {"max": 7}, "rto": {"min": "1ms", "max": "30s"}, "rto@pg-0": {"max": 0}}"#;
+    assert_eq!(told(fits), Ok(()));
+    let count = "test:10:28: \"max\" of \"lost\" is \"30s\", and it is a count\n  expected a number without a unit";
+    assert_eq!(told(r#"{"lost": {"max": "30s"}}"#), Err(count.to_owned()));
+    let time = "test:10:27: \"max\" of \"rto\" is 30, and it is a time\n  expected a duration such as \"30s\"";
+    assert_eq!(told(r#"{"rto": {"max": 30}}"#), Err(time.to_owned()));
 }
 
 #[test]

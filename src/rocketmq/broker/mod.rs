@@ -646,6 +646,7 @@ impl Broker {
     /// The end of `BrokerController#shutdown`: the log is flushed, offsets are written, then the process is gone.
     fn exit(&mut self, cx: &mut Cx<'_, '_>) {
         self.flush_all(cx);
+        cx.env.disk.broker.flush_queues(cx.now.mono);
         cx.env.disk.broker.files.closed();
         cx.env.disk.broker.persist_offsets(&self.offsets, cx.now.mono);
         self.persist_delays(cx);

@@ -11,7 +11,8 @@
 //! 5.2.0). So only a member's queues are followed here.
 //!
 //! A queue is taken for durable as a prefix (server spec 5.4, SIM). Looks are not ticked: between two dispatches nothing changes, so those that were due are made up
-//! for before the next one. A look that the disk refuses or lies about has written nothing; the next one tries again.
+//! for before the next one; those of a process that stands still are made up for too. A look that the disk refuses or lies about has written nothing and the next one tries
+//! again, where RocketMQ would take the pages for flushed (`MappedFile#flush`).
 
 use super::medium::Fsync;
 use super::positions::PAGE;
@@ -107,6 +108,18 @@ impl BrokerDisk {
             if flushed || medium.kernel.writes_at(queue.dirty_since).is_some_and(|at| at <= now) {
                 queue.durable = queue.max();
             }
+        }
+    }
+
+    /// The store is closed in order: the flusher ends with a look that writes every queue (`FlushConsumeQueueService#run`, `RETRY_TIMES_OVER`).
+    pub fn flush_queues(&mut self, now: u64) {
+        if !self.is_member() {
+            return;
+        }
+        self.settle_queues(now);
+        self.flusher.next = 0;
+        if !self.stalled && self.medium.fsync == Fsync::Works {
+            self.queues.iter_mut().for_each(|queue| queue.durable = queue.max());
         }
     }
 
@@ -235,6 +248,10 @@ mod tests {
         assert_eq!(durable(&disk, BUSY), 5, "written by the first look");
         disk.settle_queues(35 * SEC);
         assert_eq!(durable(&disk, BUSY), 10);
+        let mut closed = opened(&BrokerSettings::default());
+        put(&mut closed, 2, BUSY, 5);
+        closed.flush_queues(2 * SEC);
+        assert_eq!(durable(&closed, BUSY), 5, "an orderly end writes every queue");
     }
 
     /// What a quiet queue has in front of the newest entry that a busy one kept is in no queue any more; what lies behind that entry is dispatched again.

@@ -75,7 +75,7 @@ pub enum Effect<P> {
     Forgotten { request: RequestId },
     /// `RoleChangeHandler#handle`; also when the role stays the same. The term is the one the change was asked for.
     Role { term: i64, role: Role, leader: Option<PeerId> },
-    /// An append's future is completed; in a group of one before [`DLedgerServer::append`] returns.
+    /// An append's future is completed; never before [`DLedgerServer::append`] returns.
     Appended { index: i64, code: Code },
     /// The committed index moved: forward, or back to the end of a log that was truncated below it.
     Committed { index: i64 },
