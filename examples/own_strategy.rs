@@ -126,7 +126,7 @@ const SCENARIO: &str = r#"{
 /// Runs the scenario under a strategy and gives some of its counters.
 fn in_a_cluster(name: &str, counters: &[&str]) -> Result<Vec<Option<i64>>, String> {
     let brought = [("RENDEZVOUS", Arc::new(Rendezvous) as Arc<dyn AllocateMessageQueueStrategy>)];
-    let known = Known { counters: None, strategies: &brought };
+    let known = Known { strategies: &brought, ..Known::default() };
     let set = vec![format!("consumers.cg.allocateMessageQueueStrategy={name}")];
     let loaded =
         parse("own_strategy", SCENARIO, &Overrides { set, ..Overrides::default() }, &known).map_err(|e| e.to_string())?;
