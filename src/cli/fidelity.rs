@@ -72,8 +72,7 @@ pub(super) fn run(args: &Args) -> Result<Exit, CliError> {
                     experiments.push(Experiment { name, set_ups, lives });
                 }
                 Err(why) => {
-                    let none = format!("there is no scenario of this name, and none can be made from the run: {why}");
-                    not_compared.push((name, none));
+                    not_compared.push((name, format!("there is no scenario of this name: {why}")));
                 }
             },
         }

@@ -80,7 +80,7 @@ Exit codes:
   0  every expectation and law holds (seeds: under every seed; verify: every run agrees)
   1  an expectation or a law is broken (fidelity: a rule of the comparison)
   2  the scenario or the command is wrong, or a result could not be written
-  3  unknown: a check had nothing to compare, the run did not drain, or it was stopped
+  3  unknown: a check had nothing to compare, or the run was stopped from outside
   4  not deterministic (verify)";
 
 const EXAMPLES: &str = "\
