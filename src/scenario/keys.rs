@@ -212,6 +212,7 @@ section! {
         FAILURE "failure", Takes::Delay, Optional, "What a failed request costs its thread, in each of the two places that log it.";
         EXIT "exit", Takes::Delay, Optional, "From a kill until the kernel closes the process's sockets.";
         FIRST_DELIVERY "first_delivery", Takes::Delay, Optional, "What a consumer process's first delivery costs a processor; the n-th costs an n-th of it.";
+        FIRST_SEND "first_send", Takes::Delay, Optional, "What the first answered call of a producer's process costs a processor; the n-th costs an n-th of it.";
     }
 }
 
@@ -232,6 +233,7 @@ section! {
         FAILURE "failure", Takes::Delay, Default(r#"{"p50": "0.15ms", "p99": "1.5ms"}"#), "What a failed request costs its thread, in each of the two places that log it: the exception, the channel's end, the lines of the log. The threads that one closed channel fails share the processors of their host (`cpus`).";
         EXIT "exit", Takes::Delay, Default(r#"{"p50": "30ms", "p99": "80ms"}"#), "From a kill until the kernel closes the process's sockets: its threads must run once more to die, and its memory is given back before its files are closed (Linux do_exit: exit_mm before exit_files); a JVM of some hundred megabytes.";
         FIRST_DELIVERY "first_delivery", Takes::Delay, Default(r#""0s""#), "What a consumer process's first delivery costs a processor; the n-th costs an n-th of it: classes are loaded, then interpreted, then compiled.";
+        FIRST_SEND "first_send", Takes::Delay, Default(r#""0s""#), "What the first answered call of a producer's process costs a processor; the n-th costs an n-th of it. Calls before the load count: `warm_up_sends`.";
         NAMESERVER "nameserver", Takes::Section(&services::SECTION), Optional, "On nameservers.";
         BROKER "broker", Takes::Section(&services::SECTION), Optional, "On brokers.";
         CLIENT "client", Takes::Section(&services::SECTION), Optional, "On producers and consumers.";
@@ -359,6 +361,7 @@ section! {
         BURST "burst", Takes::Count { min: 1, max: 1_000_000 }, Optional, "Messages that fall due together. Left out: 1.";
         PHASES "phases", Takes::List(&Takes::Section(&phase::SECTION)), Optional, "Stretches of load, in order, instead of rate, from, until and burst.";
         ARRIVALS "arrivals", Takes::Choice(&["even", "poisson", "pinned", "led"]), Default("\"even\""), "How messages fall due: evenly from a drawn moment of the first interval, at random, evenly with the first at the very beginning, or with the first at the very beginning and the others evenly from a drawn moment.";
+        WARM_UP_SENDS "warm_up_sends", Takes::Count { min: 0, max: 1_000_000_000 }, Default("0"), "Sends to other topics before its load, in each life. They are not simulated; they warm the process up (`first_send`).";
         MODE "mode", Takes::Choice(&["sync", "async", "oneway"]), Default("\"sync\""), "How it sends.";
         THREADS "threads", Takes::Count { min: 1, max: 10_000 }, Optional, "Application threads that send. Left out: 8, or 1 with keys.";
         KEYS "keys", Takes::Count { min: 0, max: 10_000_000 }, Default("0"), "Sharding keys, each bound to a queue by a selector; 0: none. Keyed sends use one thread.";

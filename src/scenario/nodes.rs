@@ -113,6 +113,7 @@ pub(super) struct ProducerDraft {
     pub(super) batch: u16,
     pub(super) transactional: Option<TransactionSpec>,
     pub(super) wait_store_msg_ok: bool,
+    pub(super) warm_up_sends: u64,
 }
 
 impl ProducerDraft {
@@ -130,6 +131,7 @@ impl ProducerDraft {
             batch: d.batch,
             transactional: d.transactional,
             wait_store_msg_ok: d.wait_store_msg_ok,
+            warm_up_sends: d.warm_up_sends,
         }
     }
 }

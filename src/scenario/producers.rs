@@ -48,6 +48,7 @@ impl Draft {
         let retry_response_codes = retry_codes(&mut fields);
         let transactional = transaction(&mut fields);
         let wait_store_msg_ok = fields.flag(&producer::WAIT_STORE).unwrap_or(true);
+        let warm_up_sends = fields.count(&producer::WARM_UP_SENDS).unwrap_or_default();
         let mut settings = ProducerSettings::default();
         if fields.given(&producer::SEND_LATENCY_ENABLE).is_some() {
             if fields.given_setting("sendLatencyFaultEnable").is_some() {
@@ -74,6 +75,7 @@ impl Draft {
                 batch,
                 transactional,
                 wait_store_msg_ok,
+                warm_up_sends,
             };
             self.expand(ctx, entry, RoleDraft::Producer(Box::new(draft)));
         }

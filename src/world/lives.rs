@@ -19,6 +19,7 @@ impl<O: Observer> World<O> {
         process.life += 1;
         process.state = State::Booting;
         (process.thawed_at, process.drained_at, process.deliveries) = (0, 0, 0);
+        process.answered = processors::warm_up(&self.spec.nodes[node.0 as usize].kind);
         process.fresh = false;
         process.disarm();
         let word = self.draws.word(process.entity, Purpose::Boot, process.life as u64);

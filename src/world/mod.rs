@@ -11,6 +11,7 @@ mod load;
 mod net;
 mod planted;
 mod process;
+mod processors;
 mod set_up;
 mod sockets;
 pub mod spec;
@@ -24,6 +25,7 @@ use self::clock::NodeClock;
 use self::load::Load;
 use self::net::{ConnId, Connection, Direction, End, Item, Links};
 use self::process::{AnyRole, Blueprint, Call, Held, Host, Listener, Process, State, hosts};
+use self::processors::Processor;
 use self::set_up::blueprint;
 use self::spec::{ListenerScript, MemberRole, NodeKind, Spec, StartSpec};
 use crate::base::draw::{Draws, Purpose};
@@ -250,6 +252,7 @@ impl<O: Observer> World<O> {
                 backlog: 0,
                 consumers,
                 deliveries: 0,
+                answered: 0,
                 fresh: true,
                 again: None,
             });
@@ -502,9 +505,13 @@ impl<O: Observer> World<O> {
                     lasts = match class {
                         // It is woken as any thread is, and then has work of its own.
                         WorkClass::Delivery => {
-                            let cold = self.coldness(node);
-                            lasts + self.in_line(node, class, cold)
+                            let cold = self.first_delivery(node);
+                            lasts + self.runs_cold(node, cold)
                         }
+                        WorkClass::Resume => match self.first_send(node) {
+                            0 => self.in_line(node, class, lasts),
+                            cold => lasts + self.runs_cold(node, cold),
+                        },
                         _ => self.in_line(node, class, lasts) + self.wakes_after_thaw(node, class),
                     };
                     if lasts == 0 {
@@ -542,40 +549,6 @@ impl<O: Observer> World<O> {
         let word = self.draws.word(process.entity, Purpose::Thaw, n);
         let late = thaw.at(word);
         if event { late.saturating_sub(since) } else { late }
-    }
-
-    /// What a delivery costs because the process has made few so far, ns.
-    fn coldness(&mut self, node: NodeId) -> u64 {
-        let first = &self.spec.nodes[node.0 as usize].services.first_delivery;
-        let process = &mut self.processes[node.0 as usize];
-        process.deliveries += 1;
-        if first.p99() == 0 {
-            return 0;
-        }
-        let word = self.draws.word(process.entity, Purpose::Boot, (process.life as u64) << 8 | 1);
-        first.at(word) / process.deliveries
-    }
-
-    /// Threads that a closing channel fails together stand in line for the processors of their host, with the work of every process
-    /// that shares it; a thread whose answer comes meanwhile stands behind them. How long work lasts with the wait before it, ns.
-    fn in_line(&mut self, node: NodeId, class: WorkClass, lasts: u64) -> u64 {
-        let host = self.host_of(node) as usize;
-        let host = &mut self.hosts[host];
-        let works = match class {
-            WorkClass::Failure | WorkClass::Delivery => true,
-            WorkClass::Resume | WorkClass::HandOver => false,
-            WorkClass::Boot | WorkClass::Fsync => return lasts,
-            _ if host.shared => true,
-            // The pools of a process alone on its host have no more threads than it has processors.
-            _ => return lasts,
-        };
-        let now = self.now;
-        let Some(free) = host.processors.iter_mut().min() else { return lasts };
-        let end = now.max(*free) + lasts;
-        if works {
-            *free = end;
-        }
-        end - now
     }
 
     /// Keeps one live wake-up for the role.

@@ -88,6 +88,8 @@ pub(super) struct Process {
     pub(super) thawed_at: u64,
     /// Batches that this life has taken to its listeners.
     pub(super) deliveries: u64,
+    /// Calls of this life that were answered, with those before its load; as good as endless where nobody sends.
+    pub(super) answered: u64,
     pub(super) consumers: Vec<Listener>,
     pub(super) free_accepted: Vec<u32>,
     /// What came while frozen and is not a frame.
@@ -138,8 +140,7 @@ pub(super) struct Host {
     pub(super) lost: bool,
     /// Rises when the host comes back: flows of before are unknown to it.
     pub(super) incarnation: u32,
-    /// Until when each of its processors has work.
-    pub(super) processors: Vec<u64>,
+    pub(super) processors: Vec<Processor>,
     /// More than one process runs on it.
     pub(super) shared: bool,
 }
@@ -151,7 +152,7 @@ pub(super) fn hosts(spec: &Spec) -> Vec<Host> {
         let Some(host) = hosts.get_mut(node.host as usize) else { continue };
         host.shared = !host.processors.is_empty();
         let cpus = host.processors.len().max(node.cpus.max(1) as usize);
-        host.processors.resize(cpus, 0);
+        host.processors.resize_with(cpus, Processor::default);
     }
     hosts
 }

@@ -119,6 +119,8 @@ pub struct Services {
     /// What a consumer's first delivery costs, the n-th costs an n-th of it: the classes of the way to the listener are loaded, then interpreted, then
     /// compiled.
     pub first_delivery: Quantiles,
+    /// What the first answered call of a producer's process costs, the n-th costs an n-th of it.
+    pub first_send: Quantiles,
 }
 
 impl Services {
@@ -140,10 +142,11 @@ impl Services {
             failure: q(),
             exit: q(),
             first_delivery: q(),
+            first_send: q(),
         }
     }
     /// All of them, in the order in which scenario files list them.
-    pub fn slots(&mut self) -> [&mut Quantiles; 14] {
+    pub fn slots(&mut self) -> [&mut Quantiles; 15] {
         [
             &mut self.send,
             &mut self.pull,
@@ -159,6 +162,7 @@ impl Services {
             &mut self.failure,
             &mut self.exit,
             &mut self.first_delivery,
+            &mut self.first_send,
         ]
     }
     pub fn of(&self, class: WorkClass) -> &Quantiles {
@@ -255,6 +259,8 @@ pub struct ProducerSpec {
     pub transactional: Option<TransactionSpec>,
     /// `false`: sends do not wait for flush and replication (`waitStoreMsgOK`).
     pub wait_store_msg_ok: bool,
+    /// Sends to topics of no interest that each life of its process makes before the load. They are not simulated, but they warm the process up.
+    pub warm_up_sends: u64,
 }
 
 /// A transactional producer.

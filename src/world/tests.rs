@@ -62,6 +62,7 @@ fn node(name: &str, index: u16, names: &mut Vec<String>, kind: NodeKind) -> Node
             failure: us(100, 1000),
             exit: us(30_000, 80_000),
             first_delivery: Quantiles::constant(0),
+            first_send: Quantiles::constant(0),
         },
         kind,
     }
@@ -130,6 +131,7 @@ pub(crate) fn cluster(brokers: u16, consumers: u16, per_s: u64, orderly: bool) -
         batch: 1,
         transactional: None,
         wait_store_msg_ok: true,
+        warm_up_sends: 0,
     });
     let index = nodes.len() as u16;
     nodes.push(node("pg-0", index, &mut hosts, client("pg-0", producer)));
@@ -626,4 +628,30 @@ fn the_first_delivery_of_a_life_is_the_slowest() {
     };
     let late: Vec<u64> = first(60 * MS).iter().zip(first(0)).map(|(slow, fast)| slow - fast).collect();
     assert_eq!((late[0], late[1], late[2], late[19]), (60 * MS, 30 * MS, 20 * MS, 3 * MS));
+}
+
+/// An answered call costs its share of the first, and the calls before the load count.
+#[test]
+fn a_producer_that_has_sent_little_is_slow() {
+    let ended = |cost: u64, warm_up: u64| {
+        let mut spec = cluster(1, 1, 10, false);
+        for node in &mut spec.nodes {
+            (node.services.resume, node.services.first_send) = (Quantiles::constant(MS), Quantiles::constant(cost));
+            let NodeKind::Client(client) = &mut node.kind else { continue };
+            for member in &mut Arc::make_mut(client).members {
+                if let MemberRole::Producer(producer) = &mut member.role {
+                    producer.warm_up_sends = warm_up;
+                }
+            }
+        }
+        let until = spec.warmup + 5 * SEC;
+        let notes = notes_of(spec, 2, until).into_iter().filter(|(_, n)| matches!(n, Note::SendEnded { .. }));
+        notes.map(|(at, _)| at).take(20).collect::<Vec<u64>>()
+    };
+    let warm = ended(0, 0);
+    let late = |warm_up: u64| ended(120 * MS, warm_up).iter().zip(&warm).map(|(slow, fast)| slow - fast).collect::<Vec<u64>>();
+    let (few, many) = (late(0), late(200));
+    // The route and heartbeats were answered before the first send.
+    assert!(few[0] > 15 * MS && few[0] <= 60 * MS && few[19] < few[0] / 3, "{few:?}");
+    assert!(many.iter().all(|late| (500_000..600_000).contains(late)), "{many:?}");
 }

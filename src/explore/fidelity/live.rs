@@ -89,6 +89,10 @@ impl Client {
     pub fn text(&self, option: &str) -> Option<&str> {
         self.options.get(option)?.as_str()
     }
+    /// Whether its listener is an orderly one.
+    pub fn is_orderly(&self) -> bool {
+        self.text("listen") == Some("orderly")
+    }
 }
 
 impl Live {

@@ -13,6 +13,8 @@ use crate::explore::rank::Value;
 use crate::run::outcome::{AllocationChange, GroupFigures, MsQuantiles, SecondsSpread, SendFigures, TransactionFigures, Unit};
 use std::collections::{BTreeMap, BTreeSet};
 
+const SECOND: i64 = 1_000_000_000;
+
 /// What sort of figure a row is: decides which timers may spread it and how it is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
@@ -40,7 +42,9 @@ pub enum Kind {
     DeliverySeries,
     /// Deliveries by attempt.
     Attempts,
-    /// Between two attempts.
+    /// Between the first attempt and the second.
+    FirstRetry,
+    /// Between two later attempts.
     BetweenAttempts,
     /// From birth to delivery by delay level.
     DelayLevel,
@@ -86,6 +90,7 @@ impl Kind {
             | FailedRoundTrip
             | DuplicateWindow
             | DeliveryLatency
+            | FirstRetry
             | BetweenAttempts
             | DelayLevel
             | AllocationTime
@@ -177,10 +182,15 @@ impl Reader<'_> {
         self.number(path, kind, s.and_then(from_seconds));
     }
 
-    /// A moment counts from the first thing that happened to the cluster, which no two repetitions have at the same millisecond.
+    /// A moment counts from the last thing that had happened to the cluster, which no two repetitions have at the same millisecond; what began up
+    /// to a second before it is its work: a message comes again that was delivered, a send fails that was under way.
     fn moment(&mut self, path: &str, kind: Kind, s: Option<f64>) {
-        let from = self.instants.first().copied().unwrap_or(0);
-        self.number(path, kind, s.and_then(from_seconds).map(|t| t.saturating_sub(from)));
+        let moment = |t: i64| {
+            let before = self.instants.iter().rev().find(|event| **event <= t.saturating_add(SECOND));
+            t.saturating_sub(before.or(self.instants.first()).copied().unwrap_or(0))
+        };
+        let value = s.and_then(from_seconds).map(moment);
+        self.number(path, kind, value);
     }
 
     fn quantiles(&mut self, path: &str, kind: Kind, q: &MsQuantiles) {
@@ -214,7 +224,7 @@ impl Reader<'_> {
         self.stretch(&format!("{path}.longest_time_without_success_s"), Kind::WithoutSuccess, s.longest_time_without_success_s);
         for (broker, t) in &s.longest_time_without_success_by_broker_s {
             let path = format!("{path}.longest_time_without_success_by_broker_s.{broker}");
-            self.stretch(&path, Kind::WithoutSuccessAtBroker, Some(*t));
+            self.stretch(&path, Kind::WithoutSuccessAtBroker, Some(*t).filter(|_| !stays_without(s, broker)));
         }
     }
 
@@ -247,7 +257,8 @@ impl Reader<'_> {
         self.moment(&format!("{path}.duplicate_deliveries_last_s"), DuplicateWindow, g.duplicate_deliveries_last_s);
         g.reconsume_times.iter().for_each(|(k, n)| self.count(&format!("{path}.reconsume_times.{k}"), Attempts, *n));
         for (k, s) in &g.seconds_before_attempt {
-            self.spread(&format!("{path}.seconds_before_attempt.{k}"), s);
+            let kind = if *k == 1 { FirstRetry } else { BetweenAttempts };
+            self.spread(&format!("{path}.seconds_before_attempt.{k}"), kind, s);
         }
         for (level, q) in &g.latency_ms_by_delay_level {
             for (name, ms) in [("min", q.min), ("p50", q.p50), ("max", q.max)] {
@@ -257,9 +268,9 @@ impl Reader<'_> {
         self.allocations(path, &g.allocations);
     }
 
-    fn spread(&mut self, path: &str, s: &SecondsSpread) {
+    fn spread(&mut self, path: &str, kind: Kind, s: &SecondsSpread) {
         for (name, value) in [("min", s.min), ("p50", s.p50), ("max", s.max)] {
-            self.stretch(&format!("{path}.{name}"), Kind::BetweenAttempts, (s.n > 0).then_some(value));
+            self.stretch(&format!("{path}.{name}"), kind, (s.n > 0).then_some(value));
         }
     }
 
@@ -297,6 +308,14 @@ impl Reader<'_> {
             self.number(&format!("{path}.allocations: queues of {member} at the end"), Kind::AllocationSizes, last);
         }
     }
+}
+
+/// Whether a broker has no success in the last bins that others have some in: then its longest time without has not ended, and the longest that
+/// has says nothing of it.
+fn stays_without(s: &SendFigures, broker: &str) -> bool {
+    let ends = |bins: &Vec<u64>| bins.iter().rposition(|n| *n > 0).map_or(0, |last| last + 1);
+    let last = s.acked_by_broker_per_10s.values().map(ends).max().unwrap_or(0);
+    s.acked_by_broker_per_10s.get(broker).is_some_and(|bins| ends(bins) + 1 < last)
 }
 
 #[cfg(test)]

@@ -189,6 +189,8 @@ struct Speed {
     measures: Vec<(String, Vec<Measures>)>,
     /// By how much start-ups before time 0 differ, ns.
     start_up: i64,
+    /// By how much the steady runs differ in their slowest deliveries, ns.
+    delivery: i64,
 }
 
 impl Speed {
@@ -198,6 +200,7 @@ impl Speed {
             tables: steady.and_then(|e| e.set_ups.first()).map(|l| tables(&parsed(l))),
             measures: experiments.iter().map(|e| (e.name.clone(), e.lives.iter().map(lived).collect())).collect(),
             start_up: start_ups(experiments),
+            delivery: steady.map_or(0, slowest_deliveries),
         }
     }
 
@@ -223,6 +226,13 @@ impl Speed {
         let own = spread(&|k: &Key| k.kind == key.kind && tail(&k.path) == tail(&key.path));
         own.or_else(|| spread(&|k: &Key| k.path.ends_with(".latency_ms.max"))).unwrap_or(0)
     }
+}
+
+/// By how much two repetitions differ in the slowest percent of their deliveries, ns.
+fn slowest_deliveries(steady: &Experiment) -> i64 {
+    let slow = |l: &Live| l.groups.values().map(|g| figures::from_ms(g.latency_ms.p99)).max();
+    let all: BTreeSet<i64> = steady.lives.iter().filter_map(slow).collect();
+    all.last().zip(all.first()).map_or(0, |(most, least)| most - least)
 }
 
 /// By how much consumers differ in the time from their start to their first allocation, all before anything happened, ns.
@@ -318,6 +328,7 @@ impl<'a> Table<'a> {
     fn period(&self, key: &Key, timer: Timer) -> i64 {
         match timer {
             Timer::StartUp => self.speed.start_up,
+            Timer::Machine => self.speed.delivery,
             _ => timer.period(&self.resolved, self.experiment.lives.iter().flat_map(|l| Self::counted(l, key))),
         }
     }

@@ -14,6 +14,8 @@ const QUEUES: u64 = 4;
 const BODY: u64 = 74;
 const PRODUCER_THREADS: i64 = 8;
 const CONSUMER_THREADS: i64 = 20;
+/// What a producer sends to another topic before its load, if the run does not say otherwise.
+const WARM_UP_SENDS: i64 = 200;
 /// From the start of a client that sends no warm-up to its first send, ns: what `client.boot` of the shipped set-ups has in its middle.
 const WITHOUT_WARM_UP: i64 = 1_400_000_000;
 const HOST: &str = "machine";
@@ -88,6 +90,7 @@ fn producer(live: &Live, c: &Client) -> Value {
     let mut p = client(c, format!("pg-{}", c.node));
     p.insert("rate".to_owned(), json!(format!("{}/s", c.rate)));
     p.insert("size".to_owned(), json!(BODY));
+    p.insert("warm_up_sends".to_owned(), json!(c.number("warm").unwrap_or(WARM_UP_SENDS)));
     p.insert("services".to_owned(), json!({"boot": {"p50": "0.5s", "p99": "1.5s"}}));
     if let Some(keys) = c.number("keys") {
         p.insert("keys".to_owned(), json!(keys));
@@ -119,7 +122,7 @@ fn consumer(c: &Client) -> Value {
     if let Some(threads) = c.number("threads").filter(|n| *n != CONSUMER_THREADS) {
         put("threads", json!(threads));
     }
-    if c.text("listen").is_some_and(|kind| kind == "orderly") {
+    if c.is_orderly() {
         put("listener", json!("orderly"));
     }
     if c.text("model").is_some_and(|model| model == "broadcasting") {

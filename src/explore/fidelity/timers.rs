@@ -13,8 +13,14 @@ use std::collections::BTreeSet;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Event {
     BrokerGone,
+    /// A master that was gone starts again.
+    BrokerBack,
     BrokerFrozen,
+    /// A member of a DLedger group is gone; its leader, if it leads.
+    LeaderGone,
     MemberGone,
+    /// The same, and it held ordered queues.
+    OrderlyMemberGone,
     MemberFrozen,
     /// A member started or was shut down in order.
     MemberMoved,
@@ -23,6 +29,10 @@ pub enum Event {
     SlaveGone,
     /// Producers give their messages a delay level: each lies in a delay queue before its consumers may see it.
     Delayed,
+    /// Listeners send messages back: each comes again through a delay queue and the retry topic.
+    SentBack,
+    /// Orderly listeners suspend their queue, and the batch comes again.
+    Suspended,
 }
 
 /// A period that has a name.
@@ -37,9 +47,11 @@ pub enum Timer {
     PublishTurn,
     /// Not RocketMQ's: how long a process takes from its start until it takes part. As much as live start-ups before time 0 differ.
     StartUp,
+    /// Not RocketMQ's: how late the machine is to deliver. As much as two steady runs differ in their slowest percent.
+    Machine,
 }
 
-use Timer::{Constant, PublishTurn, Setting, StartUp};
+use Timer::{Constant, Machine, PublishTurn, Setting, StartUp};
 
 const POLL: Timer = Setting("pollNameServerInterval");
 const REGISTER: Timer = Setting("registerNameServerPeriod");
@@ -55,7 +67,13 @@ const CHECK: Timer = Setting("transactionCheckInterval");
 const SUSPEND: Timer = Setting("suspendCurrentQueueTimeMillis");
 const CHANNEL_SCAN: Timer = Constant("ClientHousekeepingService 10 s", 10_000);
 const RESPONSE_SCAN: Timer = Constant("NettyRemotingClient.scanResponseTable 1 s", 1_000);
+const PULL_RETRY: Timer = Setting("pullTimeDelayMillsWhenException");
+const LOCK_LIFE: Timer = Setting("rocketmq.broker.rebalance.lockMaxLiveTime");
+const CHANNEL_LIFE: Timer = Constant("ClientChannelInfo CHANNEL_EXPIRED_TIMEOUT 120 s", 120_000);
+const LEADER_BEAT: Timer = Constant("DLedgerConfig.heartBeatTimeIntervalMs 2 s", 2_000);
+const VOTE: Timer = Constant("DLedgerConfig.maxVoteIntervalMs 1 s", 1_000);
 const SLAVE_REPORT: Timer = Setting("haSendHeartbeatInterval");
+const SLAVE_CONNECTS: Timer = Constant("HAClient#connectMaster 5 s", 5_000);
 const DELAY_SCAN: Timer = Constant("ScheduleMessageService.DELAY_FOR_A_WHILE 100 ms", 100);
 const REPUT: Timer = Constant("ReputMessageService 1 ms", 1);
 const SHUTDOWN_WAIT: Timer = Constant("PullMessageService.shutdown 1 s", 1_000);
@@ -84,30 +102,49 @@ const RULES: &[Rule] = &[
     (&[Kind::WithoutSuccess, Kind::RoundTrip, Kind::FailedRoundTrip], &[Event::BrokerFrozen], &[SEND_TIMEOUT, RESPONSE_SCAN]),
     // Queues follow the route, then a rebalance; a member also needs a living broker to ask for its group.
     (RECEIPTS, &[Event::BrokerGone], &[POLL, REBALANCE, PERSIST, FLUSH_OFFSETS]),
-    (RECEIPTS, &[Event::BrokerFrozen], &[POLL, REGISTER, BROKER_SCAN, HEARTBEAT, CHANNEL_SCAN, REBALANCE, CALL_TIMEOUT, PERSIST]),
+    // A master that is back is first up, then known, then told of the group by the next heartbeat; until then pulls are refused and tried again.
+    (SENDS, &[Event::BrokerBack], &[StartUp]),
+    (RECEIPTS, &[Event::BrokerBack], &[StartUp, HEARTBEAT, PULL_RETRY]),
+    // Ghost members have their queues until their channels expire.
+    (
+        RECEIPTS,
+        &[Event::BrokerFrozen],
+        &[POLL, REGISTER, BROKER_SCAN, HEARTBEAT, CHANNEL_SCAN, CHANNEL_LIFE, REBALANCE, CALL_TIMEOUT, PERSIST],
+    ),
+    // A follower misses beats, then votes, more than once if votes split; clients hear of the new leader with their next poll.
+    (SENDS, &[Event::LeaderGone], &[LEADER_BEAT, VOTE, POLL, SEND_TIMEOUT]),
+    (&[Kind::WithoutSuccess, Kind::FailedRoundTrip], &[Event::LeaderGone], &[LEADER_BEAT, VOTE, POLL, SEND_TIMEOUT]),
+    (RECEIPTS, &[Event::LeaderGone], &[LEADER_BEAT, VOTE, POLL, REBALANCE, PERSIST, FLUSH_OFFSETS]),
     // How many heartbeats wait in dead sockets, each a ghost that takes queues, hangs on when they were due.
     (&[Kind::AllocationSizes], &[Event::BrokerFrozen], &[HEARTBEAT, POLL, CHANNEL_SCAN, REBALANCE]),
     // A nameserver that comes back empty answers with the brokers that have registered again; who polls meanwhile drops the others' queues.
     (RECEIPTS, &[Event::NameserverGone], &[REGISTER, POLL, REBALANCE]),
     (&[Kind::AllocationSizes], &[Event::NameserverGone], &[REGISTER, POLL, REBALANCE]),
-    // A slave that came back counts as connected before it has first said how far it is; a send waits for that until its own time is up.
-    (SENDS, &[Event::SlaveGone], &[SLAVE_REPORT, SEND_TIMEOUT, StartUp]),
-    (RECEIPTS, &[Event::SlaveGone], &[SLAVE_REPORT, SEND_TIMEOUT, StartUp]),
+    // A slave that starts has no master's address at first, and looks again in five seconds. It counts as connected before it has first
+    // said how far it is; a send waits for that until its own time is up.
+    (SENDS, &[Event::SlaveGone], &[SLAVE_CONNECTS, SLAVE_REPORT, SEND_TIMEOUT, StartUp]),
+    (RECEIPTS, &[Event::SlaveGone], &[SLAVE_CONNECTS, SLAVE_REPORT, SEND_TIMEOUT, StartUp]),
     (&[Kind::WithoutSuccess, Kind::RoundTrip, Kind::FailedRoundTrip], &[Event::SlaveGone], &[SLAVE_REPORT, SEND_TIMEOUT]),
     // A message is looked for in its delay queue at each turn of the level's scan, in the consume queues after each turn of the dispatch.
-    (&[Kind::DeliveryLatency], &[Event::Delayed], &[DELAY_SCAN, REPUT]),
+    (&[Kind::DeliveryLatency], &[Event::Delayed], &[DELAY_SCAN, REPUT, Machine]),
     // A dead member's sockets close and the others are told; what it had not committed comes again; ordered locks must lapse.
     (RECEIPTS, &[Event::MemberGone], &[PERSIST, LOCK]),
+    (RECEIPTS, &[Event::OrderlyMemberGone], &[LOCK_LIFE]),
+    // What it had not committed comes again when it thaws, or when others have its queues: when its channel has expired.
+    (&[Kind::DuplicateWindow], &[Event::MemberFrozen], &[CHANNEL_LIFE]),
     (RECEIPTS, &[Event::MemberFrozen], &[HEARTBEAT, CHANNEL_SCAN, REBALANCE, PERSIST]),
     // A lock that its holder has not given back yet is asked for again with the next rebalance.
     (RECEIPTS, &[Event::MemberMoved], &[SHUTDOWN_WAIT, REBALANCE]),
     (&[Kind::AllocationTime], &[Event::MemberMoved], &[StartUp]),
     (&[Kind::ShutdownTime], &[Event::MemberMoved], &[SHUTDOWN_WAIT]),
+    // The retry topic is made with the first heartbeat: members know its queues after a poll and have them after a rebalance.
+    (&[Kind::FirstRetry, Kind::DuplicateWindow], &[Event::SentBack], &[DELAY_SCAN, REPUT, POLL, REBALANCE]),
+    (&[Kind::DuplicateWindow], &[Event::Suspended], &[SUSPEND]),
 ];
 
 /// Timers that run without any event.
 const ALWAYS: &[(&[Kind], &[Timer])] = &[
-    (&[Kind::BetweenAttempts, Kind::DelayLevel], &[DELAY_SCAN, REPUT]),
+    (&[Kind::FirstRetry, Kind::BetweenAttempts, Kind::DelayLevel], &[DELAY_SCAN, REPUT, Machine]),
     (&[Kind::Attempts], &[SUSPEND]),
     (&[Kind::CheckTime, Kind::CheckCount], &[CHECK]),
     (&[Kind::SendSeries, Kind::DeliverySeries, Kind::WithoutSuccessAtBroker], &[PublishTurn]),
@@ -118,6 +155,8 @@ const ALWAYS: &[(&[Kind], &[Timer])] = &[
 pub struct Cast {
     nameservers: BTreeSet<String>,
     slaves: BTreeSet<String>,
+    /// Members of DLedger groups.
+    dledger: BTreeSet<String>,
     delayed: bool,
 }
 
@@ -129,6 +168,7 @@ impl Cast {
         Cast {
             nameservers: list("nameservers").filter_map(name).collect(),
             slaves: list("brokers").filter(|b| b["brokerRole"] == "SLAVE").filter_map(name).collect(),
+            dledger: list("brokers").filter(|b| b["dledger"].is_object()).filter_map(name).collect(),
             delayed: list("producers").any(|p| p["delay_level"].as_u64().is_some_and(|level| level > 0)),
         }
     }
@@ -139,18 +179,25 @@ pub fn events(faults: &[Fault], clients: &[Client], cast: &Cast) -> BTreeSet<Eve
     let late = clients.iter().filter(|c| c.start > 0 && !c.producer).map(|_| Event::MemberMoved);
     let of = |f: &Fault| {
         let client = clients.iter().any(|c| c.node == f.node);
+        let orderly = clients.iter().any(|c| c.node == f.node && c.is_orderly());
         match f.what.as_str() {
             "freeze" | "thaw" if client => Event::MemberFrozen,
             "freeze" | "thaw" => Event::BrokerFrozen,
             "shutdown" if client => Event::MemberMoved,
+            _ if orderly => Event::OrderlyMemberGone,
             _ if client => Event::MemberGone,
             _ if cast.nameservers.contains(&f.node) => Event::NameserverGone,
             _ if cast.slaves.contains(&f.node) => Event::SlaveGone,
+            _ if cast.dledger.contains(&f.node) => Event::LeaderGone,
+            "restart" => Event::BrokerBack,
             _ => Event::BrokerGone,
         }
     };
-    let load = cast.delayed.then_some(Event::Delayed);
-    faults.iter().map(of).chain(late).chain(load).collect()
+    let fails = clients.iter().filter(|c| c.number("failEvery").is_some_and(|n| n != 0));
+    let again = fails.map(|c| if c.is_orderly() { Event::Suspended } else { Event::SentBack });
+    let load = cast.delayed.then_some(Event::Delayed).into_iter().chain(again);
+    let orderly = faults.iter().map(of).filter(|e| *e == Event::OrderlyMemberGone).map(|_| Event::MemberGone);
+    faults.iter().map(of).chain(orderly).chain(late).chain(load).collect()
 }
 
 /// The timers that may spread this kind of figure when these events struck, each once.
@@ -175,6 +222,7 @@ impl Timer {
             Setting(name) | Constant(name, _) => name,
             PublishTurn => "ThreadLocalIndex: threads x queues / rate",
             StartUp => "start-up of a process",
+            Machine => "slowest deliveries of the machine",
         }
     }
 
@@ -189,7 +237,7 @@ impl Timer {
                 producers.map(turn).max().unwrap_or(0)
             }
             // Known to whoever has the live runs.
-            StartUp => 0,
+            StartUp | Machine => 0,
             Constant(_, ms) => ms * 1_000_000,
             Setting(name) => longest(resolved, name).unwrap_or(0),
         }
