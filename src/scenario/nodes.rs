@@ -581,6 +581,7 @@ fn check_broker_settings(fields: &Fields<'_>, settings: &BrokerSettings) {
     for (key, value) in [
         ("rocketmq.broker.diskSpaceWarningLevelRatio", &settings.disk_space_warning_level_ratio),
         ("rocketmq.broker.diskSpaceCleanForciblyRatio", &settings.disk_space_clean_forcibly_ratio),
+        ("dledger.disk.ratio.clean", &settings.dledger_disk_ratio_clean),
     ] {
         let fits = cleaning::ratio(value).is_some_and(|ratio| ratio <= 10_000);
         refuse(key, fits, "a share from \"0.0\" to \"1.0\" with at most four decimals, such as \"0.90\"");

@@ -231,6 +231,8 @@ settings! {
         disk_space_warning_level_ratio: String = "0.90".into(), "rocketmq.broker.diskSpaceWarningLevelRatio";
         /// Use of the store's partition above which files are deleted before their time (-D; at most four decimals).
         disk_space_clean_forcibly_ratio: String = "0.85".into(), "rocketmq.broker.diskSpaceCleanForciblyRatio";
+        /// The same of a DLedger group's store, which appends nothing above 0.05 more, or above 0.95 (-D; at most four decimals).
+        dledger_disk_ratio_clean: String = "0.85".into(), "dledger.disk.ratio.clean";
         /// Whether files are deleted before their time when the disk is that full.
         clean_file_forcibly_enable: bool = true, "cleanFileForciblyEnable";
         /// Period of the cleaning, ms; the first comes 60 s after the start.

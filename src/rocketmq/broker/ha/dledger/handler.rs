@@ -199,7 +199,8 @@ fn from_my_leader<L: Ledger>(cx: &Cx<'_, L>, term: i64, leader: super::protocol:
 
 /// `EntryHandler#handleDoAppend`.
 fn do_append<L: Ledger>(cx: &mut Cx<'_, L>, write: &WriteRequest<L::Payload>) {
-    let may = from_my_leader(cx, write.term, write.leader) && may_append(cx.host.ledger, &write.entry);
+    let may =
+        !cx.core.disk_full && from_my_leader(cx, write.term, write.leader) && may_append(cx.host.ledger, &write.entry);
     if may {
         cx.host.ledger.append(write.entry);
     }

@@ -16,9 +16,10 @@
 //! that comes late and an APPEND that a COMPARE overtakes make a follower drop what was acknowledged. A member with a higher term and a shorter log is
 //! not heard while the others have a quorum (dl#325).
 //!
-//! Not built: preferred leaders and leadership transfer, batch push, deletion of old files.
+//! Not built: preferred leaders and leadership transfer, batch push.
 
 pub mod checker;
+pub mod clean;
 pub mod config;
 pub mod dispatcher;
 pub mod elector;
@@ -32,6 +33,7 @@ pub mod thread;
 pub(crate) mod tests;
 
 use self::checker::{QuorumAckChecker, WaterMarks};
+use self::clean::CleanSpaceService;
 use self::config::DLedgerConfig;
 use self::dispatcher::{EntryDispatcher, PushState};
 use self::elector::Elector;
@@ -85,6 +87,10 @@ pub enum Effect<P> {
     Flush { file: FlushedFile },
     /// A thread has been woken; [`Input::Resumed`] follows when it runs.
     Resume { thread: Thread },
+    /// Delete the oldest data file with the entries that begin in it. Not `expired`: its time had not come.
+    DeleteOldestFile { expired: bool },
+    /// `isDiskFull` changed: the member appends nothing more, or appends again.
+    DiskFull { on: bool },
 }
 
 /// What `FlushDataService` flushes, one behind the other: `dataFileList`, `indexFileList`.
@@ -126,6 +132,10 @@ pub(crate) struct Core {
     member: MemberState,
     /// `committedIndex`.
     committed: i64,
+    /// `committedPos`: where the entry at that index ends; -1 when none was ever committed in this life. It outlives the entry.
+    committed_pos: i64,
+    /// `isDiskFull`.
+    disk_full: bool,
     marks: WaterMarks,
     /// A peer's watermark was set: whoever counts them is to be woken.
     acknowledged: bool,
@@ -134,6 +144,20 @@ pub(crate) struct Core {
 }
 
 impl Core {
+    fn new(config: Arc<DLedgerConfig>, member: MemberState) -> Self {
+        let marks = WaterMarks::new(&config.peers);
+        Core {
+            config,
+            member,
+            committed: -1,
+            committed_pos: -1,
+            disk_full: false,
+            marks,
+            acknowledged: false,
+            draws: 0,
+            planted: None,
+        }
+    }
     /// A peer has acknowledged everything up to an index (`updatePeerWaterMark`, `quorumAckChecker.wakeup()`).
     fn raise_mark(&mut self, term: i64, peer: PeerId, index: i64) {
         self.marks.raise(term, peer, index);
@@ -167,9 +191,16 @@ impl<L: Ledger> Cx<'_, L> {
         let curr_term = self.core.member.curr_term();
         if let Some(index) = committed_after(self.host.ledger, self.core.committed, curr_term, term, index) {
             self.core.committed = index;
+            self.core.committed_pos = end_of(self.host.ledger, index);
             self.out.push(Effect::Committed { index });
         }
     }
+}
+
+/// Where the entry at an index ends; -1: there is none.
+fn end_of<L: Ledger>(ledger: &L, index: i64) -> i64 {
+    let end = ledger.entry(index).map(|entry| entry.pos.saturating_add(u64::from(entry.size)));
+    end.and_then(|end| i64::try_from(end).ok()).unwrap_or(-1)
 }
 
 /// `DLedgerMmapFileStore.FlushDataService`: what is written is made durable, the data file and then the index file, 10 ms after the last time, and the committed
@@ -203,6 +234,7 @@ pub struct DLedgerServer<P> {
     handler: EntryHandler<P>,
     checker: QuorumAckChecker,
     flusher: FlushDataService,
+    cleaner: CleanSpaceService,
 }
 
 impl<P: Copy + PartialEq + std::fmt::Debug> DLedgerServer<P> {
@@ -211,22 +243,18 @@ impl<P: Copy + PartialEq + std::fmt::Debug> DLedgerServer<P> {
         let now = host.now;
         let member = MemberState::load(host.files);
         let noted = host.files.committed.cached;
-        let committed = committed_after(host.ledger, -1, member.curr_term(), member.curr_term(), noted).unwrap_or(-1);
+        let mut core = Core::new(config.clone(), member);
+        let term = core.member.curr_term();
+        core.committed = committed_after(host.ledger, -1, term, term, noted).unwrap_or(-1);
+        core.committed_pos = end_of(host.ledger, core.committed);
         let mut server = DLedgerServer {
             elector: Elector::new(now),
             dispatchers: config.others().map(|peer| EntryDispatcher::new(peer, &host)).collect(),
             handler: EntryHandler::new(&host),
             checker: QuorumAckChecker::new(&host),
             flusher: FlushDataService::new(now, noted),
-            core: Core {
-                member,
-                committed,
-                marks: WaterMarks::new(&config.peers),
-                acknowledged: false,
-                draws: 0,
-                planted: None,
-                config,
-            },
+            cleaner: CleanSpaceService::new(now),
+            core,
         };
         server.handle(Input::Wake, host, out);
         server
@@ -239,7 +267,7 @@ impl<P: Copy + PartialEq + std::fmt::Debug> DLedgerServer<P> {
 
     /// Takes one input in. Timed waits end with [`Input::Wake`] only, however late that comes.
     pub fn handle<L: Ledger<Payload = P>>(&mut self, input: Input<P>, host: Host<'_, L>, out: &mut Vec<Effect<P>>) {
-        let DLedgerServer { core, elector, dispatchers, handler, checker, flusher } = self;
+        let DLedgerServer { core, elector, dispatchers, handler, checker, flusher, cleaner } = self;
         let cx = &mut Cx { core, host, out };
         let awake = input == Input::Wake;
         match input {
@@ -267,10 +295,11 @@ impl<P: Copy + PartialEq + std::fmt::Debug> DLedgerServer<P> {
         elector.run(cx, awake);
         handler.run(cx, awake);
         replicate(dispatchers, checker, flusher, cx, awake);
+        cleaner.run(cx, awake);
     }
 
     /// `DLedgerServer#handleAppend`: writes payloads of these sizes (with the header of an entry) one behind the other, and waits for the last of them
-    /// only: its index comes back in an [`Effect::Appended`]. A refusal stores nothing, but for a disk that fills up half-way.
+    /// only: its index comes back in an [`Effect::Appended`]. A refusal stores nothing.
     pub fn append<L: Ledger<Payload = P>>(
         &mut self,
         payloads: &[(P, u32)],
@@ -288,12 +317,12 @@ impl<P: Copy + PartialEq + std::fmt::Debug> DLedgerServer<P> {
         if payloads.is_empty() {
             return Err(Code::UnexpectedArgument);
         }
+        if core.disk_full {
+            return Err(Code::DiskFull);
+        }
         let cx = &mut Cx { core, host, out };
         let first = cx.host.ledger.end().saturating_add(1);
         for &(payload, size) in payloads {
-            if cx.host.ledger.is_full() {
-                return Err(Code::DiskFull);
-            }
             let (index, pos) = (cx.host.ledger.end().saturating_add(1), cx.host.ledger.place(size));
             cx.host.ledger.append(Entry { index, term, pos, size, payload });
         }
@@ -310,7 +339,7 @@ impl<P: Copy + PartialEq + std::fmt::Debug> DLedgerServer<P> {
         let (handler, checker) = (self.handler.next_deadline(), self.checker.next_deadline());
         let dispatchers = self.dispatchers.iter().map(EntryDispatcher::next_deadline);
         dispatchers
-            .chain([Some(elector), handler, checker, self.flusher.next_deadline()])
+            .chain([Some(elector), handler, checker, self.flusher.next_deadline(), self.cleaner.next_deadline()])
             .fold(None, |a, b| Deadline::sooner(a, b, now))
     }
 
@@ -327,9 +356,13 @@ impl<P: Copy + PartialEq + std::fmt::Debug> DLedgerServer<P> {
     pub fn committed_index(&self) -> i64 {
         self.core.committed
     }
-    /// `getCommittedPos`: behind the committed entry, which is how far a broker lets consumers read.
-    pub fn committed_pos<L: Ledger<Payload = P>>(&self, ledger: &L) -> u64 {
-        ledger.entry(self.core.committed).map_or(0, |entry| entry.pos.saturating_add(u64::from(entry.size)))
+    /// `getCommittedPos`: behind the committed entry, which is how far a broker lets consumers read; `None`: nothing is committed yet.
+    pub fn committed_pos(&self) -> Option<u64> {
+        u64::try_from(self.core.committed_pos).ok()
+    }
+    /// Whether it appends nothing, because its disk is too full.
+    pub fn is_disk_full(&self) -> bool {
+        self.core.disk_full
     }
     /// What a new leader's broker waits for besides its own dispatch, before it becomes a master (`DLedgerRoleChangeHandler`, 4.9.8).
     pub fn all_committed<L: Ledger<Payload = P>>(&self, ledger: &L) -> bool {

@@ -1,7 +1,7 @@
 //! Conversations as text: what is done to a group, one line each, and what its members then do.
 //!
 //! A line is `seconds verb arguments`. Verbs: `start [n..]`, `kill n`, `power n` (its host loses power), `append n [count]`, `part n..` (cuts these off from the
-//! others, both ways), `cut a b` (one way), `heal`, `fsync never`. The log shows changes of role, acknowledgements, committed indexes and
+//! others, both ways), `cut a b` (one way), `heal`, `fsync never`, `files ENTRIES` (so many fit into a file), `full n PERCENT` (of its disk). The log shows changes of role, acknowledgements, committed indexes and
 //! dropped entries. All links take 1 ms; draws hang on the seed 1.
 
 use super::harness::Cluster;
@@ -38,6 +38,11 @@ pub(super) fn play_on(cluster: &mut Cluster, script: &str) {
             ("part", ids) => cluster.part(ids),
             ("cut", &[a, b]) => cluster.set_cut(a, b, true),
             ("heal", _) => cluster.heal(),
+            ("files", _) => {
+                let entries = words.get(2).and_then(|w| w.parse().ok()).unwrap_or(0);
+                cluster.nodes.iter_mut().for_each(|node| node.ledger.a_file = entries);
+            }
+            ("full", &[i]) => cluster.nodes[i].ledger.used_percent = words.get(3).and_then(|w| w.parse().ok()),
             ("fsync", _) => cluster.weather.fsync = u64::MAX,
             ("end", _) => {}
             _ => panic!("cannot read \"{line}\""),
@@ -50,7 +55,7 @@ fn check(members: usize, script: &str, expect: &str) {
 }
 
 /// The same, of what happens from a moment on: the first election is told once, above.
-fn check_from(from: f64, members: usize, script: &str, expect: &str) {
+pub(super) fn check_from(from: f64, members: usize, script: &str, expect: &str) {
     let log = play(members, script);
     let late = |line: &&str| line.split_whitespace().next().and_then(|at| at.parse().ok()).is_none_or(|at: f64| at >= from);
     let log: String = log.lines().filter(late).map(|line| format!("{line}\n")).collect();

@@ -1,5 +1,6 @@
 //! A group under test: leaf rules as tables, conversations as text, random schedules against Raft's promises, and what DLedger does not promise.
 
+mod cleaning;
 mod conversations;
 mod flow;
 mod harness;

@@ -1,6 +1,5 @@
 //! The leaf rules as tables: what a vote request and a heartbeat are answered, in the order of the checks, and what a round comes to.
 
-use super::super::checker::WaterMarks;
 use super::super::config::DLedgerConfig;
 use super::super::elector::{AfterBeat, BeatTally, Elector, ParseResult, VoteTally};
 use super::super::ledger::{DLedgerFiles, Entry, Ledger, committed_after, truncate_to};
@@ -46,8 +45,7 @@ impl Stage {
             (Role::Follower, leader) => member.change_to_follower(PeerId(leader.unwrap_or(0))),
             (Role::Candidate, _) => {}
         }
-        let marks = WaterMarks::new(&config.peers);
-        let core = Core { config: Arc::new(config), member, committed: -1, marks, acknowledged: false, draws: 0, planted: None };
+        let core = Core::new(Arc::new(config), member);
         Stage { core, elector: Elector::new(NOW), ledger: ledger(&[1, 2, 2]), files, out: Vec::new() }
     }
     fn with<R>(&mut self, act: impl FnOnce(&mut Elector, &mut Cx<'_, VecLedger>) -> R) -> R {
