@@ -241,6 +241,8 @@ settings! {
         delete_commit_log_files_interval: u64 as Millis = 100, "deleteCommitLogFilesInterval";
         /// Pause after a consume queue of which files were deleted, ms.
         delete_consume_queue_files_interval: u64 as Millis = 100, "deleteConsumeQueueFilesInterval";
+        /// Members of its DLedger group that should lead ("n0", or "n0;n2"): a leader that is none of them hands its leadership to one. Empty: none.
+        preferred_leader_id: String = String::new(), "preferredLeaderId";
         /// Cycle of the asynchronous flush, ms.
         flush_interval_commit_log: u64 as Millis = 500, "flushIntervalCommitLog";
         /// Dirty pages of 4 KiB below which the asynchronous flush waits.

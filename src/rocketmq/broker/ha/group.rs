@@ -27,6 +27,7 @@ use crate::rocketmq::message::Message;
 use crate::rocketmq::protocol::{Answer, Body, Frame, Request, answer_code};
 use crate::rocketmq::remoting::client::{Invoke, Net, RemotingClient, RemotingSettings, Target};
 use crate::rocketmq::settings::cleaning::{hours, ratio};
+use crate::rocketmq::settings::dledger::preferred_leaders;
 use crate::rocketmq::settings::{BrokerRole, BrokerSettings};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -193,7 +194,9 @@ impl Broker {
         cx.env.disk.broker.log.header = u64::from(BODY_OFFSET);
         let members = (0..peers.len() as u16).map(PeerId).collect();
         let clean = clean_config(&config.settings);
-        let dledger = Arc::new(DLedgerConfig { clean, ..DLedgerConfig::new(PeerId(*number), members) });
+        let preferred = preferred_leaders(&config.settings.preferred_leader_id).unwrap_or_default();
+        let preferred_leaders = preferred.into_iter().map(PeerId).collect();
+        let dledger = Arc::new(DLedgerConfig { clean, preferred_leaders, ..DLedgerConfig::new(PeerId(*number), members) });
         let mut effects = Vec::new();
         let mut files = cx.env.disk.dledger.files;
         let (draws, entity, life) = (cx.env.draws, cx.env.entity, cx.env.life);

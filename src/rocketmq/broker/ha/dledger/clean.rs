@@ -192,7 +192,11 @@ mod tests {
             assert_eq!(pass(&config, files, Some(used), 0), expect, "{used} %");
         }
         let four = 4 * HOUR_MS;
-        assert_eq!(pass(&config, files, Some(10), four), Pass { files: 10, at_once: false, disk_full: false }, "the hour has come");
+        assert_eq!(
+            pass(&config, files, Some(10), four),
+            Pass { files: 10, at_once: false, disk_full: false },
+            "the hour has come"
+        );
         let three = DataFiles { count: 3, ..files };
         assert_eq!(pass(&config, three, None, four), Pass { files: 2, at_once: false, disk_full: false }, "never the last");
         let gentle = CleanConfig { enable_disk_force_clean: false, ..config.clone() };

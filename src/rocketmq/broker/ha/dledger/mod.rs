@@ -5,7 +5,7 @@
 //! ([`Input`]) and appends what it wants to a list ([`Effect`]); it knows no socket, file, thread or clock. The log and the two small files lie with
 //! the driver and are lent for each call ([`Host`]).
 //!
-//! The parts are the threads of the original: `elector` (who leads), `dispatcher` (one a peer, pushes the log), `handler` (takes pushes in),
+//! The parts are the threads of the original: `elector` (who leads), `transfer` (who should), `dispatcher` (one a peer, pushes the log), `handler` (takes pushes in),
 //! `checker` (counts watermarks), and the flush thread, which is small enough to be here. They wait for each other as those do (`thread`): the elector beats
 //! every 10 ms, a dispatcher looks for entries every millisecond, the others are woken. What a wake-up takes is the driver's part ([`Effect::Resume`]).
 //!
@@ -16,7 +16,7 @@
 //! that comes late and an APPEND that a COMPARE overtakes make a follower drop what was acknowledged. A member with a higher term and a shorter log is
 //! not heard while the others have a quorum (dl#325).
 //!
-//! Not built: preferred leaders and leadership transfer, batch push.
+//! Not built: batch push.
 
 pub mod checker;
 pub mod clean;
@@ -28,6 +28,7 @@ pub mod ledger;
 pub mod member;
 pub mod protocol;
 pub mod thread;
+pub mod transfer;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -41,7 +42,8 @@ use self::handler::EntryHandler;
 use self::ledger::{DLedgerFiles, Entry, Ledger, committed_after};
 use self::member::{MemberState, Role};
 use self::protocol::{CallId, CallKind, Code, PeerId, RequestId, Rpc, RpcAnswer};
-use self::thread::Thread;
+use self::thread::{DoWork, Thread};
+use self::transfer::LeadershipTransfer;
 use crate::base::draw::{Draws, Purpose};
 use crate::base::ids::Entity;
 use crate::base::time::MS;
@@ -136,6 +138,8 @@ pub(crate) struct Core {
     committed_pos: i64,
     /// `isDiskFull`.
     disk_full: bool,
+    /// `TakeLeadershipTask`: who is to hear that this member leads, or does not.
+    taking_over: Option<RequestId>,
     marks: WaterMarks,
     /// A peer's watermark was set: whoever counts them is to be woken.
     acknowledged: bool,
@@ -152,6 +156,7 @@ impl Core {
             committed: -1,
             committed_pos: -1,
             disk_full: false,
+            taking_over: None,
             marks,
             acknowledged: false,
             draws: 0,
@@ -230,6 +235,7 @@ enum Flushing {
 pub struct DLedgerServer<P> {
     core: Core,
     elector: Elector,
+    transfer: LeadershipTransfer,
     dispatchers: Vec<EntryDispatcher>,
     handler: EntryHandler<P>,
     checker: QuorumAckChecker,
@@ -249,6 +255,7 @@ impl<P: Copy + PartialEq + std::fmt::Debug> DLedgerServer<P> {
         core.committed_pos = end_of(host.ledger, core.committed);
         let mut server = DLedgerServer {
             elector: Elector::new(now),
+            transfer: LeadershipTransfer::new(now),
             dispatchers: config.others().map(|peer| EntryDispatcher::new(peer, &host)).collect(),
             handler: EntryHandler::new(&host),
             checker: QuorumAckChecker::new(&host),
@@ -267,7 +274,7 @@ impl<P: Copy + PartialEq + std::fmt::Debug> DLedgerServer<P> {
 
     /// Takes one input in. Timed waits end with [`Input::Wake`] only, however late that comes.
     pub fn handle<L: Ledger<Payload = P>>(&mut self, input: Input<P>, host: Host<'_, L>, out: &mut Vec<Effect<P>>) {
-        let DLedgerServer { core, elector, dispatchers, handler, checker, flusher, cleaner } = self;
+        let DLedgerServer { core, elector, transfer, dispatchers, handler, checker, flusher, cleaner } = self;
         let cx = &mut Cx { core, host, out };
         let awake = input == Input::Wake;
         match input {
@@ -281,11 +288,18 @@ impl<P: Copy + PartialEq + std::fmt::Debug> DLedgerServer<P> {
                 cx.out.push(Effect::Answer { request, answer });
             }
             Input::Request { request, rpc: Rpc::Push(push) } => handler.handle_push(cx, request, push),
+            Input::Request { request, rpc: Rpc::LeadershipTransfer(asked) } => {
+                transfer.handle_leadership_transfer(cx, elector, request, asked);
+            }
+            Input::Answered { call, answer: RpcAnswer::LeadershipTransfer(answer) } => {
+                transfer.answered(cx, call, Some(answer.code))
+            }
+            Input::Failed { call } if call.kind == CallKind::Transfer => transfer.answered(cx, call, None),
             Input::Answered { call, answer } => answered(elector, dispatchers, cx, call, Some(&answer)),
             Input::Failed { call } => answered(elector, dispatchers, cx, call, None),
             Input::Flushed => flusher.flushed(cx),
-            Input::Resumed { thread: Thread::EntryHandler } => handler.resumed(cx),
-            Input::Resumed { thread: Thread::QuorumAckChecker } => checker.resumed(cx),
+            Input::Resumed { thread: Thread::EntryHandler } => handler.do_work(cx),
+            Input::Resumed { thread: Thread::QuorumAckChecker } => checker.do_work(cx),
             Input::Resumed { thread: Thread::EntryDispatcher(peer) } => {
                 if let Some(dispatcher) = dispatchers.iter_mut().find(|d| d.peer() == peer) {
                     dispatcher.resumed(cx);
@@ -293,6 +307,7 @@ impl<P: Copy + PartialEq + std::fmt::Debug> DLedgerServer<P> {
             }
         }
         elector.run(cx, awake);
+        transfer.run(cx, elector, awake);
         handler.run(cx, awake);
         replicate(dispatchers, checker, flusher, cx, awake);
         cleaner.run(cx, awake);
@@ -310,6 +325,9 @@ impl<P: Copy + PartialEq + std::fmt::Debug> DLedgerServer<P> {
         let term = core.member.curr_term();
         if !core.member.is_leader() {
             return Err(Code::NotLeader);
+        }
+        if core.member.transferee().is_some() {
+            return Err(Code::LeaderTransferring);
         }
         if checker.is_pending_full(term, core.config.max_pending_requests_num) {
             return Err(Code::LeaderPendingFull);
@@ -339,7 +357,8 @@ impl<P: Copy + PartialEq + std::fmt::Debug> DLedgerServer<P> {
         let (handler, checker) = (self.handler.next_deadline(), self.checker.next_deadline());
         let dispatchers = self.dispatchers.iter().map(EntryDispatcher::next_deadline);
         dispatchers
-            .chain([Some(elector), handler, checker, self.flusher.next_deadline(), self.cleaner.next_deadline()])
+            .chain([Some(elector), self.transfer.next_deadline(), handler, checker])
+            .chain([self.flusher.next_deadline(), self.cleaner.next_deadline()])
             .fold(None, |a, b| Deadline::sooner(a, b, now))
     }
 
@@ -393,7 +412,8 @@ fn answered<L: Ledger>(
     answer: Option<&RpcAnswer>,
 ) {
     match call.kind {
-        CallKind::Vote | CallKind::HeartBeat => elector.answered(call, answer),
+        CallKind::Vote | CallKind::HeartBeat => elector.answered(cx, call, answer),
+        CallKind::Transfer => {}
         CallKind::Step | CallKind::Append | CallKind::Commit => {
             let push = answer.and_then(|answer| if let RpcAnswer::Push(push) = answer { Some(push) } else { None });
             if let Some(dispatcher) = dispatchers.iter_mut().find(|d| d.peer() == call.peer) {
@@ -412,7 +432,10 @@ fn replicate<L: Ledger>(
     awake: bool,
 ) {
     for dispatcher in dispatchers {
-        dispatcher.run(cx, awake);
+        dispatcher.turn(cx, awake);
+    }
+    if std::mem::take(&mut cx.core.acknowledged) {
+        checker.wakeup(cx.out);
     }
     checker.run(cx, awake);
     flusher.run(cx, awake);

@@ -10,7 +10,7 @@ use crate::base::time::SEC;
 #[test]
 fn a_leader_whose_disk_is_full_refuses_and_leads_on() {
     check_from(
-        3.0,
+        4.05,
         3,
         "
         0 full n2 10
@@ -24,10 +24,6 @@ fn a_leader_whose_disk_is_full_refuses_and_leads_on() {
         62 end
         ",
         "
-        3.004 n2 committed 0
-        3.004 n2 acked 0
-        4.006 n0 committed 0
-        4.006 n1 committed 0
         4.100 n2 disk full
         4.200 n2 refuses: DiskFull
         60.000 n2 refuses: DiskFull
@@ -44,7 +40,7 @@ fn a_leader_whose_disk_is_full_refuses_and_leads_on() {
 #[test]
 fn a_follower_whose_disk_is_full_is_left_behind_and_comes_back() {
     check_from(
-        3.0,
+        4.05,
         3,
         "
         0 full n0 10
@@ -56,10 +52,6 @@ fn a_follower_whose_disk_is_full_is_left_behind_and_comes_back() {
         25 end
         ",
         "
-        3.004 n2 committed 0
-        3.004 n2 acked 0
-        4.006 n0 committed 0
-        4.006 n1 committed 0
         4.100 n0 disk full
         5.002 n2 committed 1
         5.002 n2 acked 1

@@ -5,6 +5,7 @@ mod conversations;
 mod flow;
 mod harness;
 mod limits;
+mod preferred;
 mod rules;
 mod safety;
 mod schedules;
