@@ -112,6 +112,28 @@ fn a_dledger_group_deletes_what_nobody_has_read() {
     within("deleted", &roomy, "log_files_deleted", 0..=0);
 }
 
+/// The leader has room and deletes nothing, the others delete ten files; then it dies, and what one of them has deleted is what the group has lost.
+#[test]
+fn what_a_follower_deleted_is_lost_when_it_leads() {
+    let mut s = group(small_disk());
+    for member in 0..3 {
+        s["brokers"][member]["preferredLeaderId"] = json!("n0");
+    }
+    s["brokers"][0]["disk"] = json!("100GiB");
+    s["faults"] = json!([
+        {"at": "20003ms", "shutdown": "cg-0", "for": "100s"},
+        {"at": "100s", "kill": "broker-a:0", "for": "5m"},
+    ]);
+    s["drain"] = json!("6m");
+    let found = runs(&s);
+    within("deleted", &found, "log_files_deleted", 20..=20);
+    within("lost", &found, "lost", 10 * ENTRIES - 1_002..=10 * ENTRIES - 1_000);
+    for outcome in &found {
+        let why = causes(outcome, "lost");
+        assert!(why.len() == 1 && why[0].0.starts_with("SEND_OK, expired"), "{why:?}");
+    }
+}
+
 /// A member that was away while the others deleted what it lacks begins anew where the leader's log begins, and the group is whole again: what is
 /// sent then survives the death of any other.
 #[test]
@@ -146,7 +168,8 @@ fn one_full_disk_of_a_group() {
     // Nobody has a quorum for 25 s: one thread of 3 s a call, and all that it sent lies at the leader and is committed afterwards.
     within("the followers'", &found, "unknown_sends", 7..=9);
     within("the followers'", &found, "lost", 0..=0);
-    // One is enough for a quorum.
+    // One is enough for a quorum. (Few entries: a leader here sends all that its follower lacks at once, each time.)
+    s["producers"][0]["rate"] = json!("2/s");
     s["faults"] = json!([{"at": "20s", "for": "25s", "fill_disk": {"target": "broker-a:1", "percent": 91}, "only": "followers"}]);
     for outcome in (1..=SEEDS).map(|seed| common::outcome(&seeded(&s, seed))) {
         let touched = outcome.faults[0].touched;

@@ -25,7 +25,7 @@ impl Divergence {
     }
 }
 
-/// Compares two logs, each as (physical offset, message) in order; `whole` is where the master's begins and ends.
+/// Compares two logs, each as (physical offset, message) in order; `whole` is the part of the master's that was not deleted.
 pub fn compare(
     master: impl Iterator<Item = (u64, MessageId)>,
     whole: Range<u64>,

@@ -53,6 +53,8 @@ pub struct CommitLog {
     pub identity: u16,
     /// Where the oldest file begins, or in a file that was begun in the middle the first record.
     base: u64,
+    /// Below here everything was deleted: in this log, or in the one whose beginning it was made from.
+    deleted: u64,
     /// Behind the last whole record: behind it lies at most a piece of one that a master is still sending.
     whole: u64,
     /// Readers see no further, whatever is written: what a DLedger group has committed. `None`: everything in the page cache.
@@ -114,7 +116,7 @@ impl CommitLog {
         // Those before it in its stretch were deleted; nobody reads what stands there.
         self.tail = vec![Message::blank(TopicId(0)); index % STRETCH];
         self.files = Files::default();
-        (self.base, self.whole, self.garbage) = (place, place, None);
+        (self.base, self.deleted, self.whole, self.garbage) = (place, place, place, None);
         self.ends = Positions { written: place, committed: place, durable: place, ..self.ends };
     }
     fn push(&mut self, message: Message, size: u32) -> usize {
@@ -141,6 +143,10 @@ impl CommitLog {
     pub fn min_phys(&self) -> u64 {
         self.base
     }
+    /// Below here everything was deleted, and is missed by nobody.
+    pub fn deleted(&self) -> u64 {
+        self.deleted
+    }
     /// Its files and when each was last written.
     pub fn files(&self) -> &Files {
         &self.files
@@ -149,6 +155,7 @@ impl CommitLog {
     fn delete_oldest_file(&mut self) {
         if self.files.delete_oldest() {
             self.base = self.ends.end_of_file(self.base);
+            self.deleted = self.base;
             self.first = self.first_behind(self.base);
             let free = (self.first / STRETCH - self.freed).min(self.sealed.len());
             self.sealed.drain(..free);
