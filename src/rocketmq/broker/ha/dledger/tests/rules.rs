@@ -172,6 +172,7 @@ fn a_transfer_is_answered_at_once_or_with_the_next_role() {
         stage.with(|_, cx| check_taking_over(cx, term, role));
         stage.with(|_, cx| check_taking_over(cx, term, role));
         assert_eq!(codes(&mut stage), Vec::from_iter(expect), "{role:?} of term {term}, told once");
+        assert_eq!(stage.core.taking_over.is_none(), expect.is_some(), "nobody is told twice");
     }
 }
 
