@@ -2,9 +2,10 @@
 //!
 //! Two copies agree when every record of the slave lies in the master's log too, at the same physical offset. A slave may lack the newest ones, or begin
 //! later (`HAService` starts an empty slave with the newest file); what it has in other places, or beyond its master's end, nobody shipped: the log that was
-//! shipped to it has been cut back since (server spec 10.5).
+//! shipped to it has been cut back since (server spec 10.5). What the master has deleted because of its age or a full disk a slave may still have.
 
 use crate::base::ids::MessageId;
+use std::ops::Range;
 
 /// What is wrong with a slave's copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,16 +25,16 @@ impl Divergence {
     }
 }
 
-/// Compares two logs, each as (physical offset, message) in order; `end` is where the master's ends.
+/// Compares two logs, each as (physical offset, message) in order; `whole` is the part of the master's that was not deleted.
 pub fn compare(
     master: impl Iterator<Item = (u64, MessageId)>,
-    end: u64,
+    whole: Range<u64>,
     slave: impl Iterator<Item = (u64, MessageId)>,
 ) -> Option<Divergence> {
     let mut master = master.peekable();
     let mut ahead = 0;
-    for (at, message) in slave {
-        if at >= end {
+    for (at, message) in slave.skip_while(|record| record.0 < whole.start) {
+        if at >= whole.end {
             ahead += 1;
             continue;
         }
@@ -63,8 +64,12 @@ mod tests {
             (&[(300, 3), (400, 4), (500, 5)], Some(Divergence::Ahead { records: 2 })),
         ];
         for (slave, expect) in table {
-            let got = compare(log(&master).into_iter(), 400, log(slave).into_iter());
+            let got = compare(log(&master).into_iter(), 0..400, log(slave).into_iter());
             assert_eq!(got, *expect, "{slave:?}");
         }
+        // The master's first two are deleted.
+        let compare = |slave: &[(u64, u64)]| compare(log(&master[2..]).into_iter(), 200..400, log(slave).into_iter());
+        assert_eq!(compare(&[(0, 0), (100, 9), (200, 2)]), None);
+        assert_eq!(compare(&[(0, 0), (200, 9)]), Some(Divergence::Differs { at: 200 }));
     }
 }

@@ -64,6 +64,11 @@ impl DLedgerDisk {
         }
         self.files = files;
     }
+    /// The log begins anew.
+    pub fn begin_anew(&mut self) {
+        self.terms = TermRuns::default();
+        self.durable = -1;
+    }
     /// An fsync of the log has committed the journal.
     pub fn commit_names(&mut self, now: u64, medium: &Medium) {
         self.term_file.commit(now, medium);

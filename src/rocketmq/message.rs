@@ -108,9 +108,8 @@ impl BatchPool {
     }
 }
 
-#[cfg(test)]
 impl Message {
-    /// The first message of the first producer, with nothing in it: what tests change is what they are about.
+    /// The first message of the first producer, with nothing in it: what stands where no record is, and what tests change into what they are about.
     pub const fn blank(topic: TopicId) -> Message {
         Message {
             id: MessageId::new(0, 0),

@@ -37,7 +37,8 @@ pub mod code {
     /// `DLedgerRequestCode` (0.3.1.2).
     pub const DLEDGER_VOTE: u16 = 51_001;
     pub const DLEDGER_HEART_BEAT: u16 = 51_002;
-    pub const DLEDGER_PUSH: u16 = 51_005;
+    pub const DLEDGER_PUSH: u16 = 51_004;
+    pub const DLEDGER_LEADERSHIP_TRANSFER: u16 = 51_005;
     pub const REGISTER_BROKER: u16 = 103;
     pub const UNREGISTER_BROKER: u16 = 104;
     pub const GET_ROUTEINFO_BY_TOPIC: u16 = 105;
@@ -303,6 +304,7 @@ impl Request {
                 Rpc::Vote(_) => code::DLEDGER_VOTE,
                 Rpc::HeartBeat(_) => code::DLEDGER_HEART_BEAT,
                 Rpc::Push(_) => code::DLEDGER_PUSH,
+                Rpc::LeadershipTransfer(_) => code::DLEDGER_LEADERSHIP_TRANSFER,
             },
         }
     }

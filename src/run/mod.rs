@@ -138,7 +138,7 @@ fn look_at_replicas(world: &mut World<Watch>, spec: &Spec) {
         let NodeKind::Broker(broker) = &node.kind else { continue };
         let Some(master) = world.observer().serving(broker.broker).filter(|m| m.0 as usize != n) else { continue };
         let (theirs, own) = (&world.disks()[master.0 as usize].broker.log, &world.disks()[n].broker.log);
-        let differs = compare(theirs.places(), theirs.ends.written, own.places());
+        let differs = compare(theirs.places(), theirs.deleted()..theirs.ends.written, own.places());
         let garbage = own.garbage().map(|at| Divergence::Differs { at });
         found.extend(differs.or(garbage).map(|how| (NodeId(n as u16), how)));
     }

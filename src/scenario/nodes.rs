@@ -9,8 +9,8 @@ use super::keys::{self, BOOT_CLIENT, BOOT_SERVER, Key, MAX_BROKERS, MAX_NODES};
 use super::tree::{self, Node, Place, Shape};
 use super::values::{self, TargetName};
 use crate::base::quantile::Quantiles;
-use crate::rocketmq::settings::cleaning;
 use crate::rocketmq::settings::{BrokerRole, BrokerSettings, InstanceSettings, NameserverSettings, Rules, Version};
+use crate::rocketmq::settings::{cleaning, dledger};
 use crate::world::spec::{ConsumerSpec, LoadSpec, Partition, ProducerSpec, SendMode, Services, TransactionSpec};
 use std::collections::BTreeMap;
 
@@ -583,10 +583,13 @@ fn check_broker_settings(fields: &Fields<'_>, settings: &BrokerSettings) {
     for (key, value) in [
         ("rocketmq.broker.diskSpaceWarningLevelRatio", &settings.disk_space_warning_level_ratio),
         ("rocketmq.broker.diskSpaceCleanForciblyRatio", &settings.disk_space_clean_forcibly_ratio),
+        ("dledger.disk.ratio.clean", &settings.dledger_disk_ratio_clean),
     ] {
         let fits = cleaning::ratio(value).is_some_and(|ratio| ratio <= 10_000);
         refuse(key, fits, "a share from \"0.0\" to \"1.0\" with at most four decimals, such as \"0.90\"");
     }
+    let fits = dledger::preferred_leaders(&settings.preferred_leader_id).is_some();
+    refuse("preferredLeaderId", fits, "members of its DLedger group, such as \"n0\" or \"n0;n2\"");
     let level = |text: &str| {
         let (number, unit) = text.split_at(text.len() - text.chars().last().map_or(0, char::len_utf8));
         matches!(unit, "s" | "m" | "h" | "d") && number.parse::<u32>().is_ok_and(|n| n <= 100_000)

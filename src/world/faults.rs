@@ -185,6 +185,11 @@ impl<O: Observer> World<O> {
             FaultKind::Freeze { nodes } => FaultKind::Freeze { nodes: of(nodes) },
             FaultKind::Shutdown { nodes, .. } => FaultKind::Shutdown { nodes: of(nodes), members: Vec::new() },
             FaultKind::Restart { nodes, down } => FaultKind::Restart { nodes: of(nodes), down: *down },
+            FaultKind::FillDisk { nodes, percent } => FaultKind::FillDisk { nodes: of(nodes), percent: *percent },
+            FaultKind::SlowDisk { nodes, stall, factor } => {
+                FaultKind::SlowDisk { nodes: of(nodes), stall: *stall, factor: *factor }
+            }
+            FaultKind::Fsync { nodes, comes_to } => FaultKind::Fsync { nodes: of(nodes), comes_to: *comes_to },
             FaultKind::LoseHost { hosts } => {
                 let any = |host: &u16| self.nodes_of(*host).iter().any(&chosen);
                 FaultKind::LoseHost { hosts: hosts.iter().filter(|h| any(h)).copied().collect() }

@@ -13,11 +13,6 @@ pub fn missing(spec: &Spec) -> Vec<String> {
         match &node.kind {
             NodeKind::Nameserver(_) => {}
             NodeKind::Broker(b) => {
-                if b.dledger.is_some() && b.disk.size > 0 {
-                    found.insert(format!(
-                        "{name}: \"disk\" is not built for a DLedger group, whose store has a cleaning of its own"
-                    ));
-                }
                 if b.dledger.is_some() && !spec.preloads.is_empty() {
                     found.insert(format!("{name}: a DLedger group cannot begin with preloaded messages"));
                 }

@@ -492,6 +492,30 @@ pub(crate) const PAIRS: &[Pair] = &[
         why: "a follower waits for 6 s after a heartbeat 0 to 2 s old, votes after 0.3 to 1 s and opens 0.5 to 0.6 s later: its first comparison meets a candidate, upon which the dispatcher sleeps for 0.5 s, and the role handler looks every 0.1 s. Then the client's poll ends it, at most 30 s after the last; or, if a poll has come meanwhile and found no master, the next send, which asks for a route itself: 4.8 to 30.1 s at 20 a second",
         remains: "",
     },
+    Pair {
+        hazard: "–",
+        slug: "dledger-full-disk-at-the-leader",
+        counter: "failed_sends",
+        phases: Drawn,
+        why: "the leader's store refuses within 0.1 s and keeps its role, whatever room the followers have; the broker's own flag, set by a pass of 10 s, is cleared by the first pass after the 25 s: 24.9 to 35 s at 100 sends a second",
+        remains: "",
+    },
+    Pair {
+        hazard: "–",
+        slug: "dledger-preferred-leader-switch-back",
+        counter: "failed_sends",
+        phases: Drawn,
+        why: "the leader refuses while it hands over, the preferred member leads 0.05 to 0.12 s later and opens 0.5 to 0.6 s after that; the client's poll ends it within 30 s, or if one has come meanwhile the next send: 0.55 to 30.7 s at 20 a second",
+        remains: "",
+    },
+    Pair {
+        hazard: "–",
+        slug: "dledger-preferred-leader-full-disk",
+        counter: "failed_sends",
+        phases: Drawn,
+        why: "from its first heartbeats, 0.5 to 5 s after its start at 10 s, it is asked every second, cannot catch up within one, and is asked again; nothing is taken between, until its disk has room at 50 s, and up to 1.1 s longer; then the switch itself, 0.55 to 30.7 s: 35.5 to 72 s at 2 a second",
+        remains: "the switch itself, until the client's next poll: 0.55 to 30.7 s at 2 a second",
+    },
     // The catalogue says 10 to 20: of one node. The longest log of the three wins the election, so what is lost is what no disk had.
     Pair {
         hazard: "H80",

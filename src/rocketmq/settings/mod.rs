@@ -4,6 +4,7 @@
 //! A version is a number and a change is a row ([`rules`]): defaults that moved between versions are rows too.
 
 pub mod cleaning;
+pub mod dledger;
 pub mod rules;
 pub mod table;
 

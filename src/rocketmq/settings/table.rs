@@ -231,6 +231,8 @@ settings! {
         disk_space_warning_level_ratio: String = "0.90".into(), "rocketmq.broker.diskSpaceWarningLevelRatio";
         /// Use of the store's partition above which files are deleted before their time (-D; at most four decimals).
         disk_space_clean_forcibly_ratio: String = "0.85".into(), "rocketmq.broker.diskSpaceCleanForciblyRatio";
+        /// The same of a DLedger group's store, which appends nothing above 0.05 more, or above 0.95 (-D; at most four decimals).
+        dledger_disk_ratio_clean: String = "0.85".into(), "dledger.disk.ratio.clean";
         /// Whether files are deleted before their time when the disk is that full.
         clean_file_forcibly_enable: bool = true, "cleanFileForciblyEnable";
         /// Period of the cleaning, ms; the first comes 60 s after the start.
@@ -239,6 +241,8 @@ settings! {
         delete_commit_log_files_interval: u64 as Millis = 100, "deleteCommitLogFilesInterval";
         /// Pause after a consume queue of which files were deleted, ms.
         delete_consume_queue_files_interval: u64 as Millis = 100, "deleteConsumeQueueFilesInterval";
+        /// Members of its DLedger group that should lead ("n0", or "n0;n2"): a leader that is none of them hands its leadership to one. Empty: none.
+        preferred_leader_id: String = String::new(), "preferredLeaderId";
         /// Cycle of the asynchronous flush, ms.
         flush_interval_commit_log: u64 as Millis = 500, "flushIntervalCommitLog";
         /// Dirty pages of 4 KiB below which the asynchronous flush waits.

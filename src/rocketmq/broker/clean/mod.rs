@@ -4,7 +4,8 @@
 //! start. In the hours of `deleteWhen`, or above `diskMaxUsedSpaceRatio`, files whose last write is `fileReservedTime` ago are deleted; above the mark of
 //! forced cleaning any file but the last; at most ten a pass, 100 ms apart, read or not. Above the warning mark the broker takes no more
 //! messages (`RunningFlags`, in memory: a restart forgets it until its first pass) and takes them again when a pass finds less than the mark of forced cleaning.
-//! A slave cleans by its own clock, and goes on appending what its master ships. Passes that can neither delete nor measure anything are computed, not run.
+//! A slave cleans by its own clock, and goes on appending what its master ships. In a DLedger group the files of the log are deleted by the group's own service
+//! ([`super::ha::dledger::clean`]); the passes here then set the flag and delete consume queues. Passes that can neither delete nor measure anything are computed, not run.
 
 #[cfg(test)]
 mod tests;
@@ -15,13 +16,12 @@ use crate::contract::note::Note;
 use crate::contract::{Deadline, Now};
 use crate::rocketmq::remoting::timers::grid;
 use crate::rocketmq::settings::BrokerSettings;
-use crate::rocketmq::settings::cleaning::{hours, ratio};
+use crate::rocketmq::settings::cleaning::{HOUR_MS, hours, next_time_to_delete, ratio};
 
 /// First pass after the start (`DefaultMessageStore#addScheduleTask`).
 const FIRST: u64 = 60 * SEC;
 /// `MappedFileQueue.DELETE_FILES_BATCH_MAX`.
 const BATCH: usize = 10;
-const HOUR_MS: i64 = 3_600_000;
 
 /// Where a pass stands between two pauses.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +43,8 @@ pub(super) struct Cleaner {
     pass: Option<Pass>,
     /// `RunningFlags.DISK_FULL_BIT`.
     disk_full: bool,
+    /// Observers take it for a broker that refuses messages for want of room.
+    told: bool,
     /// `CleanConsumeQueueService.lastPhysicalMinOffset`.
     last_physical_min: u64,
 }
@@ -57,13 +59,6 @@ impl Cleaner {
         let expires = self.expires.filter(|_| !self.tick_set)?;
         next_time_to_delete(self.hours, expires.max(now.wall_ms)).map(Deadline::wall)
     }
-}
-
-/// The first moment from one on that lies in one of the hours, wall ms.
-fn next_time_to_delete(hours: u32, from_ms: i64) -> Option<i64> {
-    let is_in = |at_ms: i64| hours & 1 << at_ms.div_euclid(HOUR_MS).rem_euclid(24) != 0;
-    let hour = |n: i64| (from_ms.div_euclid(HOUR_MS) + n) * HOUR_MS;
-    if is_in(from_ms) { Some(from_ms) } else { (1..24).map(hour).find(|at| is_in(*at)) }
 }
 
 /// What `isSpaceToDelete` makes of a partition that is so full.
@@ -96,19 +91,20 @@ fn is_space_to_delete(s: &BrokerSettings, used_percent: u64) -> Space {
 }
 
 impl Broker {
-    /// `DefaultMessageStore#addScheduleTask`. A DLedger group's store has a cleaning of its own, which is not built.
+    /// `DefaultMessageStore#addScheduleTask`.
     pub(super) fn clean_start(&mut self, cx: &mut Cx<'_, '_>) {
         self.cleaner = Cleaner { hours: hours(&self.config.settings.delete_when).unwrap_or(1 << 4), ..Cleaner::default() };
-        if self.config.dledger.is_none() {
-            self.files_changed(cx);
-            // A pass of the life before may have ended between the log and the consume queues.
-            let unfinished = cx.env.disk.broker.log.first() > 0;
-            self.plan_pass(cx, unfinished);
-        }
+        self.files_changed(cx);
+        // A pass of the life before may have ended between the log and the consume queues.
+        let unfinished = cx.env.disk.broker.log.first() > 0;
+        self.plan_pass(cx, unfinished);
     }
 
     /// The oldest file is another one, or no longer the last: when it expires.
     pub(super) fn files_changed(&mut self, cx: &Cx<'_, '_>) {
+        if self.config.dledger.is_some() {
+            return;
+        }
         let files = cx.env.disk.broker.log.files();
         let reserved = i64::try_from(self.config.settings.file_reserved_time).unwrap_or(i64::MAX).saturating_mul(HOUR_MS);
         self.cleaner.expires = files.oldest().filter(|_| files.count() > 1).map(|at| at.saturating_add(reserved));
@@ -117,7 +113,7 @@ impl Broker {
     /// Something was appended: a second file makes the first one mortal.
     #[inline]
     pub(super) fn file_rolled(&mut self, cx: &Cx<'_, '_>) {
-        if self.cleaner.expires.is_none() && cx.env.disk.broker.log.files().count() > 1 && self.config.dledger.is_none() {
+        if self.cleaner.expires.is_none() && cx.env.disk.broker.log.files().count() > 1 {
             self.files_changed(cx);
         }
     }
@@ -127,10 +123,15 @@ impl Broker {
         self.plan_pass(cx, false);
     }
 
+    /// The group has deleted a file: the next pass has consume queues to delete.
+    pub(super) fn plan_group_clean(&mut self, cx: &Cx<'_, '_>) {
+        self.plan_pass(cx, true);
+    }
+
     fn plan_pass(&mut self, cx: &Cx<'_, '_>, anyhow: bool) {
         let now = cx.now;
         let due = anyhow || self.cleaner.next_due(now).is_some_and(|due| due.in_ns(now) == 0);
-        if self.cleaner.tick_set || !(due || cx.env.disk.broker.partition.size > 0 && self.config.dledger.is_none()) {
+        if self.cleaner.tick_set || !(due || cx.env.disk.broker.partition.size > 0) {
             return;
         }
         self.cleaner.tick_set = true;
@@ -162,23 +163,26 @@ impl Broker {
 
     /// `CleanCommitLogService#deleteExpiredFiles` up to the first file.
     fn begin_pass(&mut self, cx: &mut Cx<'_, '_>) -> Pass {
-        let s = &self.config.settings;
+        let config = self.config.clone();
+        let s = &config.settings;
         let time_up = next_time_to_delete(self.cleaner.hours, cx.now.wall_ms) == Some(cx.now.wall_ms);
         let space = is_space_to_delete(s, cx.env.disk.broker.used_percent());
-        if let Some(on) = space.disk_full
-            && on != self.cleaner.disk_full
-        {
-            self.cleaner.disk_full = on;
-            // A slave takes no messages anyhow.
-            if self.writable() {
-                cx.out.note(Note::DiskFull { on });
-            }
-        }
-        if time_up || space.to_delete {
+        self.cleaner.disk_full = space.disk_full.unwrap_or(self.cleaner.disk_full);
+        self.tell_disk_full(cx);
+        // `DLedgerCommitLog#deleteExpiredFile` leaves the files to the group.
+        if (time_up || space.to_delete) && self.config.dledger.is_none() {
             let left = cx.env.disk.broker.log.files().count().saturating_sub(1).min(BATCH);
             Pass::Log { left, at_once: s.clean_file_forcibly_enable && space.immediately }
         } else {
             Pass::Queues { next: 0 }
+        }
+    }
+
+    /// Observers hear when it begins or ends to refuse messages for want of room. A slave takes none anyhow.
+    pub(super) fn tell_disk_full(&mut self, cx: &mut Cx<'_, '_>) {
+        let on = self.writable() && (self.cleaner.disk_full || self.group_disk_full());
+        if std::mem::replace(&mut self.cleaner.told, on) != on {
+            cx.out.note(Note::DiskFull { on });
         }
     }
 
@@ -190,6 +194,13 @@ impl Broker {
             // Never one in the middle.
             return (Pass::Queues { next: 0 }, 0);
         }
+        self.destroy_oldest_file(cx, expired);
+        let pause = if left > 1 { self.config.settings.delete_commit_log_files_interval } else { 0 };
+        (Pass::Log { left: left - 1, at_once }, pause)
+    }
+
+    /// `MappedFile#destroy` of the oldest file, and what that costs.
+    pub(super) fn destroy_oldest_file(&mut self, cx: &mut Cx<'_, '_>, expired: bool) {
         let gone = cx.env.disk.broker.delete_oldest_file();
         let log = &cx.env.disk.broker.log;
         cx.out.note(Note::FileDeleted { upto: log.min_phys(), expired });
@@ -200,8 +211,6 @@ impl Broker {
                 cx.out.note(Note::Expired { queue: self.queue_of(topic, queue_id), log: identity, below });
             }
         }
-        let pause = if left > 1 { self.config.settings.delete_commit_log_files_interval } else { 0 };
-        (Pass::Log { left: left - 1, at_once }, pause)
     }
 
     /// `CleanConsumeQueueService#deleteExpiredFiles` for one queue, and the pause after it; `None`: there is no more.
@@ -221,23 +230,6 @@ impl Broker {
 #[cfg(test)]
 mod rule_tests {
     use super::*;
-
-    #[test]
-    fn deletion_waits_for_its_hour() {
-        let at = |hour: i64, minute: i64| hour * HOUR_MS + minute * 60_000;
-        let table = [
-            ("04", at(3, 59), at(4, 0)),
-            ("04", at(4, 0), at(4, 0)),
-            ("04", at(4, 59), at(4, 59)),
-            ("04", at(5, 0), at(28, 0)),
-            ("00;12", at(13, 5), at(24, 0)),
-            ("23", -at(2, 0), -at(1, 0)),
-        ];
-        for (when, from, expect) in table {
-            assert_eq!(next_time_to_delete(hours(when).unwrap(), from), Some(expect), "{when} from {from}");
-        }
-        assert_eq!(next_time_to_delete(0, 0), None);
-    }
 
     /// The marks of server spec 5.7, each with the percent on either side of it.
     #[test]

@@ -9,6 +9,7 @@ use super::super::puts::Part;
 use super::super::schedule::Delivery;
 use super::super::store::medium::Fsync;
 use super::super::{Broker, Cx, Job, Tick};
+use super::dledger::clean::{CleanConfig, DataFiles};
 use super::dledger::config::DLedgerConfig;
 use super::dledger::ledger::{BODY_OFFSET, Entry, Ledger};
 use super::dledger::member::Role;
@@ -25,7 +26,9 @@ use crate::rocketmq::disk::{DLedgerDisk, NodeDisk};
 use crate::rocketmq::message::Message;
 use crate::rocketmq::protocol::{Answer, Body, Frame, Request, answer_code};
 use crate::rocketmq::remoting::client::{Invoke, Net, RemotingClient, RemotingSettings, Target};
-use crate::rocketmq::settings::BrokerRole;
+use crate::rocketmq::settings::cleaning::{hours, ratio};
+use crate::rocketmq::settings::dledger::preferred_leaders;
+use crate::rocketmq::settings::{BrokerRole, BrokerSettings};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -87,6 +90,7 @@ pub(in super::super) struct Group {
 struct RecordLedger<'a> {
     disk: &'a mut NodeDisk,
     names: &'a Names,
+    now_ms: i64,
 }
 
 impl RecordLedger<'_> {
@@ -99,10 +103,12 @@ impl Ledger for RecordLedger<'_> {
     type Payload = Message;
 
     fn begin(&self) -> i64 {
-        if self.disk.broker.log.is_empty() { -1 } else { 0 }
+        let log = &self.disk.broker.log;
+        if log.first() == log.len() { -1 } else { log.first() as i64 }
     }
     fn end(&self) -> i64 {
-        self.disk.broker.log.len() as i64 - 1
+        let log = &self.disk.broker.log;
+        if log.first() == log.len() { -1 } else { log.len() as i64 - 1 }
     }
     fn entry(&self, index: i64) -> Option<Entry<Message>> {
         let payload = self.disk.broker.log.get(usize::try_from(index).ok()?)?;
@@ -110,14 +116,15 @@ impl Ledger for RecordLedger<'_> {
         Some(Entry { index, term, pos: payload.phys - u64::from(BODY_OFFSET), size: self.size_of(&payload), payload })
     }
     fn term_of(&self, index: i64) -> Option<i64> {
-        if index < 0 || index > self.end() { None } else { self.disk.dledger.terms.term_of(index) }
+        let there = index >= 0 && (self.begin()..=self.end()).contains(&index);
+        there.then(|| self.disk.dledger.terms.term_of(index)).flatten()
     }
     fn place(&self, size: u32) -> u64 {
         self.disk.broker.log.ends.place(size)
     }
     fn append(&mut self, entry: Entry<Message>) {
         let message = Message { phys: entry.pos + u64::from(BODY_OFFSET), ..entry.payload };
-        let index = self.disk.broker.log.append(message, entry.size - BODY_OFFSET) as i64;
+        let index = self.disk.broker.log.append_at(message, entry.size - BODY_OFFSET, self.now_ms) as i64;
         self.disk.broker.log.ends.committed = self.disk.broker.log.ends.written;
         self.disk.dledger.terms.append(index, entry.term);
     }
@@ -134,12 +141,39 @@ impl Ledger for RecordLedger<'_> {
     fn set_durable(&mut self, index: i64) {
         self.disk.dledger.durable = index;
     }
+    fn data_files(&self) -> DataFiles {
+        let files = self.disk.broker.log.files();
+        DataFiles { count: files.count(), oldest_ms: files.oldest().unwrap_or_default() }
+    }
+    fn used_percent(&self) -> Option<u64> {
+        (self.disk.broker.partition.size > 0).then(|| self.disk.broker.used_percent())
+    }
+    fn rebuild_with(&mut self, entry: Entry<Message>) {
+        // What no log could hold is no entry.
+        if let Ok(index) = u32::try_from(entry.index) {
+            self.disk.broker.begin_anew(index as usize, entry.pos);
+            self.disk.dledger.begin_anew();
+            self.append(entry);
+        }
+    }
 }
 
 impl Group {
     /// When the member or its calls want to be woken.
     pub(in super::super) fn next_deadline(&mut self, now: crate::contract::Now) -> Option<Deadline> {
         Deadline::sooner(self.deadline, self.remoting.next_deadline(now), now)
+    }
+}
+
+/// What `DLedgerCommitLog` sets of its store's cleaning (4.9.8): an hour more, and the ratio of RocketMQ's own.
+fn clean_config(s: &BrokerSettings) -> CleanConfig {
+    let default = CleanConfig::default();
+    CleanConfig {
+        delete_when: hours(&s.delete_when).unwrap_or(default.delete_when),
+        file_reserved_hours: i64::try_from(s.file_reserved_time).unwrap_or(i64::MAX).saturating_add(1),
+        disk_space_ratio_to_check_expired: s.disk_max_used_space_ratio.clamp(10, 95) * 100,
+        disk_space_ratio_to_force_clean: ratio(&s.dledger_disk_ratio_clean).unwrap_or(default.disk_space_ratio_to_force_clean),
+        enable_disk_force_clean: s.clean_file_forcibly_enable,
     }
 }
 
@@ -159,17 +193,20 @@ impl Broker {
         let Some((number, peers)) = &config.dledger else { return };
         cx.env.disk.broker.log.header = u64::from(BODY_OFFSET);
         let members = (0..peers.len() as u16).map(PeerId).collect();
-        let dledger = Arc::new(DLedgerConfig::new(PeerId(*number), members));
+        let clean = clean_config(&config.settings);
+        let preferred = preferred_leaders(&config.settings.preferred_leader_id).unwrap_or_default();
+        let preferred_leaders = preferred.into_iter().map(PeerId).collect();
+        let dledger = Arc::new(DLedgerConfig { clean, preferred_leaders, ..DLedgerConfig::new(PeerId(*number), members) });
         let mut effects = Vec::new();
         let mut files = cx.env.disk.dledger.files;
         let (draws, entity, life) = (cx.env.draws, cx.env.entity, cx.env.life);
-        let mut ledger = RecordLedger { disk: cx.env.disk, names: &config.names };
+        let mut ledger = RecordLedger { disk: cx.env.disk, names: &config.names, now_ms: cx.now.wall_ms };
         let host = Host { now: cx.now, ledger: &mut ledger, files: &mut files, draws, entity, life };
         let member = DLedgerServer::start(dledger, host, &mut effects);
-        let visible = member.committed_pos(&ledger);
+        let committed = member.committed_pos();
         let NodeDisk { broker, dledger, .. } = &mut *cx.env.disk;
         dledger.wrote(files, cx.now.mono, &broker.medium);
-        cx.env.disk.broker.log.visible = Some(visible);
+        cx.env.disk.broker.log.visible = Some(committed.unwrap_or(cx.env.disk.broker.log.min_phys()));
         self.group = Some(Box::new(Group {
             member,
             peers: peers.clone(),
@@ -199,7 +236,7 @@ impl Broker {
         cx.env.disk.broker.settle(cx.now.mono);
         let (draws, entity, life) = (cx.env.draws, cx.env.entity, cx.env.life);
         let mut files = cx.env.disk.dledger.files;
-        let mut ledger = RecordLedger { disk: cx.env.disk, names: &config.names };
+        let mut ledger = RecordLedger { disk: cx.env.disk, names: &config.names, now_ms: cx.now.wall_ms };
         let host = Host { now: cx.now, ledger: &mut ledger, files: &mut files, draws, entity, life };
         let done = act(member, host, effects);
         let NodeDisk { broker, dledger, .. } = &mut *cx.env.disk;
@@ -305,16 +342,24 @@ impl Broker {
                 let word = cx.env.draws.word(cx.env.entity, Purpose::Work, n);
                 cx.out.work(THREAD_TICKET + thread.number(), WorkClass::Resume, word);
             }
+            Effect::DeleteOldestFile { expired } => {
+                self.destroy_oldest_file(cx, expired);
+                self.plan_group_clean(cx);
+            }
+            Effect::DiskFull { .. } => self.tell_disk_full(cx),
         }
     }
 
-    /// The committed index moved: readers see so far.
+    /// Whether the group's store appends nothing, because its disk is too full.
+    pub(in super::super) fn group_disk_full(&self) -> bool {
+        self.group.as_ref().is_some_and(|group| group.member.is_disk_full())
+    }
+
+    /// The committed index moved: readers see so far (`DLedgerCommitLog#getMaxOffset`).
     fn group_committed(&mut self, cx: &mut Cx<'_, '_>) {
-        let config = self.config.clone();
         let Some(group) = self.group.as_ref() else { return };
-        let ledger = RecordLedger { disk: cx.env.disk, names: &config.names };
-        let visible = group.member.committed_pos(&ledger);
-        cx.env.disk.broker.log.visible = Some(visible);
+        let log = &mut cx.env.disk.broker.log;
+        log.visible = Some(group.member.committed_pos().unwrap_or(log.min_phys()));
         self.plan_reput(cx);
     }
 
@@ -452,7 +497,7 @@ impl Broker {
     pub(in super::super) fn become_master(&mut self, cx: &mut Cx<'_, '_>) {
         let config = self.config.clone();
         let Some(group) = self.group.as_ref().filter(|g| g.rising && g.member.role() == Role::Leader) else { return };
-        let ledger = RecordLedger { disk: cx.env.disk, names: &config.names };
+        let ledger = RecordLedger { disk: cx.env.disk, names: &config.names, now_ms: cx.now.wall_ms };
         if !group.member.all_committed(&ledger) || ledger.disk.broker.dispatched < ledger.disk.broker.log.len() {
             return self.timers.set(cx.now.mono + LEADER_LOOK * MS, Tick::BecomeMaster);
         }
@@ -466,6 +511,12 @@ impl Broker {
         (self.broker_id, self.role) = (crate::rocketmq::route::MASTER_ID, BrokerRole::SyncMaster);
         let upto = cx.env.disk.broker.log.ends.written;
         cx.out.note(Note::Serving { upto });
+        self.tell_disk_full(cx);
+        // What it deleted while another led is out of reach from now on.
+        for (topic, queue_id, below) in cx.env.disk.broker.expired() {
+            let log = cx.env.disk.broker.log.identity;
+            cx.out.note(Note::Expired { queue: self.queue_of(topic, queue_id), log, below });
+        }
         // What the start has left out of the queues is out of reach from now on, and its queue offsets are given out again.
         let log = cx.env.disk.broker.log.identity;
         for (topic, queue_id, from) in cx.env.disk.broker.take_unindexed() {
@@ -478,6 +529,7 @@ impl Broker {
     fn change_to_slave(&mut self, cx: &mut Cx<'_, '_>) {
         let number = self.config.dledger.as_ref().map_or(0, |m| u64::from(m.0));
         (self.broker_id, self.role) = (number + 1, BrokerRole::Slave);
+        self.tell_disk_full(cx);
         self.schedule_stop();
         self.sync_start(cx);
         self.register_oneway(cx);

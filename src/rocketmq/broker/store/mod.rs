@@ -51,8 +51,10 @@ pub struct CommitLog {
     pub ends: Positions,
     /// Tells a wiped or replaced log from the one before.
     pub identity: u16,
-    /// Where the oldest file begins.
+    /// Where the oldest file begins, or in a file that was begun in the middle the first record.
     base: u64,
+    /// Below here everything was deleted: in this log, or in the one whose beginning it was made from.
+    deleted: u64,
     /// Behind the last whole record: behind it lies at most a piece of one that a master is still sending.
     whole: u64,
     /// Readers see no further, whatever is written: what a DLedger group has committed. `None`: everything in the page cache.
@@ -100,8 +102,22 @@ impl CommitLog {
     }
     /// Appends a record of `size` bytes at its [`Positions::place`] when it is stored; returns its index.
     pub fn append(&mut self, message: Message, size: u32) -> usize {
-        self.files.written(message.phys, message.store_ms, self.ends.file_size);
+        self.append_at(message, size, message.store_ms)
+    }
+    /// The same of a record that another broker has stored: its file is written now.
+    pub fn append_at(&mut self, message: Message, size: u32, now_ms: i64) -> usize {
+        self.files.written(message.phys, now_ms, self.ends.file_size);
         self.push(message, size)
+    }
+    /// Forgets every record: the next one has this index and lies at this place, or behind it (`MmapFileList#rebuildWithPos`, DLedger 0.3.1.2).
+    fn begin_anew(&mut self, index: usize, place: u64) {
+        self.sealed.clear();
+        (self.freed, self.first) = (index / STRETCH, index);
+        // Those before it in its stretch were deleted; nobody reads what stands there.
+        self.tail = vec![Message::blank(TopicId(0)); index % STRETCH];
+        self.files = Files::default();
+        (self.base, self.deleted, self.whole, self.garbage) = (place, place, place, None);
+        self.ends = Positions { written: place, committed: place, durable: place, ..self.ends };
     }
     fn push(&mut self, message: Message, size: u32) -> usize {
         if self.tail.len() == STRETCH {
@@ -127,6 +143,10 @@ impl CommitLog {
     pub fn min_phys(&self) -> u64 {
         self.base
     }
+    /// Below here everything was deleted, and is missed by nobody.
+    pub fn deleted(&self) -> u64 {
+        self.deleted
+    }
     /// Its files and when each was last written.
     pub fn files(&self) -> &Files {
         &self.files
@@ -134,12 +154,20 @@ impl CommitLog {
     /// Deletes the oldest file (`MappedFile#destroy`) with the records that begin in it; never the last one.
     fn delete_oldest_file(&mut self) {
         if self.files.delete_oldest() {
-            self.base += self.ends.file_size;
+            self.base = self.ends.end_of_file(self.base);
+            self.deleted = self.base;
             self.first = self.first_behind(self.base);
             let free = (self.first / STRETCH - self.freed).min(self.sealed.len());
             self.sealed.drain(..free);
             self.freed += free;
         }
+    }
+    /// What a DLedger group's index of its entries takes: 32 bytes each. Only whole files of it go with the entries (`DLedgerMmapFileStore#reviseLedgerBeginIndex`,
+    /// `mappedFileSizeForEntryIndex`, DLedger 0.3.1.2).
+    fn index_bytes(&self) -> u64 {
+        const UNIT: u64 = 32;
+        const A_FILE: usize = 5 * 1024 * 1024;
+        if self.header == 0 { 0 } else { (self.len() - self.first / A_FILE * A_FILE) as u64 * UNIT }
     }
     /// Where bytes begin that no record explains.
     pub fn garbage(&self) -> Option<u64> {
@@ -205,7 +233,7 @@ impl CommitLog {
             self.sealed.truncate(stretches);
         }
         self.tail.truncate(keep - self.tail_begins());
-        self.files.cut(self.base, end, self.ends.file_size);
+        self.files.cut(self.base - self.base % self.ends.file_size, end, self.ends.file_size);
         self.whole = end;
         self.garbage = None;
         self.ends = Positions { written: end, committed: end, durable: end.min(self.ends.durable), ..self.ends };
@@ -430,7 +458,7 @@ impl BrokerDisk {
     pub fn delete_oldest_file(&mut self) -> Vec<Below> {
         let before = self.log.first();
         let mut gone: BTreeMap<(TopicId, u16), u64> = BTreeMap::new();
-        let end = self.log.min_phys() + self.log.ends.file_size;
+        let end = self.log.ends.end_of_file(self.log.min_phys());
         if self.log.files().count() > 1 {
             for message in (before..self.log.len()).map_while(|i| self.log.get(i)).take_while(|m| m.phys < end) {
                 gone.insert((message.topic, message.queue_id), message.queue_offset + 1);
@@ -440,6 +468,19 @@ impl BrokerDisk {
         // `ReputMessageService#doReput` goes on at the minimum.
         self.dispatched = self.dispatched.max(self.log.first());
         gone.into_iter().map(|((topic, queue), below)| (topic, queue, below)).collect()
+    }
+    /// The log begins anew, with the record of this index at this place. Consume queues keep what they have: entries of records that are gone.
+    pub fn begin_anew(&mut self, index: usize, place: u64) {
+        self.log.begin_anew(index, place);
+        self.queues.iter_mut().for_each(|queue| queue.truncate(index));
+        self.medium.cut(0);
+        self.dispatched = index;
+    }
+    /// Where each queue begins that has lost its beginning with deleted files.
+    pub fn expired(&self) -> Vec<Below> {
+        let first = self.log.first() as u32;
+        let of = |q: &ConsumeQueue| (q.topic, q.queue_id, q.origin + q.entries.partition_point(|&index| index < first) as u64);
+        self.queues.iter().map(of).filter(|below| below.2 > 0).collect()
     }
     /// Deletes the files of one consume queue whose records are gone, and corrects its minimum; returns how many.
     pub fn delete_expired_queue_files(&mut self, number: usize, settings: &BrokerSettings) -> u64 {
@@ -458,7 +499,7 @@ impl BrokerDisk {
     /// nobody has written yet take no room.
     pub fn stored_bytes(&self) -> u64 {
         let entries: u64 = self.queues.iter().map(|q| q.entries.len() as u64).sum();
-        self.log.ends.written.saturating_sub(self.log.min_phys()) + entries * ENTRY
+        self.log.ends.written.saturating_sub(self.log.min_phys()) + entries * ENTRY + self.log.index_bytes()
     }
     /// How full the partition is, in percent; 0 when it has no size.
     pub fn used_percent(&self) -> u64 {

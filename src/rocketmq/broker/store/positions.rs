@@ -37,10 +37,15 @@ impl Positions {
         if size as u64 + END_FILE_MIN_BLANK > left { self.written + left } else { self.written }
     }
 
+    /// Where the file ends that a place lies in.
+    pub fn end_of_file(&self, place: u64) -> u64 {
+        (place / self.file_size + 1) * self.file_size
+    }
+
     /// What a flush or commit from `from` would reach, if there are pages enough: never past the end of the file it begins in
     /// (`MappedFileQueue#flush`). `least_pages` 0: any byte will do.
     pub fn target(&self, from: u64, upto: u64, least_pages: u64) -> Option<u64> {
-        let file_end = (from / self.file_size + 1) * self.file_size;
+        let file_end = self.end_of_file(from);
         let target = upto.min(file_end);
         let enough =
             if least_pages > 0 { target / PAGE - (from / PAGE).min(target / PAGE) >= least_pages } else { target > from };

@@ -155,3 +155,41 @@ fn what_a_deletion_costs_each_queue_is_told() {
     assert_eq!(store.disk.delete_oldest_file(), [], "never the last file");
     assert_eq!(store.disk.log.places().count(), 2);
 }
+
+/// In the middle of a stretch and of a file: it reads, is deleted from, is cut and loses power like a log whose beginning was deleted.
+#[test]
+fn a_log_begins_anew_with_any_record() {
+    for first in [5, 30, STRETCH - 1, STRETCH, STRETCH + 7] {
+        let place = |n: usize| (n / A_FILE) as u64 * FILE + (n % A_FILE) as u64 * 100;
+        let mut store = Store::new(20, 1);
+        store.disk.begin_anew(first, place(first));
+        assert_eq!((store.disk.log.first(), store.disk.log.len(), store.disk.log.get(first)), (first, first, None));
+        let fresh = 40;
+        (first..first + fresh).for_each(|n| store.put(n as u64, 0));
+        let disk = &mut store.disk;
+        assert_eq!((disk.log.min_phys(), disk.log.len(), disk.dispatched), (place(first), first + fresh, first + fresh));
+        for n in first..first + fresh {
+            let got = disk.log.get(n).map(|m| (m.id.n(), m.phys));
+            assert_eq!(got, Some((n as u64, place(n))), "begun at {first}");
+            assert_eq!(disk.log.at_phys(place(n)).map(|m| m.id.n()), Some(n as u64));
+        }
+        assert_eq!((disk.log.get(first - 1), disk.log.at_phys(place(first - 1))), (None, None));
+        assert_eq!(disk.log.places().next().map(|p| p.0), Some(place(first)));
+        // The queue goes on behind what it had, of which nothing is there.
+        let had = first.min(20) as u64;
+        let got = [had - 1, had].map(|offset| disk.record(0, offset).map(|m| m.id.n()));
+        assert_eq!(got, [None, Some(first as u64)], "begun at {first}");
+        assert_eq!(disk.expired(), [(TopicId(0), 0, had)]);
+        // The first file was begun in its middle.
+        let files = disk.log.files().count();
+        assert_eq!(files, (first + fresh - 1) / A_FILE - first / A_FILE + 1);
+        disk.delete_oldest_file();
+        let next = (first / A_FILE + 1) * A_FILE;
+        assert_eq!((disk.log.first(), disk.log.min_phys(), disk.log.files().count()), (next, place(next), files - 1));
+        disk.drop_from(next + 10);
+        assert_eq!((disk.log.len(), disk.log.files().count()), (next + 10, 2));
+        // Nothing of it was ever flushed.
+        disk.power_lost(0, 0);
+        assert_eq!((disk.log.first(), disk.log.len()), (next, next));
+    }
+}

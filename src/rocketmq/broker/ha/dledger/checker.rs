@@ -13,7 +13,7 @@
 use super::config::CHECK_LEAK_MS;
 use super::ledger::Ledger;
 use super::protocol::{Code, PeerId};
-use super::thread::{DUE, NEVER, ShutdownAbleThread, Thread};
+use super::thread::{DUE, DoWork, NEVER, ShutdownAbleThread, Thread};
 use super::{Core, Cx, Effect, Host, Planted};
 use crate::contract::Deadline;
 use std::collections::VecDeque;
@@ -117,66 +117,9 @@ impl QuorumAckChecker {
         self.futures.push_back(AppendFuture { term, index, created_ms: cx.now().wall_ms, done: false });
     }
 
-    /// Looks if it is time to, or if somebody has woken it; `awake`: timed waits end now.
-    pub(super) fn run<L: Ledger>(&mut self, cx: &mut Cx<'_, L>, awake: bool) {
-        if std::mem::take(&mut cx.core.acknowledged) {
-            self.thread.wakeup(cx.out);
-        }
-        let due = self.due(cx.core, cx.host.ledger);
-        self.thread.waits(cx.now(), due);
-        if awake && self.thread.is_over(cx.now()) {
-            self.do_work(cx);
-            let due = self.due(cx.core, cx.host.ledger);
-            self.thread.waits(cx.now(), due);
-        }
-    }
-
-    /// The thread runs again that an acknowledgement has woken.
-    pub(super) fn resumed<L: Ledger>(&mut self, cx: &mut Cx<'_, L>) {
-        self.do_work(cx);
-    }
-
-    /// When a look finds something, wall ms.
-    fn due<L: Ledger>(&self, core: &Core, ledger: &L) -> i64 {
-        if !core.member.is_leader() {
-            return NEVER;
-        }
-        let (term, own) = (core.member.curr_term(), core.config.self_id);
-        let (quorum, behind) = (core.marks.quorum(term), self.behind);
-        if behind.is_some_and(|b| b.unasked)
-            || quorum != behind.map_or(-1, |b| b.quorum)
-            || self.futures.front().is_some_and(|f| f.term != term)
-        {
-            return DUE;
-        }
-        let lags = core.marks.of(term, own) < ledger.end();
-        let renew = lags.then(|| self.last_check_leak_ms.saturating_add(CHECK_LEAK_MS + 1));
-        let time_out = self.next_time_out(core.config.max_wait_ack_time_ms, quorum);
-        renew.into_iter().chain(time_out).min().unwrap_or(NEVER)
-    }
-
-    /// `QuorumAckChecker#doWork`, from behind its wait to the next.
-    fn do_work<L: Ledger>(&mut self, cx: &mut Cx<'_, L>) {
-        self.thread.looks(cx.now());
-        if let Some(behind) = self.behind.take() {
-            self.check_leak(cx, behind);
-        }
-        while cx.core.member.is_leader() {
-            let term = cx.core.member.curr_term();
-            while let Some(future) = self.futures.front().copied().filter(|f| f.term != term) {
-                self.pop(cx, future, Code::TermChanged);
-            }
-            let quorum = cx.core.marks.quorum(term);
-            cx.update_committed(term, quorum);
-            let (acked, unasked) = self.ack(cx, quorum);
-            let behind = Behind { term, quorum, unasked };
-            if acked == 0 {
-                self.time_out(cx, quorum);
-                self.behind = Some(behind);
-                return;
-            }
-            self.check_leak(cx, behind);
-        }
+    /// Somebody has acknowledged something.
+    pub(super) fn wakeup<P>(&mut self, out: &mut Vec<Effect<P>>) {
+        self.thread.wakeup(out);
     }
 
     /// What a round of the loop ends with: once a second, or when somebody did not wait for an entry, the leader's own watermark is renewed and everything that a
@@ -243,6 +186,53 @@ impl QuorumAckChecker {
 
     pub(super) fn next_deadline(&self) -> Option<Deadline> {
         self.thread.next_deadline()
+    }
+}
+
+impl<L: Ledger> DoWork<L> for QuorumAckChecker {
+    fn thread(&mut self) -> &mut ShutdownAbleThread {
+        &mut self.thread
+    }
+    fn due(&self, core: &Core, ledger: &L) -> i64 {
+        if !core.member.is_leader() {
+            return NEVER;
+        }
+        let (term, own) = (core.member.curr_term(), core.config.self_id);
+        let (quorum, behind) = (core.marks.quorum(term), self.behind);
+        if behind.is_some_and(|b| b.unasked)
+            || quorum != behind.map_or(-1, |b| b.quorum)
+            || self.futures.front().is_some_and(|f| f.term != term)
+        {
+            return DUE;
+        }
+        let lags = core.marks.of(term, own) < ledger.end();
+        let renew = lags.then(|| self.last_check_leak_ms.saturating_add(CHECK_LEAK_MS + 1));
+        let time_out = self.next_time_out(core.config.max_wait_ack_time_ms, quorum);
+        renew.into_iter().chain(time_out).min().unwrap_or(NEVER)
+    }
+
+    /// `QuorumAckChecker#doWork`, from behind its wait to the next.
+    fn do_work(&mut self, cx: &mut Cx<'_, L>) {
+        self.thread.looks(cx.now());
+        if let Some(behind) = self.behind.take() {
+            self.check_leak(cx, behind);
+        }
+        while cx.core.member.is_leader() {
+            let term = cx.core.member.curr_term();
+            while let Some(future) = self.futures.front().copied().filter(|f| f.term != term) {
+                self.pop(cx, future, Code::TermChanged);
+            }
+            let quorum = cx.core.marks.quorum(term);
+            cx.update_committed(term, quorum);
+            let (acked, unasked) = self.ack(cx, quorum);
+            let behind = Behind { term, quorum, unasked };
+            if acked == 0 {
+                self.time_out(cx, quorum);
+                self.behind = Some(behind);
+                return;
+            }
+            self.check_leak(cx, behind);
+        }
     }
 }
 

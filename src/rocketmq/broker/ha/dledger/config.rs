@@ -3,6 +3,7 @@
 //! Everything that RocketMQ leaves at DLedger's default is here with that default; the numbers that no setting reaches are constants beside
 //! their class (`DLedgerConfig`, DLedger 0.3.1.2; server spec 11, 15).
 
+use super::clean::CleanConfig;
 use super::protocol::PeerId;
 use crate::base::time::MS;
 
@@ -35,6 +36,16 @@ pub struct DLedgerConfig {
     pub flush_file_interval_ms: u64,
     /// `checkPointInterval`.
     pub check_point_interval_ms: u64,
+    /// `preferredLeaderIds`: of every member its own list; empty: none.
+    pub preferred_leaders: Vec<PeerId>,
+    /// `maxLeadershipTransferWaitIndex`: so far behind a member is not given the leadership.
+    pub max_leadership_transfer_wait_index: i64,
+    /// `minTakeLeadershipVoteIntervalMs`.
+    pub min_take_leadership_vote_interval_ms: i64,
+    /// `maxTakeLeadershipVoteIntervalMs`.
+    pub max_take_leadership_vote_interval_ms: i64,
+    /// What the cleaning of its store goes by.
+    pub clean: CleanConfig,
     /// No setting of DLedger: what 0.3.1.2 would do if a new leadership began every comparison at the leader's end. It goes on instead where the last
     /// unfinished one stood (see `EntryDispatcher`).
     pub compare_afresh: bool,
@@ -56,9 +67,17 @@ impl DLedgerConfig {
             peer_push_quota: 20 * 1024 * 1024,
             flush_file_interval_ms: 10,
             check_point_interval_ms: 3_000,
+            preferred_leaders: Vec::new(),
+            max_leadership_transfer_wait_index: 1_000,
+            min_take_leadership_vote_interval_ms: 30,
+            max_take_leadership_vote_interval_ms: 100,
+            clean: CleanConfig::default(),
             compare_afresh: false,
         }
     }
+    /// `leadershipTransferWaitTimeout`, ns.
+    pub const TRANSFER_WAIT: u64 = 1_000 * MS;
+
     /// `MemberState#isQuorum`.
     pub fn is_quorum(&self, num: usize) -> bool {
         num > self.peers.len() / 2

@@ -12,7 +12,7 @@
 use super::config::{CHECK_LEAK_MS, COMPARE_WAIT, ERROR_PAUSE, MAX_PENDING_SIZE, PUSH_COMMIT_MS};
 use super::ledger::{Entry, Ledger};
 use super::protocol::{CallId, CallKind, Code, PeerId, Push, PushEntryRequest, PushEntryResponse, Rpc};
-use super::thread::{DUE, NEVER, ShutdownAbleThread, Thread};
+use super::thread::{DUE, DoWork, NEVER, ShutdownAbleThread, Thread};
 use super::{Core, Cx, Effect, Host};
 use crate::base::time::MS;
 use crate::contract::{Deadline, Now};
@@ -180,8 +180,8 @@ impl EntryDispatcher {
         self.sleeps_until = now.mono.saturating_add(ERROR_PAUSE);
     }
 
-    /// Looks if it is time to; `awake`: timed waits end now.
-    pub(super) fn run<L: Ledger>(&mut self, cx: &mut Cx<'_, L>, awake: bool) {
+    /// Goes on if it is time to; `awake`: timed waits and sleeps end now.
+    pub(super) fn turn<L: Ledger>(&mut self, cx: &mut Cx<'_, L>, awake: bool) {
         let now = cx.now();
         if let Some(waiting) = self.waiting {
             if !awake || self.thread.is_woken() || now.mono < waiting.until {
@@ -196,53 +196,9 @@ impl EntryDispatcher {
             }
             self.sleeps_until = 0;
             self.slept(cx);
-        } else {
-            self.wait(cx);
-            if !awake || !self.thread.is_over(now) {
-                return;
-            }
-            self.do_work(cx);
+            return self.wait(cx);
         }
-        self.wait(cx);
-    }
-
-    /// Plans the look that will find something.
-    fn wait<L: Ledger>(&mut self, cx: &Cx<'_, L>) {
-        let due = self.due(cx.core, cx.host.ledger);
-        self.thread.waits(cx.now(), due);
-    }
-
-    /// When a look finds something, wall ms.
-    fn due<L: Ledger>(&self, core: &Core, ledger: &L) -> i64 {
-        if !core.member.is_leader() {
-            return NEVER;
-        }
-        if self.term != core.member.curr_term() {
-            return DUE;
-        }
-        if self.state != PushState::Append {
-            return if self.compare_index == -1 && ledger.end() == -1 { NEVER } else { DUE };
-        }
-        let mark = core.marks.of(self.term, self.peer);
-        let idle = self.write_index > ledger.end();
-        if !idle && !self.pending.is_full_above(mark) {
-            return DUE;
-        }
-        let again =
-            self.pending.get(mark.saturating_add(1)).map(|sent| sent.saturating_add(core.config.max_push_time_out_ms + 1));
-        let commit = idle.then(|| self.last_push_commit_ms.saturating_add(PUSH_COMMIT_MS + 1));
-        again.into_iter().chain(commit).min().unwrap_or(NEVER)
-    }
-
-    /// `EntryDispatcher#doWork`, until it waits, sleeps or blocks.
-    fn do_work<L: Ledger>(&mut self, cx: &mut Cx<'_, L>) {
-        self.thread.looks(cx.now());
-        if self.fresh(cx) {
-            match self.state {
-                PushState::Append => self.do_append(cx),
-                PushState::Compare | PushState::Truncate => self.do_compare(cx),
-            }
-        }
+        self.run(cx, awake);
     }
 
     /// Goes on behind a sleep: where the throttle held it up, or with the next round of its loop.
@@ -434,6 +390,43 @@ impl EntryDispatcher {
             Some(waiting) => Some(Deadline::mono(waiting.until)),
             None if self.sleeps_until != 0 => Some(Deadline::mono(self.sleeps_until)),
             None => self.thread.next_deadline(),
+        }
+    }
+}
+
+impl<L: Ledger> DoWork<L> for EntryDispatcher {
+    fn thread(&mut self) -> &mut ShutdownAbleThread {
+        &mut self.thread
+    }
+    fn due(&self, core: &Core, ledger: &L) -> i64 {
+        if !core.member.is_leader() {
+            return NEVER;
+        }
+        if self.term != core.member.curr_term() {
+            return DUE;
+        }
+        if self.state != PushState::Append {
+            return if self.compare_index == -1 && ledger.end() == -1 { NEVER } else { DUE };
+        }
+        let mark = core.marks.of(self.term, self.peer);
+        let idle = self.write_index > ledger.end();
+        if !idle && !self.pending.is_full_above(mark) {
+            return DUE;
+        }
+        let again =
+            self.pending.get(mark.saturating_add(1)).map(|sent| sent.saturating_add(core.config.max_push_time_out_ms + 1));
+        let commit = idle.then(|| self.last_push_commit_ms.saturating_add(PUSH_COMMIT_MS + 1));
+        again.into_iter().chain(commit).min().unwrap_or(NEVER)
+    }
+
+    /// `EntryDispatcher#doWork`, until it waits, sleeps or blocks.
+    fn do_work(&mut self, cx: &mut Cx<'_, L>) {
+        self.thread.looks(cx.now());
+        if self.fresh(cx) {
+            match self.state {
+                PushState::Append => self.do_append(cx),
+                PushState::Compare | PushState::Truncate => self.do_compare(cx),
+            }
         }
     }
 }

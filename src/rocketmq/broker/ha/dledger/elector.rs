@@ -3,8 +3,8 @@
 //! One thread looks every 10 ms whether it is time: a follower for the silence of its leader, a leader for its next heartbeat, a candidate for
 //! its next round of votes. It blocks while a round is out, and goes on at the first answer that decides it. Requests of others are answered
 //! beside it, under the member's lock. The loop is not ticked here: between rounds nothing can happen before a time that is known, and the
-//! round then falls on the next beat of the loop. Models `DLedgerLeaderElector` (DLedger 0.3.1.2; server spec 11.2), without preferred leaders and
-//! leadership transfer.
+//! round then falls on the next beat of the loop. Models `DLedgerLeaderElector` (DLedger 0.3.1.2; server spec 11.2). A member that was asked to take a
+//! leadership over votes sooner and lets nobody pass who has no more than it has ([`super::transfer`]).
 //!
 //! What it does not do, and why that matters: a vote compares logs before terms, so a member that is behind cannot depose anyone; there is
 //! no lease, so a leader that is cut off believes in itself for 6 to 8 s; a restarted member asks for votes in its old term at once.
@@ -15,6 +15,7 @@ use super::member::Role;
 use super::protocol::{
     CallId, CallKind, Code, HeartBeatRequest, HeartBeatResponse, PeerId, Rpc, RpcAnswer, VoteRequest, VoteResponse, VoteResult,
 };
+use super::transfer::check_taking_over;
 use super::{Cx, Effect, Planted};
 use crate::base::time::MS;
 use crate::contract::{Deadline, Now};
@@ -56,7 +57,10 @@ impl VoteTally {
             VoteResult::RejectTermSmallThanLedger | VoteResult::RejectExpiredVoteTerm => self.max_term = self.max_term.max(term),
             VoteResult::RejectExpiredLedgerTerm | VoteResult::RejectSmallLedgerEndIndex => self.bigger_ledger += 1,
             VoteResult::RejectTermNotReady => self.not_ready += 1,
-            VoteResult::RejectAlreadyVoted | VoteResult::RejectUnknownLeader | VoteResult::RejectUnexpectedLeader => {}
+            VoteResult::RejectAlreadyVoted
+            | VoteResult::RejectUnknownLeader
+            | VoteResult::RejectUnexpectedLeader
+            | VoteResult::RejectTakingLeadership => {}
         }
     }
     /// Whether the round need not wait for more, in a group of `peers`.
@@ -234,6 +238,13 @@ impl Elector {
         if request.term < own_end_term {
             return VoteResponse { term: own_end_term, result: VoteResult::RejectTermSmallThanLedger };
         }
+        if !from_self
+            && Self::is_taking_leadership(cx)
+            && request.ledger_end_term == own_end_term
+            && own_end >= request.ledger_end_index
+        {
+            return reject(VoteResult::RejectTakingLeadership);
+        }
         cx.core.member.vote_for(cx.host.files, request.leader);
         VoteResponse { term, result: VoteResult::Accept }
     }
@@ -267,8 +278,10 @@ impl Elector {
 
     // ---- roles
 
+    /// `handleRoleChange`.
     fn tell_role<L: Ledger>(cx: &mut Cx<'_, L>, term: i64) {
         let (role, leader) = (cx.core.member.role(), cx.core.member.leader());
+        check_taking_over(cx, term, role);
         cx.out.push(Effect::Role { term, role, leader });
     }
     fn change_role_to_leader<L: Ledger>(&mut self, cx: &mut Cx<'_, L>, term: i64) {
@@ -289,6 +302,17 @@ impl Elector {
         self.last_leader_heart_beat_ms = cx.now().wall_ms;
         let term = cx.core.member.curr_term();
         Self::tell_role(cx, term);
+    }
+
+    /// `isTakingLeadership`: it was asked to lead this term, and is on its own list of preferred leaders.
+    fn is_taking_leadership<L: Ledger>(cx: &Cx<'_, L>) -> bool {
+        let (config, member) = (&cx.core.config, &cx.core.member);
+        member.term_to_take_leadership() == member.curr_term() && config.preferred_leaders.contains(&config.self_id)
+    }
+    /// The last lines of `handleTakeLeadership`: the loop goes on to the next term at its next beat.
+    pub(super) fn take_leadership<L: Ledger>(&mut self, cx: &mut Cx<'_, L>, term: i64) {
+        self.change_role_to_candidate(cx, term);
+        self.need_increase_term_immediately = true;
     }
 
     // ---- the loop
@@ -381,7 +405,12 @@ impl Elector {
 
     /// `getNextTimeToRequestVote`.
     fn set_next_vote<L: Ledger>(&mut self, cx: &mut Cx<'_, L>, extra_ms: i64) {
-        let (min, max) = (cx.core.config.min_vote_interval_ms, cx.core.config.max_vote_interval_ms);
+        let config = &cx.core.config;
+        let (min, max) = if Self::is_taking_leadership(cx) {
+            (config.min_take_leadership_vote_interval_ms, config.max_take_leadership_vote_interval_ms)
+        } else {
+            (config.min_vote_interval_ms, config.max_vote_interval_ms)
+        };
         let random = cx.draw_ms(max.saturating_sub(min));
         self.next_time_to_request_vote_ms = cx.now().wall_ms.saturating_add(min).saturating_add(random).saturating_add(extra_ms);
     }
@@ -438,8 +467,11 @@ impl Elector {
         }
     }
 
-    /// An answer to a call of this elector, or `None` when the call failed. Those of earlier rounds nobody waits for.
-    pub(super) fn answered(&mut self, call: CallId, answer: Option<&RpcAnswer>) {
+    /// An answer to a call of this elector, or `None` when the call failed. Those of earlier rounds nobody waits for, but a peer that answers is there.
+    pub(super) fn answered<L: Ledger>(&mut self, cx: &mut Cx<'_, L>, call: CallId, answer: Option<&RpcAnswer>) {
+        if call.kind == CallKind::HeartBeat {
+            cx.core.member.heard(call.peer, answer.is_some());
+        }
         if call.n != self.round {
             return;
         }

@@ -11,7 +11,7 @@
 use super::config::{COMPARE_QUEUE, HANDLER_TIMEOUT_MS};
 use super::ledger::{Entry, Ledger, may_append, truncate_to};
 use super::protocol::{Code, Push, PushEntryRequest, PushEntryResponse, RequestId, RpcAnswer};
-use super::thread::{DUE, NEVER, ShutdownAbleThread, Thread};
+use super::thread::{DUE, DoWork, NEVER, ShutdownAbleThread, Thread};
 use super::{Core, Cx, Effect, Host, Planted};
 use crate::contract::Deadline;
 use std::collections::VecDeque;
@@ -90,67 +90,6 @@ impl<P: Copy + PartialEq + std::fmt::Debug> EntryHandler<P> {
         self.thread.wakeup(cx.out);
     }
 
-    /// The thread runs again that [`EntryHandler::handle_push`] has woken.
-    pub(super) fn resumed<L: Ledger<Payload = P>>(&mut self, cx: &mut Cx<'_, L>) {
-        self.do_work(cx);
-    }
-
-    /// Looks if it is time to; `awake`: timed waits end now.
-    pub(super) fn run<L: Ledger<Payload = P>>(&mut self, cx: &mut Cx<'_, L>, awake: bool) {
-        let due = self.due(cx.core, cx.host.ledger);
-        self.thread.waits(cx.now(), due);
-        if awake && self.thread.is_over(cx.now()) {
-            self.do_work(cx);
-            let due = self.due(cx.core, cx.host.ledger);
-            self.thread.waits(cx.now(), due);
-        }
-    }
-
-    /// When a look finds something, wall ms. Work that nobody woke the thread for is there when it has become a follower.
-    fn due<L: Ledger<Payload = P>>(&self, core: &Core, ledger: &L) -> i64 {
-        if !self.compare_or_truncate.is_empty() {
-            return DUE;
-        }
-        if self.write_requests.is_empty() || !core.member.is_follower() {
-            return NEVER;
-        }
-        if self.place_of(ledger.end().saturating_add(1)).is_ok() {
-            return DUE;
-        }
-        self.last_check_fast_forward_ms.saturating_add(HANDLER_TIMEOUT_MS)
-    }
-
-    /// `EntryHandler#doWork`, until it waits.
-    fn do_work<L: Ledger<Payload = P>>(&mut self, cx: &mut Cx<'_, L>) {
-        self.thread.looks(cx.now());
-        if !cx.core.member.is_follower() {
-            // `clearCompareOrTruncateRequestsIfNeed`.
-            while let Some((request, push)) = self.compare_or_truncate.pop_front() {
-                answer(cx, request, push.term, push.index(), Code::NotFollower);
-            }
-            return;
-        }
-        loop {
-            if let Some((request, push)) = self.compare_or_truncate.pop_front() {
-                let code = match &push.push {
-                    Push::Compare(entry) => same(cx, entry),
-                    Push::Truncate(entry) => do_truncate(cx, &push, entry),
-                    Push::Commit | Push::Append(_) => Code::Success,
-                };
-                answer(cx, request, push.term, push.index(), code);
-                if code == Code::Success && !matches!(push.push, Push::Compare(_)) {
-                    cx.update_committed(push.term, push.commit_index);
-                }
-                continue;
-            }
-            let next = self.place_of(cx.host.ledger.end().saturating_add(1)).ok();
-            match next.and_then(|at| self.write_requests.remove(at)) {
-                Some(write) => do_append(cx, &write),
-                None => return self.check_abnormal_future(cx),
-            }
-        }
-    }
-
     /// `EntryHandler#checkAbnormalFuture` and `#checkAppendFuture`.
     fn check_abnormal_future<L: Ledger<Payload = P>>(&mut self, cx: &mut Cx<'_, L>) {
         let wall_ms = cx.now().wall_ms;
@@ -180,6 +119,56 @@ impl<P: Copy + PartialEq + std::fmt::Debug> EntryHandler<P> {
     }
 }
 
+impl<L: Ledger> DoWork<L> for EntryHandler<L::Payload> {
+    fn thread(&mut self) -> &mut ShutdownAbleThread {
+        &mut self.thread
+    }
+    /// Work that nobody woke the thread for is there when it has become a follower.
+    fn due(&self, core: &Core, ledger: &L) -> i64 {
+        if !self.compare_or_truncate.is_empty() {
+            return DUE;
+        }
+        if self.write_requests.is_empty() || !core.member.is_follower() {
+            return NEVER;
+        }
+        if self.place_of(ledger.end().saturating_add(1)).is_ok() {
+            return DUE;
+        }
+        self.last_check_fast_forward_ms.saturating_add(HANDLER_TIMEOUT_MS)
+    }
+
+    /// `EntryHandler#doWork`, until it waits.
+    fn do_work(&mut self, cx: &mut Cx<'_, L>) {
+        self.thread.looks(cx.now());
+        if !cx.core.member.is_follower() {
+            // `clearCompareOrTruncateRequestsIfNeed`.
+            while let Some((request, push)) = self.compare_or_truncate.pop_front() {
+                answer(cx, request, push.term, push.index(), Code::NotFollower);
+            }
+            return;
+        }
+        loop {
+            if let Some((request, push)) = self.compare_or_truncate.pop_front() {
+                let code = match &push.push {
+                    Push::Compare(entry) => same(cx, entry),
+                    Push::Truncate(entry) => do_truncate(cx, &push, entry),
+                    Push::Commit | Push::Append(_) => Code::Success,
+                };
+                answer(cx, request, push.term, push.index(), code);
+                if code == Code::Success && !matches!(push.push, Push::Compare(_)) {
+                    cx.update_committed(push.term, push.commit_index);
+                }
+                continue;
+            }
+            let next = self.place_of(cx.host.ledger.end().saturating_add(1)).ok();
+            match next.and_then(|at| self.write_requests.remove(at)) {
+                Some(write) => do_append(cx, &write),
+                None => return self.check_abnormal_future(cx),
+            }
+        }
+    }
+}
+
 /// `EntryHandler#buildResponse`.
 fn answer<L: Ledger>(cx: &mut Cx<'_, L>, request: RequestId, term: i64, index: i64, code: Code) {
     let (begin_index, end_index) = (cx.host.ledger.begin(), cx.host.ledger.end());
@@ -199,7 +188,7 @@ fn from_my_leader<L: Ledger>(cx: &Cx<'_, L>, term: i64, leader: super::protocol:
 
 /// `EntryHandler#handleDoAppend`.
 fn do_append<L: Ledger>(cx: &mut Cx<'_, L>, write: &WriteRequest<L::Payload>) {
-    let may = from_my_leader(cx, write.term, write.leader) && may_append(cx.host.ledger, &write.entry);
+    let may = !cx.core.disk_full && from_my_leader(cx, write.term, write.leader) && may_append(cx.host.ledger, &write.entry);
     if may {
         cx.host.ledger.append(write.entry);
     }

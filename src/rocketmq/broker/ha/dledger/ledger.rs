@@ -5,6 +5,7 @@
 //! Two small files beside the log say what a member must remember of itself: its term and vote, and how far it knew the log committed. Both are
 //! replaced by renaming and never fsynced. Models `DLedgerEntry`, `DLedgerMmapFileStore`, `MemberState#persistState` (DLedger 0.3.1.2; server spec 11.1, 11.3, 11.5).
 
+use super::clean::DataFiles;
 use super::protocol::PeerId;
 use std::fmt::Debug;
 
@@ -43,16 +44,25 @@ pub trait Ledger {
     }
     /// Where an entry of this size would begin (`MmapFileList#preAppend`: the rest of a full file is left blank).
     fn place(&self, size: u32) -> u64;
-    /// Adds an entry behind the last one, or as the first of an empty ledger, whatever its index. The driver may stamp the payload with its place.
+    /// Adds an entry behind the last one, or as the first of a ledger that was always empty or is rebuilt, whatever its index. The driver may stamp the payload with its place.
     fn append(&mut self, entry: Entry<Self::Payload>);
     /// Drops every entry behind an index; all of them when the index lies before `begin`. `durable` goes back with it.
     fn truncate_after(&mut self, index: i64);
     fn durable(&self) -> i64;
     /// An fsync has covered everything up to an index.
     fn set_durable(&mut self, index: i64);
-    /// `isDiskFull` (`DLedgerMmapFileStore.CleanSpaceService`).
-    fn is_full(&self) -> bool {
-        false
+    /// The files that the entries lie in.
+    fn data_files(&self) -> DataFiles {
+        DataFiles::default()
+    }
+    /// Use of their partition in whole percent, rounded up (`DLedgerUtils#getDiskPartitionSpaceUsedPercent`); `None`: it has no end.
+    fn used_percent(&self) -> Option<u64> {
+        None
+    }
+    /// `MmapFileList#rebuildWithPos`: forgets every entry and begins anew with this one, at its place.
+    fn rebuild_with(&mut self, entry: Entry<Self::Payload>) {
+        self.truncate_after(-1);
+        self.append(entry);
     }
 }
 
@@ -127,7 +137,7 @@ pub fn committed_after<L: Ledger>(ledger: &L, committed: i64, curr_term: i64, te
 
 /// `DLedgerMmapFileStore#appendAsFollower`, its checks of the log: the entry is the next one and lies where it lay at the leader.
 pub fn may_append<L: Ledger>(ledger: &L, entry: &Entry<L::Payload>) -> bool {
-    !ledger.is_full() && entry.index == ledger.end().saturating_add(1) && entry.pos == ledger.place(entry.size)
+    entry.index == ledger.end().saturating_add(1) && entry.pos == ledger.place(entry.size)
 }
 
 /// `DLedgerMmapFileStore#truncate`: the entry becomes the last one. What lies behind it goes, committed or not; an entry that differs is replaced;
@@ -139,7 +149,7 @@ pub fn truncate_to<L: Ledger>(ledger: &mut L, entry: &Entry<L::Payload>) {
     let before = entry.index.saturating_sub(1);
     ledger.truncate_after(before);
     if ledger.end() != before || ledger.place(entry.size) != entry.pos {
-        ledger.truncate_after(-1);
+        return ledger.rebuild_with(*entry);
     }
     ledger.append(*entry);
 }

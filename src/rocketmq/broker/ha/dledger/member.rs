@@ -22,13 +22,28 @@ pub struct MemberState {
     curr_term: i64,
     curr_vote_for: Option<PeerId>,
     known_max_term_in_group: i64,
+    /// To whom this leader is handing its leadership.
+    transferee: Option<PeerId>,
+    /// -1: it was asked to take none.
+    term_to_take_leadership: i64,
+    /// `peersLiveTable`: who answered the last heartbeat, by this leadership.
+    live: Vec<PeerId>,
 }
 
 impl MemberState {
     /// `MemberState#loadPersistentState`.
     pub fn load(files: &DLedgerFiles) -> Self {
         let TermAndVote { term, vote_for } = files.term.cached;
-        MemberState { role: Role::Candidate, leader: None, curr_term: term, curr_vote_for: vote_for, known_max_term_in_group: -1 }
+        MemberState {
+            role: Role::Candidate,
+            leader: None,
+            curr_term: term,
+            curr_vote_for: vote_for,
+            known_max_term_in_group: -1,
+            transferee: None,
+            term_to_take_leadership: -1,
+            live: Vec::new(),
+        }
     }
     pub fn role(&self) -> Role {
         self.role
@@ -47,6 +62,28 @@ impl MemberState {
     }
     pub fn curr_vote_for(&self) -> Option<PeerId> {
         self.curr_vote_for
+    }
+    pub fn transferee(&self) -> Option<PeerId> {
+        self.transferee
+    }
+    pub(super) fn set_transferee(&mut self, transferee: Option<PeerId>) {
+        self.transferee = transferee;
+    }
+    pub fn term_to_take_leadership(&self) -> i64 {
+        self.term_to_take_leadership
+    }
+    pub(super) fn set_term_to_take_leadership(&mut self, term: i64) {
+        self.term_to_take_leadership = term;
+    }
+    pub fn is_live(&self, peer: PeerId) -> bool {
+        self.live.contains(&peer)
+    }
+    /// A peer has answered a heartbeat, or has not.
+    pub(super) fn heard(&mut self, peer: PeerId, answered: bool) {
+        self.live.retain(|&id| id != peer);
+        if answered {
+            self.live.push(peer);
+        }
     }
 
     fn persist(&self, files: &mut DLedgerFiles) {
@@ -69,12 +106,14 @@ impl MemberState {
     pub(super) fn change_to_leader(&mut self, self_id: PeerId) {
         self.role = Role::Leader;
         self.leader = Some(self_id);
+        self.live.clear();
     }
     /// `MemberState#changeToFollower`, for the present term: that is the only one a heartbeat is followed in.
     pub(super) fn change_to_follower(&mut self, leader: PeerId) {
         self.known_max_term_in_group = self.known_max_term_in_group.max(self.curr_term);
         self.role = Role::Follower;
         self.leader = Some(leader);
+        self.transferee = None;
     }
     /// `MemberState#changeToCandidate`: not for a term below the present one; the present one stays.
     pub(super) fn change_to_candidate(&mut self, term: i64) -> bool {
@@ -84,6 +123,7 @@ impl MemberState {
         self.known_max_term_in_group = self.known_max_term_in_group.max(term);
         self.role = Role::Candidate;
         self.leader = None;
+        self.transferee = None;
         true
     }
 }

@@ -5,7 +5,7 @@
 //! ([`Input`]) and appends what it wants to a list ([`Effect`]); it knows no socket, file, thread or clock. The log and the two small files lie with
 //! the driver and are lent for each call ([`Host`]).
 //!
-//! The parts are the threads of the original: `elector` (who leads), `dispatcher` (one a peer, pushes the log), `handler` (takes pushes in),
+//! The parts are the threads of the original: `elector` (who leads), `transfer` (who should), `dispatcher` (one a peer, pushes the log), `handler` (takes pushes in),
 //! `checker` (counts watermarks), and the flush thread, which is small enough to be here. They wait for each other as those do (`thread`): the elector beats
 //! every 10 ms, a dispatcher looks for entries every millisecond, the others are woken. What a wake-up takes is the driver's part ([`Effect::Resume`]).
 //!
@@ -16,9 +16,10 @@
 //! that comes late and an APPEND that a COMPARE overtakes make a follower drop what was acknowledged. A member with a higher term and a shorter log is
 //! not heard while the others have a quorum (dl#325).
 //!
-//! Not built: preferred leaders and leadership transfer, batch push, deletion of old files.
+//! Not built: batch push.
 
 pub mod checker;
+pub mod clean;
 pub mod config;
 pub mod dispatcher;
 pub mod elector;
@@ -27,11 +28,13 @@ pub mod ledger;
 pub mod member;
 pub mod protocol;
 pub mod thread;
+pub mod transfer;
 
 #[cfg(test)]
 pub(crate) mod tests;
 
 use self::checker::{QuorumAckChecker, WaterMarks};
+use self::clean::CleanSpaceService;
 use self::config::DLedgerConfig;
 use self::dispatcher::{EntryDispatcher, PushState};
 use self::elector::Elector;
@@ -39,7 +42,8 @@ use self::handler::EntryHandler;
 use self::ledger::{DLedgerFiles, Entry, Ledger, committed_after};
 use self::member::{MemberState, Role};
 use self::protocol::{CallId, CallKind, Code, PeerId, RequestId, Rpc, RpcAnswer};
-use self::thread::Thread;
+use self::thread::{DoWork, Thread};
+use self::transfer::LeadershipTransfer;
 use crate::base::draw::{Draws, Purpose};
 use crate::base::ids::Entity;
 use crate::base::time::MS;
@@ -85,6 +89,10 @@ pub enum Effect<P> {
     Flush { file: FlushedFile },
     /// A thread has been woken; [`Input::Resumed`] follows when it runs.
     Resume { thread: Thread },
+    /// Delete the oldest data file with the entries that begin in it. Not `expired`: its time had not come.
+    DeleteOldestFile { expired: bool },
+    /// `isDiskFull` changed: the member appends nothing more, or appends again.
+    DiskFull { on: bool },
 }
 
 /// What `FlushDataService` flushes, one behind the other: `dataFileList`, `indexFileList`.
@@ -126,6 +134,12 @@ pub(crate) struct Core {
     member: MemberState,
     /// `committedIndex`.
     committed: i64,
+    /// `committedPos`: where the entry at that index ends; -1 when none was ever committed in this life. It outlives the entry.
+    committed_pos: i64,
+    /// `isDiskFull`.
+    disk_full: bool,
+    /// `TakeLeadershipTask`: who is to hear that this member leads, or does not.
+    taking_over: Option<RequestId>,
     marks: WaterMarks,
     /// A peer's watermark was set: whoever counts them is to be woken.
     acknowledged: bool,
@@ -134,6 +148,21 @@ pub(crate) struct Core {
 }
 
 impl Core {
+    fn new(config: Arc<DLedgerConfig>, member: MemberState) -> Self {
+        let marks = WaterMarks::new(&config.peers);
+        Core {
+            config,
+            member,
+            committed: -1,
+            committed_pos: -1,
+            disk_full: false,
+            taking_over: None,
+            marks,
+            acknowledged: false,
+            draws: 0,
+            planted: None,
+        }
+    }
     /// A peer has acknowledged everything up to an index (`updatePeerWaterMark`, `quorumAckChecker.wakeup()`).
     fn raise_mark(&mut self, term: i64, peer: PeerId, index: i64) {
         self.marks.raise(term, peer, index);
@@ -167,9 +196,16 @@ impl<L: Ledger> Cx<'_, L> {
         let curr_term = self.core.member.curr_term();
         if let Some(index) = committed_after(self.host.ledger, self.core.committed, curr_term, term, index) {
             self.core.committed = index;
+            self.core.committed_pos = end_of(self.host.ledger, index);
             self.out.push(Effect::Committed { index });
         }
     }
+}
+
+/// Where the entry at an index ends; -1: there is none.
+fn end_of<L: Ledger>(ledger: &L, index: i64) -> i64 {
+    let end = ledger.entry(index).map(|entry| entry.pos.saturating_add(u64::from(entry.size)));
+    end.and_then(|end| i64::try_from(end).ok()).unwrap_or(-1)
 }
 
 /// `DLedgerMmapFileStore.FlushDataService`: what is written is made durable, the data file and then the index file, 10 ms after the last time, and the committed
@@ -199,10 +235,12 @@ enum Flushing {
 pub struct DLedgerServer<P> {
     core: Core,
     elector: Elector,
+    transfer: LeadershipTransfer,
     dispatchers: Vec<EntryDispatcher>,
     handler: EntryHandler<P>,
     checker: QuorumAckChecker,
     flusher: FlushDataService,
+    cleaner: CleanSpaceService,
 }
 
 impl<P: Copy + PartialEq + std::fmt::Debug> DLedgerServer<P> {
@@ -211,22 +249,19 @@ impl<P: Copy + PartialEq + std::fmt::Debug> DLedgerServer<P> {
         let now = host.now;
         let member = MemberState::load(host.files);
         let noted = host.files.committed.cached;
-        let committed = committed_after(host.ledger, -1, member.curr_term(), member.curr_term(), noted).unwrap_or(-1);
+        let mut core = Core::new(config.clone(), member);
+        let term = core.member.curr_term();
+        core.committed = committed_after(host.ledger, -1, term, term, noted).unwrap_or(-1);
+        core.committed_pos = end_of(host.ledger, core.committed);
         let mut server = DLedgerServer {
             elector: Elector::new(now),
+            transfer: LeadershipTransfer::new(now),
             dispatchers: config.others().map(|peer| EntryDispatcher::new(peer, &host)).collect(),
             handler: EntryHandler::new(&host),
             checker: QuorumAckChecker::new(&host),
             flusher: FlushDataService::new(now, noted),
-            core: Core {
-                member,
-                committed,
-                marks: WaterMarks::new(&config.peers),
-                acknowledged: false,
-                draws: 0,
-                planted: None,
-                config,
-            },
+            cleaner: CleanSpaceService::new(now),
+            core,
         };
         server.handle(Input::Wake, host, out);
         server
@@ -239,7 +274,7 @@ impl<P: Copy + PartialEq + std::fmt::Debug> DLedgerServer<P> {
 
     /// Takes one input in. Timed waits end with [`Input::Wake`] only, however late that comes.
     pub fn handle<L: Ledger<Payload = P>>(&mut self, input: Input<P>, host: Host<'_, L>, out: &mut Vec<Effect<P>>) {
-        let DLedgerServer { core, elector, dispatchers, handler, checker, flusher } = self;
+        let DLedgerServer { core, elector, transfer, dispatchers, handler, checker, flusher, cleaner } = self;
         let cx = &mut Cx { core, host, out };
         let awake = input == Input::Wake;
         match input {
@@ -253,11 +288,18 @@ impl<P: Copy + PartialEq + std::fmt::Debug> DLedgerServer<P> {
                 cx.out.push(Effect::Answer { request, answer });
             }
             Input::Request { request, rpc: Rpc::Push(push) } => handler.handle_push(cx, request, push),
+            Input::Request { request, rpc: Rpc::LeadershipTransfer(asked) } => {
+                transfer.handle_leadership_transfer(cx, elector, request, asked);
+            }
+            Input::Answered { call, answer: RpcAnswer::LeadershipTransfer(answer) } => {
+                transfer.answered(cx, call, Some(answer.code))
+            }
+            Input::Failed { call } if call.kind == CallKind::Transfer => transfer.answered(cx, call, None),
             Input::Answered { call, answer } => answered(elector, dispatchers, cx, call, Some(&answer)),
             Input::Failed { call } => answered(elector, dispatchers, cx, call, None),
             Input::Flushed => flusher.flushed(cx),
-            Input::Resumed { thread: Thread::EntryHandler } => handler.resumed(cx),
-            Input::Resumed { thread: Thread::QuorumAckChecker } => checker.resumed(cx),
+            Input::Resumed { thread: Thread::EntryHandler } => handler.do_work(cx),
+            Input::Resumed { thread: Thread::QuorumAckChecker } => checker.do_work(cx),
             Input::Resumed { thread: Thread::EntryDispatcher(peer) } => {
                 if let Some(dispatcher) = dispatchers.iter_mut().find(|d| d.peer() == peer) {
                     dispatcher.resumed(cx);
@@ -265,12 +307,14 @@ impl<P: Copy + PartialEq + std::fmt::Debug> DLedgerServer<P> {
             }
         }
         elector.run(cx, awake);
+        transfer.run(cx, elector, awake);
         handler.run(cx, awake);
         replicate(dispatchers, checker, flusher, cx, awake);
+        cleaner.run(cx, awake);
     }
 
     /// `DLedgerServer#handleAppend`: writes payloads of these sizes (with the header of an entry) one behind the other, and waits for the last of them
-    /// only: its index comes back in an [`Effect::Appended`]. A refusal stores nothing, but for a disk that fills up half-way.
+    /// only: its index comes back in an [`Effect::Appended`]. A refusal stores nothing.
     pub fn append<L: Ledger<Payload = P>>(
         &mut self,
         payloads: &[(P, u32)],
@@ -282,18 +326,21 @@ impl<P: Copy + PartialEq + std::fmt::Debug> DLedgerServer<P> {
         if !core.member.is_leader() {
             return Err(Code::NotLeader);
         }
+        if core.member.transferee().is_some() {
+            return Err(Code::LeaderTransferring);
+        }
         if checker.is_pending_full(term, core.config.max_pending_requests_num) {
             return Err(Code::LeaderPendingFull);
         }
         if payloads.is_empty() {
             return Err(Code::UnexpectedArgument);
         }
+        if core.disk_full {
+            return Err(Code::DiskFull);
+        }
         let cx = &mut Cx { core, host, out };
         let first = cx.host.ledger.end().saturating_add(1);
         for &(payload, size) in payloads {
-            if cx.host.ledger.is_full() {
-                return Err(Code::DiskFull);
-            }
             let (index, pos) = (cx.host.ledger.end().saturating_add(1), cx.host.ledger.place(size));
             cx.host.ledger.append(Entry { index, term, pos, size, payload });
         }
@@ -310,7 +357,8 @@ impl<P: Copy + PartialEq + std::fmt::Debug> DLedgerServer<P> {
         let (handler, checker) = (self.handler.next_deadline(), self.checker.next_deadline());
         let dispatchers = self.dispatchers.iter().map(EntryDispatcher::next_deadline);
         dispatchers
-            .chain([Some(elector), handler, checker, self.flusher.next_deadline()])
+            .chain([Some(elector), self.transfer.next_deadline(), handler, checker])
+            .chain([self.flusher.next_deadline(), self.cleaner.next_deadline()])
             .fold(None, |a, b| Deadline::sooner(a, b, now))
     }
 
@@ -327,9 +375,13 @@ impl<P: Copy + PartialEq + std::fmt::Debug> DLedgerServer<P> {
     pub fn committed_index(&self) -> i64 {
         self.core.committed
     }
-    /// `getCommittedPos`: behind the committed entry, which is how far a broker lets consumers read.
-    pub fn committed_pos<L: Ledger<Payload = P>>(&self, ledger: &L) -> u64 {
-        ledger.entry(self.core.committed).map_or(0, |entry| entry.pos.saturating_add(u64::from(entry.size)))
+    /// `getCommittedPos`: behind the committed entry, which is how far a broker lets consumers read; `None`: nothing is committed yet.
+    pub fn committed_pos(&self) -> Option<u64> {
+        u64::try_from(self.core.committed_pos).ok()
+    }
+    /// Whether it appends nothing, because its disk is too full.
+    pub fn is_disk_full(&self) -> bool {
+        self.core.disk_full
     }
     /// What a new leader's broker waits for besides its own dispatch, before it becomes a master (`DLedgerRoleChangeHandler`, 4.9.8).
     pub fn all_committed<L: Ledger<Payload = P>>(&self, ledger: &L) -> bool {
@@ -360,7 +412,8 @@ fn answered<L: Ledger>(
     answer: Option<&RpcAnswer>,
 ) {
     match call.kind {
-        CallKind::Vote | CallKind::HeartBeat => elector.answered(call, answer),
+        CallKind::Vote | CallKind::HeartBeat => elector.answered(cx, call, answer),
+        CallKind::Transfer => {}
         CallKind::Step | CallKind::Append | CallKind::Commit => {
             let push = answer.and_then(|answer| if let RpcAnswer::Push(push) = answer { Some(push) } else { None });
             if let Some(dispatcher) = dispatchers.iter_mut().find(|d| d.peer() == call.peer) {
@@ -379,7 +432,10 @@ fn replicate<L: Ledger>(
     awake: bool,
 ) {
     for dispatcher in dispatchers {
-        dispatcher.run(cx, awake);
+        dispatcher.turn(cx, awake);
+    }
+    if std::mem::take(&mut cx.core.acknowledged) {
+        checker.wakeup(cx.out);
     }
     checker.run(cx, awake);
     flusher.run(cx, awake);

@@ -1,6 +1,6 @@
 //! What the members of a DLedger group say to each other, and the codes they say it with.
 //!
-//! Three conversations: VOTE asks for a vote, HEART_BEAT holds a leadership, PUSH carries the log. A push has four kinds: APPEND adds the next
+//! Four conversations: VOTE asks for a vote, HEART_BEAT holds a leadership, PUSH carries the log, LEADERSHIP_TRANSFER hands a leadership on. A push has four kinds: APPEND adds the next
 //! entry, COMPARE asks whether an entry is the same on both sides, TRUNCATE makes it the follower's last, COMMIT tells how far the group has got
 //! when there is nothing to append. Requests of `io.openmessaging.storage.dledger.protocol` and `DLedgerResponseCode` (DLedger 0.3.1.2; server spec 11, 13.3).
 //! Values are small and `Copy`, so that a frame can carry them as they are.
@@ -56,12 +56,25 @@ impl<P> PushEntryRequest<P> {
     }
 }
 
+/// `LeadershipTransferRequest`, as a leader sends it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeadershipTransferRequest {
+    pub term: i64,
+    /// `transferId`: the leader.
+    pub transfer: PeerId,
+    /// `transfereeId`: who is to take over.
+    pub transferee: PeerId,
+    /// The transferee must have everything up to here.
+    pub take_leadership_ledger_index: i64,
+}
+
 /// A request from one member to another.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Rpc<P> {
     Vote(VoteRequest),
     HeartBeat(HeartBeatRequest),
     Push(PushEntryRequest<P>),
+    LeadershipTransfer(LeadershipTransferRequest),
 }
 
 /// `VoteResponse.RESULT`, as far as a member answers with it: UNKNOWN stands for a call that failed.
@@ -77,6 +90,7 @@ pub enum VoteResult {
     RejectTermSmallThanLedger,
     RejectExpiredLedgerTerm,
     RejectSmallLedgerEndIndex,
+    RejectTakingLeadership,
 }
 
 /// `DLedgerResponseCode`, as far as a rule here answers with one or looks for one.
@@ -98,6 +112,10 @@ pub enum Code {
     TermChanged,
     WaitQuorumAckTimeout,
     LeaderPendingFull,
+    LeaderTransferring,
+    TakeLeadershipFailed,
+    InconsistentTerm,
+    InternalError,
 }
 
 /// `VoteResponse`.
@@ -124,12 +142,20 @@ pub struct PushEntryResponse {
     pub code: Code,
 }
 
+/// `LeadershipTransferResponse`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeadershipTransferResponse {
+    pub term: i64,
+    pub code: Code,
+}
+
 /// The answer to an [`Rpc`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RpcAnswer {
     Vote(VoteResponse),
     HeartBeat(HeartBeatResponse),
     Push(PushEntryResponse),
+    LeadershipTransfer(LeadershipTransferResponse),
 }
 
 /// Which request of a peer an answer belongs to: a number that the driver gave it.
@@ -154,4 +180,6 @@ pub(super) enum CallKind {
     Append,
     /// Nobody looks at the answer.
     Commit,
+    /// The check of preferred leaders waits for the answer.
+    Transfer,
 }

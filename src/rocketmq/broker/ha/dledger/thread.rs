@@ -10,7 +10,7 @@
 //! its beginning is a draw, since no thread starts at a round moment. That a timed wait ends late is the driver's part.
 
 use super::protocol::PeerId;
-use super::{Effect, Host, Ledger};
+use super::{Core, Cx, Effect, Host, Ledger};
 use crate::base::draw::Purpose;
 use crate::base::time::MS;
 use crate::contract::{Deadline, Now};
@@ -105,6 +105,29 @@ impl ShutdownAbleThread {
             (true, ..) | (_, u64::MAX, NEVER) => None,
             (_, u64::MAX, due) => Some(Deadline::wall(due)),
             (_, armed, _) => Some(Deadline::mono(armed)),
+        }
+    }
+}
+
+/// A loop of such a thread (`doWork`).
+pub(super) trait DoWork<L: Ledger> {
+    fn thread(&mut self) -> &mut ShutdownAbleThread;
+    /// When a look finds something, wall ms.
+    fn due(&self, core: &Core, ledger: &L) -> i64;
+    /// One look, until the thread waits again.
+    fn do_work(&mut self, cx: &mut Cx<'_, L>);
+
+    /// Plans the look that will find something.
+    fn wait(&mut self, cx: &Cx<'_, L>) {
+        let due = self.due(cx.core, cx.host.ledger);
+        self.thread().waits(cx.now(), due);
+    }
+    /// Looks if it is time to; `awake`: timed waits end now.
+    fn run(&mut self, cx: &mut Cx<'_, L>, awake: bool) {
+        self.wait(cx);
+        if awake && self.thread().is_over(cx.now()) {
+            self.do_work(cx);
+            self.wait(cx);
         }
     }
 }

@@ -4,6 +4,7 @@
 //! pair arrive in order, as on a connection, but for APPENDs, which server threads may take out of order. Clocks agree; the wall clock is the
 //! monotonic one in whole milliseconds.
 
+use super::super::clean::DataFiles;
 use super::super::config::DLedgerConfig;
 use super::super::ledger::{DLedgerFiles, Entry, Ledger};
 use super::super::member::Role;
@@ -32,11 +33,28 @@ pub(crate) struct VecLedger {
     pub(super) fresh: Vec<(Entry<u64>, i64)>,
     /// What was dropped since somebody looked.
     pub(super) dropped: Vec<Entry<u64>>,
+    /// Entries of a file; 0: all lie in one.
+    pub(super) a_file: i64,
+    /// When each file was last written, by number, wall ms.
+    written_ms: BTreeMap<i64, i64>,
+    pub(super) now_ms: i64,
+    /// How full its partition is.
+    pub(super) used_percent: Option<u64>,
 }
 
 impl Default for VecLedger {
     fn default() -> Self {
-        VecLedger { begin: -1, entries: Vec::new(), durable: -1, fresh: Vec::new(), dropped: Vec::new() }
+        VecLedger {
+            begin: -1,
+            entries: Vec::new(),
+            durable: -1,
+            fresh: Vec::new(),
+            dropped: Vec::new(),
+            a_file: 0,
+            written_ms: BTreeMap::new(),
+            now_ms: 0,
+            used_percent: None,
+        }
     }
 }
 
@@ -48,6 +66,19 @@ impl VecLedger {
             self.begin = -1;
         }
         self.durable = self.durable.min(self.end());
+    }
+}
+
+impl VecLedger {
+    fn file_of(&self, index: i64) -> i64 {
+        if self.a_file == 0 { 0 } else { index / self.a_file }
+    }
+    /// Drops the entries of the oldest file.
+    fn delete_oldest_file(&mut self) {
+        let oldest = self.file_of(self.begin);
+        let gone = self.entries.partition_point(|e| self.file_of(e.index) == oldest);
+        self.entries.drain(..gone);
+        self.begin = self.entries.first().map_or(-1, |e| e.index);
     }
 }
 
@@ -72,6 +103,7 @@ impl Ledger for VecLedger {
             self.begin = entry.index;
         }
         self.fresh.push((entry, before));
+        self.written_ms.insert(self.file_of(entry.index), self.now_ms);
         self.entries.push(entry);
     }
     fn truncate_after(&mut self, index: i64) {
@@ -84,6 +116,14 @@ impl Ledger for VecLedger {
     }
     fn set_durable(&mut self, index: i64) {
         self.durable = index;
+    }
+    fn data_files(&self) -> DataFiles {
+        let (oldest, newest) = (self.file_of(self.begin), self.file_of(self.end()));
+        let count = usize::try_from(newest - oldest + 1).unwrap_or(0);
+        DataFiles { count, oldest_ms: self.written_ms.get(&oldest).copied().unwrap_or(0) }
+    }
+    fn used_percent(&self) -> Option<u64> {
+        self.used_percent
     }
 }
 
@@ -150,6 +190,8 @@ pub(super) struct Cluster {
     /// What happened, when somebody wants to read it.
     pub(super) log: Option<String>,
     pub(super) planted: Option<Planted>,
+    /// How many COMPAREs were sent.
+    pub(super) compares: u64,
     events: Timers<Event>,
     calls: Vec<Option<Call>>,
     /// Timeouts of calls, in order.
@@ -191,6 +233,7 @@ impl Cluster {
             safety: Safety::default(),
             log: None,
             planted: None,
+            compares: 0,
             events: Timers::default(),
             calls: Vec::new(),
             call_timeouts: Default::default(),
@@ -303,6 +346,7 @@ impl Cluster {
         let (now, draws) = (clock(self.now), self.draws);
         let node = &mut self.nodes[i];
         let server = node.server.as_mut()?;
+        node.ledger.now_ms = now.wall_ms;
         let host =
             Host { now, ledger: &mut node.ledger, files: &mut node.files, draws, entity: Entity(i as u64), life: node.life };
         Some(act(server, host))
@@ -333,6 +377,12 @@ impl Cluster {
                         self.say(i, &format!("dropped {}..={old_end}", after + 1));
                     }
                 }
+                Effect::DeleteOldestFile { expired } => {
+                    self.nodes[i].ledger.delete_oldest_file();
+                    let why = if expired { "expired" } else { "deleted" };
+                    self.say(i, &format!("{why} up to {}", self.nodes[i].ledger.begin));
+                }
+                Effect::DiskFull { on } => self.say(i, if on { "disk full" } else { "disk ok" }),
                 Effect::Resume { thread } => {
                     let late = if self.weather.resume > 0 { self.draw(self.weather.resume) } else { 0 };
                     self.events.set(self.now + late, Event::Resumed(i, self.nodes[i].life, thread));
@@ -410,6 +460,7 @@ impl Cluster {
     }
 
     fn call(&mut self, from: usize, call: CallId, to: usize, rpc: Rpc<u64>) {
+        self.compares += u64::from(matches!(&rpc, Rpc::Push(push) if matches!(push.push, Push::Compare(_))));
         let number = self.calls.len();
         self.calls.push(Some(Call { from, life: self.nodes[from].life, call, to, rpc }));
         self.call_timeouts.push_back((self.now + 3 * SEC, number));

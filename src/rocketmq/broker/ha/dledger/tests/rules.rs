@@ -1,11 +1,14 @@
 //! The leaf rules as tables: what a vote request and a heartbeat are answered, in the order of the checks, and what a round comes to.
 
-use super::super::checker::WaterMarks;
 use super::super::config::DLedgerConfig;
 use super::super::elector::{AfterBeat, BeatTally, Elector, ParseResult, VoteTally};
 use super::super::ledger::{DLedgerFiles, Entry, Ledger, committed_after, truncate_to};
 use super::super::member::{MemberState, Role};
-use super::super::protocol::{Code, HeartBeatRequest, HeartBeatResponse, PeerId, VoteRequest, VoteResponse, VoteResult};
+use super::super::protocol::{
+    Code, HeartBeatRequest, HeartBeatResponse, LeadershipTransferRequest, PeerId, RequestId, RpcAnswer, VoteRequest,
+    VoteResponse, VoteResult,
+};
+use super::super::transfer::{LeadershipTransfer, check_taking_over};
 use super::super::{Core, Cx, Effect, Host};
 use super::harness::VecLedger;
 use crate::base::draw::Draws;
@@ -46,8 +49,7 @@ impl Stage {
             (Role::Follower, leader) => member.change_to_follower(PeerId(leader.unwrap_or(0))),
             (Role::Candidate, _) => {}
         }
-        let marks = WaterMarks::new(&config.peers);
-        let core = Core { config: Arc::new(config), member, committed: -1, marks, acknowledged: false, draws: 0, planted: None };
+        let core = Core::new(Arc::new(config), member);
         Stage { core, elector: Elector::new(NOW), ledger: ledger(&[1, 2, 2]), files, out: Vec::new() }
     }
     fn with<R>(&mut self, act: impl FnOnce(&mut Elector, &mut Cx<'_, VecLedger>) -> R) -> R {
@@ -98,6 +100,80 @@ fn a_vote_request_is_answered_in_the_order_of_the_checks() {
     let request = VoteRequest { term: 3, leader: PeerId(0), ledger_end_index: 0, ledger_end_term: 5 };
     let answer = stage.with(|elector, cx| elector.handle_vote(cx, &request, false));
     assert_eq!(answer, VoteResponse { term: 5, result: RejectTermSmallThanLedger });
+}
+
+/// It is asked to lead term 3 and is on its own list: its own vote is its own, others need a longer log.
+#[test]
+fn who_takes_a_leadership_over_votes_for_nobody_who_has_no_more() {
+    use VoteResult::*;
+    // Asked to lead this term, on this list, asked for its vote by a candidate whose log ends there.
+    let table: [(i64, &[u16], u16, i64, VoteResult); 7] = [
+        (3, &[1], 0, 2, RejectTakingLeadership),
+        (3, &[0, 1], 0, 2, RejectTakingLeadership),
+        (3, &[1], 0, 3, Accept),
+        (3, &[1], 1, 2, Accept),
+        (3, &[0], 0, 2, Accept),
+        (4, &[1], 0, 2, Accept),
+        (-1, &[1], 0, 2, Accept),
+    ];
+    for (asked, preferred, from, ledger_end_index, expect) in table {
+        let mut stage = Stage::new(None, Role::Candidate, None);
+        stage.core.member.set_term_to_take_leadership(asked);
+        let preferred_leaders = preferred.iter().map(|&id| PeerId(id)).collect();
+        stage.core.config = Arc::new(DLedgerConfig { preferred_leaders, ..(*stage.core.config).clone() });
+        let request = VoteRequest { term: 3, leader: PeerId(from), ledger_end_index, ledger_end_term: 2 };
+        let answer = stage.with(|elector, cx| elector.handle_vote(cx, &request, from == 1));
+        assert_eq!(answer.result, expect, "asked to lead {asked}, {preferred:?} preferred: {request:?}");
+    }
+}
+
+#[test]
+fn a_transfer_is_answered_at_once_or_with_the_next_role() {
+    let asked = |term, transfer, transferee| LeadershipTransferRequest {
+        term,
+        transfer: PeerId(transfer),
+        transferee: PeerId(transferee),
+        take_leadership_ledger_index: 2,
+    };
+    let codes = |stage: &mut Stage| -> Vec<Code> {
+        let code = |effect| match effect {
+            Effect::Answer { answer: RpcAnswer::LeadershipTransfer(answer), .. } => Some(answer.code),
+            _ => None,
+        };
+        stage.out.drain(..).filter_map(code).collect()
+    };
+    let table = [
+        (asked(3, 0, 2), &[Code::UnexpectedArgument][..], Role::Follower),
+        (asked(3, 2, 1), &[Code::InconsistentLeader], Role::Follower),
+        (asked(2, 0, 1), &[Code::InconsistentTerm], Role::Follower),
+        (asked(3, 0, 1), &[], Role::Candidate),
+    ];
+    for (request, expect, role) in table {
+        let mut stage = Stage::new(Some(0), Role::Follower, Some(0));
+        let transfer = |elector: &mut Elector, cx: &mut Cx<'_, VecLedger>| {
+            LeadershipTransfer::new(NOW).handle_leadership_transfer(cx, elector, RequestId(7), request);
+        };
+        stage.with(transfer);
+        assert_eq!((&codes(&mut stage)[..], stage.core.member.role()), (expect, role), "{request:?}");
+    }
+    // It was asked to lead term 4.
+    let table = [
+        (4, Role::Candidate, None),
+        (4, Role::Leader, Some(Code::Success)),
+        (4, Role::Follower, Some(Code::TakeLeadershipFailed)),
+        (5, Role::Candidate, Some(Code::ExpiredTerm)),
+        (3, Role::Follower, Some(Code::TakeLeadershipFailed)),
+        (3, Role::Candidate, Some(Code::InternalError)),
+    ];
+    for (term, role, expect) in table {
+        let mut stage = Stage::new(None, Role::Candidate, None);
+        stage.core.member.set_term_to_take_leadership(4);
+        stage.core.taking_over = Some(RequestId(7));
+        stage.with(|_, cx| check_taking_over(cx, term, role));
+        stage.with(|_, cx| check_taking_over(cx, term, role));
+        assert_eq!(codes(&mut stage), Vec::from_iter(expect), "{role:?} of term {term}, told once");
+        assert_eq!(stage.core.taking_over.is_none(), expect.is_some(), "nobody is told twice");
+    }
 }
 
 #[test]
@@ -226,9 +302,7 @@ fn a_truncation_makes_its_entry_the_last_one() {
 /// Whatever a peer sends, a member takes it: numbers without sense, answers to questions nobody asked.
 #[test]
 fn no_input_panics() {
-    use super::super::protocol::{
-        CallId, CallKind, HeartBeatResponse, Push, PushEntryRequest, PushEntryResponse, RequestId, Rpc, RpcAnswer,
-    };
+    use super::super::protocol::{CallId, CallKind, LeadershipTransferResponse, Push, PushEntryRequest, PushEntryResponse, Rpc};
     use super::super::{DLedgerServer, Input};
     use crate::base::draw::Purpose;
     let draws = Draws::new(5);
@@ -238,8 +312,11 @@ fn no_input_panics() {
         draws.below(Entity(0), Purpose::Plan, n, bound)
     };
     let numbers = [i64::MIN, -2, -1, 0, 1, 2, 3, 4, 7, i64::MAX - 1, i64::MAX];
-    for _ in 0..300 {
-        let config = Arc::new(DLedgerConfig::new(PeerId(1), vec![PeerId(0), PeerId(1), PeerId(2)]));
+    for round in 0..300 {
+        let mut config = DLedgerConfig::new(PeerId(1), vec![PeerId(0), PeerId(1), PeerId(2)]);
+        let preferred: [&[PeerId]; 3] = [&[], &[PeerId(0)], &[PeerId(2), PeerId(1)]];
+        config.preferred_leaders = preferred[round % 3].to_vec();
+        let config = Arc::new(config);
         let (mut log, mut files, mut out) = (ledger(&[1, 2, 2]), DLedgerFiles::default(), Vec::new());
         let mut server: Option<DLedgerServer<u64>> = None;
         for step in 0..200_u64 {
@@ -251,11 +328,12 @@ fn no_input_panics() {
                 [usize::try_from(draw(4)).unwrap()];
             let code = [Code::Success, Code::InconsistentState, Code::ExpiredTerm, Code::TermNotReady]
                 [usize::try_from(draw(4)).unwrap()];
-            let kinds = [CallKind::Vote, CallKind::HeartBeat, CallKind::Step, CallKind::Append, CallKind::Commit];
-            let call = CallId { peer, kind: kinds[usize::try_from(draw(5)).unwrap()], n: draw(6) };
+            let kinds =
+                [CallKind::Vote, CallKind::HeartBeat, CallKind::Step, CallKind::Append, CallKind::Commit, CallKind::Transfer];
+            let call = CallId { peer, kind: kinds[usize::try_from(draw(6)).unwrap()], n: draw(6) };
             let request = RequestId(step);
             let result = [VoteResult::Accept, VoteResult::RejectExpiredVoteTerm][usize::try_from(draw(2)).unwrap()];
-            let input = match draw(10) {
+            let input = match draw(13) {
                 0 => Input::Wake,
                 1 => Input::Flushed,
                 2 => Input::Failed { call },
@@ -270,6 +348,16 @@ fn no_input_panics() {
                     Input::Request { request, rpc: Rpc::Vote(vote) }
                 }
                 7 => Input::Request { request, rpc: Rpc::HeartBeat(HeartBeatRequest { term, leader: peer }) },
+                8 => {
+                    let answer = LeadershipTransferResponse { term, code };
+                    Input::Answered { call, answer: RpcAnswer::LeadershipTransfer(answer) }
+                }
+                9 => {
+                    let to = PeerId(1);
+                    let transfer =
+                        LeadershipTransferRequest { term, transfer: peer, transferee: to, take_leadership_ledger_index: index };
+                    Input::Request { request, rpc: Rpc::LeadershipTransfer(transfer) }
+                }
                 _ => {
                     let push = PushEntryRequest { term, leader: peer, commit_index: third, push };
                     Input::Request { request, rpc: Rpc::Push(push) }
