@@ -567,7 +567,7 @@ impl<O: Observer> World<O> {
             }
             met += 1;
             for side in 0..2 {
-                while let Some((item, _)) = self.connections[id as usize].directions[side].arrive() {
+                while let Some((item, _)) = self.connections[id as usize].directions[side].arrive(&mut self.wire) {
                     self.recycle(item);
                 }
                 self.connections[id as usize].directions[side].take_unread();

@@ -91,7 +91,7 @@ impl<O: Observer> World<O> {
         self.processes[n].free_accepted.clear();
         for id in conns {
             let Some(side) = self.side_of(id, node) else { continue };
-            let unread = self.connections[id as usize].directions[1 - side].unread > 0;
+            let unread = self.connections[id as usize].directions[1 - side].unread().0 > 0;
             self.connections[id as usize].ends[side].open = false;
             self.connections[id as usize].directions[1 - side].take_unread();
             let item = if unread && !orderly { Item::Reset } else { Item::Fin };
@@ -271,8 +271,7 @@ impl<O: Observer> World<O> {
                 full.push((id, direction));
             }
             // Netty reads what is there and learns of the end only when it comes round again (`AbstractNioByteChannel#read`).
-            let flying = &self.connections[id as usize].directions[direction].flying;
-            let ends = flying.iter().take(unread as usize).filter(|(item, _)| !matches!(item, Item::Frame(_))).count() as u32;
+            let ends = self.connections[id as usize].directions[direction].ends_among(&self.wire, unread);
             for _ in 0..unread - ends {
                 *selector += draw(&services.thaw_frame).max(1);
                 self.schedule_at(*selector, Class::Network, node, Kind::Deliver, id, direction as u32);

@@ -22,7 +22,7 @@ pub use self::planted::Planted;
 
 use self::clock::NodeClock;
 use self::load::Load;
-use self::net::{ConnId, Connection, Direction, End, Item, Links};
+use self::net::{ConnId, Connection, Direction, End, Item, Links, Wire};
 use self::process::{AnyRole, Blueprint, Call, Held, Host, Listener, Process, State, hosts};
 use self::set_up::blueprint;
 use self::spec::{ListenerScript, MemberRole, NodeKind, Spec, StartSpec};
@@ -176,6 +176,7 @@ pub struct World<O> {
     disks: Vec<NodeDisk>,
     pool: BatchPool,
     links: Links,
+    wire: Wire,
     connections: Vec<Connection>,
     free_connections: Vec<ConnId>,
     by_addr: Vec<NodeId>,
@@ -268,6 +269,7 @@ impl<O: Observer> World<O> {
             processes,
             pool: BatchPool::default(),
             links: Links::new(&spec),
+            wire: Wire::default(),
             connections: Vec::new(),
             free_connections: Vec::new(),
             by_addr,

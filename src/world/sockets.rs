@@ -223,7 +223,7 @@ impl<O: Observer> World<O> {
         let Some(side) = self.side_of(id, node) else { return };
         self.connections[id as usize].ends[side].open = false;
         self.forget_conn(node, conn, id);
-        let unread = self.connections[id as usize].directions[1 - side].unread > 0;
+        let unread = self.connections[id as usize].directions[1 - side].unread().0 > 0;
         if self.connections[id as usize].established {
             self.send_item(id, side, if unread { Item::Reset } else { Item::Fin }, 40, 0x4000_0000);
         }
@@ -269,7 +269,7 @@ impl<O: Observer> World<O> {
         direction.busy_until = direction.busy_until.max(self.now) + transmission;
         let at = (direction.busy_until + latency + extra).max(direction.last_arrival);
         direction.last_arrival = at;
-        direction.depart(item, bytes);
+        direction.depart(&mut self.wire, item, bytes);
         self.schedule_at(at, Class::Network, from, Kind::Deliver, id, side as u32);
     }
 
@@ -335,7 +335,7 @@ impl<O: Observer> World<O> {
         let n = receiver.node.0 as usize;
         if self.hosts[host as usize].lost {
             // Nobody acknowledges: the sender keeps it and tries again.
-            let Some((item, bytes)) = self.connections[id as usize].directions[direction].arrive() else { return };
+            let Some((item, bytes)) = self.connections[id as usize].directions[direction].arrive(&mut self.wire) else { return };
             let sender = self.connections[id as usize].ends[direction];
             if sender.open {
                 let d = &mut self.connections[id as usize].directions[direction];
@@ -356,7 +356,7 @@ impl<O: Observer> World<O> {
             let room = self.links.spec().receive_buffer;
             let d = &mut self.connections[id as usize].directions[direction];
             let first = !d.stalls();
-            if !d.buffer(room) && first {
+            if !d.buffer(&mut self.wire, room) && first {
                 let stall = d.stall();
                 (stall.since, stall.retries) = (self.now, 0);
                 let (sender, at) = (self.connections[id as usize].ends[direction].node, self.now + self.links.rto(0));
@@ -364,7 +364,7 @@ impl<O: Observer> World<O> {
             }
             return;
         }
-        let Some((item, _)) = self.connections[id as usize].directions[direction].arrive() else { return };
+        let Some((item, _)) = self.connections[id as usize].directions[direction].arrive(&mut self.wire) else { return };
         if !alive {
             // A closed or forgotten flow is answered with a reset.
             if !matches!(item, Item::Reset) && self.connections[id as usize].ends[direction].open {
