@@ -94,7 +94,7 @@ impl Broker {
     }
 
     pub(super) fn drain_outer(&mut self, cx: &mut Cx<'_, '_>) {
-        while let Some(Done { token: what, result, .. }) = self.outer.done.pop_front() {
+        while let Some(Done { token: what, result, .. }) = self.outer.next_done() {
             match what {
                 // A failed registration is only logged; the next period tries again. Of the answers only the first of each round is looked at.
                 Outer::Register(_) => {

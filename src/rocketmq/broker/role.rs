@@ -38,11 +38,9 @@ impl Role for Broker {
         match input {
             Input::Start => self.start(cx),
             Input::Frame { conn, frame } => match self.conns.owner(conn) {
-                Some((group::OWNER, addr)) => self.on_group_net(cx, |remoting, _| {
-                    let _ = remoting.on_frame(now, conn, addr, frame);
-                }),
+                Some((group::OWNER, addr)) => self.on_group_net(cx, |remoting, _| remoting.take_frame(now, conn, addr, frame)),
                 Some((_, addr)) => {
-                    let _ = self.outer.on_frame(now, conn, addr, frame);
+                    self.outer.take_frame(now, conn, addr, frame);
                     self.drain_outer(cx);
                 }
                 None => self.on_request(cx, conn, frame),

@@ -27,7 +27,7 @@ impl CleanAndHeartbeat {
             None => return Step::Block,
             Some(true) => {
                 i.clean_offline_brokers();
-                i.unlock(LockId::Route);
+                i.unlock(cx, LockId::Route);
             }
             Some(false) => {}
         }

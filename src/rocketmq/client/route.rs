@@ -36,7 +36,7 @@ impl UpdateRoute {
             Ret::Go => i.lock(cx, t, LockId::Route, Some(3_000)),
             Ret::Lock(got) => Some(got),
             Ret::Rpc(result) => {
-                i.unlock(LockId::Route);
+                i.unlock(cx, LockId::Route);
                 return Step::Done(match result {
                     Ok(Answer::Route(route)) => Ret::Route(Ok(i.apply_route(cx, self.topic, self.shrunk(route)))),
                     Ok(_) => Ret::Route(Ok(false)),

@@ -320,7 +320,7 @@ impl Broker {
 
     /// Answers to this member's own calls.
     fn drain_group(&mut self, cx: &mut Cx<'_, '_>) {
-        while let Some(done) = self.group.as_mut().and_then(|g| g.remoting.done.pop_front()) {
+        while let Some(done) = self.group.as_mut().and_then(|g| g.remoting.next_done()) {
             let call = done.token;
             let input = match done.result {
                 Ok(Answer::DLedger(answer)) => MemberInput::Answered { call, answer },

@@ -55,7 +55,7 @@ impl StartConsumer {
             self.heartbeat = true;
             return Step::Call(HeartbeatAll::default().into());
         }
-        i.rebalance_immediately();
+        i.rebalance_immediately(cx);
         cx.out.note(Note::ClientStarted { index, ok: true });
         Step::Done(Ret::Unit)
     }

@@ -49,7 +49,7 @@ impl Instance {
                         Need::Connect(addr) => Waiting::Connect(addr),
                     },
                 };
-                self.submit(Exec::Pull, op.into());
+                self.submit(cx, Exec::Pull, op.into());
                 return;
             }
         }
@@ -205,10 +205,10 @@ impl Instance {
         let dispatch = pq.queue.put(messages.iter().copied(), Some(max));
         if orderly {
             if dispatch {
-                self.submit_orderly(c, p, WorkClass::Delivery);
+                self.submit_orderly(cx, c, p, WorkClass::Delivery);
             }
         } else {
-            self.submit_pulled(c, p, &messages);
+            self.submit_pulled(cx, c, p, &messages);
         }
         if pull_interval > 0 {
             self.pull_later(cx, c, p, pull_interval)

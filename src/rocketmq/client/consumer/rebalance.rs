@@ -310,7 +310,7 @@ impl RemoveUnnecessary {
             Ret::Lock(got) => got,
             // The unlock that was sent at once ended.
             Ret::Bool(_) => {
-                i.unlock(lock);
+                i.unlock(cx, lock);
                 return Step::Done(Ret::Bool(true));
             }
             _ => {
@@ -333,7 +333,7 @@ impl RemoveUnnecessary {
         if pq.queue.has_temp_message() {
             let mq = pq.mq;
             i.timers.set(cx.now.mono + unlock_delay * MS, Tick::UnlockLater(self.c, mq));
-            i.unlock(lock);
+            i.unlock(cx, lock);
             return Step::Done(Ret::Bool(true));
         }
         Step::Call(UnlockQueues::one(self.c, pq.mq).into())

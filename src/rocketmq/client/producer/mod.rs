@@ -165,7 +165,7 @@ impl Instance {
     pub(super) fn app_send(&mut self, cx: &mut Cx<'_, '_>, p: u16, parcel: Parcel) {
         match self.producers[p as usize].config.mode {
             SendMode::Async => self.send_async(cx, p, parcel),
-            _ => self.submit(Exec::App(p), send::Send::application(p, parcel).into()),
+            _ => self.submit(cx, Exec::App(p), send::Send::application(p, parcel).into()),
         }
     }
 }

@@ -514,7 +514,7 @@ impl Instance {
             Some(error) => parcel.note_ended(cx, SendEnd::Failed { error, broker: None }, 0),
             None => {
                 let op = StartAsync { p, parcel, queued_ms: cx.now.wall_ms, send: None, stage: 0 };
-                self.submit(Exec::AsyncSend(p), op.into());
+                self.submit(cx, Exec::AsyncSend(p), op.into());
             }
         }
     }
