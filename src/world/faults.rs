@@ -140,6 +140,7 @@ impl<O: Observer> World<O> {
         first.unwrap_or(NodeId(spec.nodes.len().saturating_sub(1) as u16))
     }
 
+    #[cold]
     pub(super) fn fault(&mut self, index: u32, what: u32) {
         let spec = self.spec.clone();
         let Some(fault) = spec.faults.get(index as usize) else { return };

@@ -6,6 +6,7 @@
 use super::*;
 
 impl<O: Observer> World<O> {
+    #[cold]
     pub(super) fn boot(&mut self, node: NodeId) {
         let host = self.processes[node.0 as usize].host as usize;
         let process = &mut self.processes[node.0 as usize];
@@ -35,6 +36,7 @@ impl<O: Observer> World<O> {
         u64::try_from(ns).unwrap_or(u64::MAX / 4)
     }
 
+    #[cold]
     pub(super) fn begin(&mut self, node: NodeId) {
         let process = &mut self.processes[node.0 as usize];
         if process.state != State::Booting {
@@ -71,6 +73,7 @@ impl<O: Observer> World<O> {
     }
 
     /// The kernel closes what the process had open.
+    #[cold]
     pub(super) fn close_sockets(&mut self, node: NodeId, orderly: bool) {
         let n = node.0 as usize;
         let process = &mut self.processes[n];
@@ -131,6 +134,7 @@ impl<O: Observer> World<O> {
         true
     }
 
+    #[cold]
     pub(super) fn exit(&mut self, node: NodeId) {
         self.truth(node, Note::Exited);
         self.end_life(node, true);

@@ -484,13 +484,9 @@ impl<O: Observer> World<O> {
             }
             self.out.notes.clear();
         }
-        if self.out.ops.is_empty() {
-            return;
-        }
-        // Taken from the back, one by one: mostly there is one.
-        let mut ops = std::mem::take(&mut self.out.ops);
-        ops.reverse();
-        while let Some(op) = ops.pop() {
+        // Taken from the back, one by one: mostly there is one. No role is asked meanwhile, so that none is added.
+        self.out.ops.reverse();
+        while let Some(op) = self.out.ops.pop() {
             match op {
                 Op::Write { conn, frame, bytes, hop } => self.write(node, conn, frame, bytes, hop),
                 Op::Work { ticket, class, word } => {
@@ -524,7 +520,6 @@ impl<O: Observer> World<O> {
                 Op::Exit => self.exit(node),
             }
         }
-        self.out.ops = ops;
         self.out.ids.clear();
     }
 

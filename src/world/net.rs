@@ -75,6 +75,7 @@ pub(super) struct Wire {
 }
 
 impl Wire {
+    #[inline]
     fn put(&mut self, item: Item, bytes: u32) -> u32 {
         let flight = Flight { item: Some(item), bytes, behind: NOWHERE };
         match self.free.pop() {
@@ -88,6 +89,7 @@ impl Wire {
             }
         }
     }
+    #[inline]
     fn take(&mut self, place: u32) -> Option<(Item, u32)> {
         let flight = self.flights.get_mut(place as usize)?;
         let item = flight.item.take()?;
@@ -145,6 +147,7 @@ pub(super) struct Connection {
 
 impl Direction {
     /// One item sets out.
+    #[inline]
     pub(super) fn depart(&mut self, wire: &mut Wire, item: Item, bytes: u32) {
         let place = wire.put(item, bytes);
         match wire.flights.get_mut(self.newest as usize) {
@@ -154,6 +157,7 @@ impl Direction {
         self.newest = place;
     }
     /// The oldest item is taken off the wire, with its bytes.
+    #[inline]
     pub(super) fn arrive(&mut self, wire: &mut Wire) -> Option<(Item, u32)> {
         let place = self.oldest;
         let item = wire.take(place)?;
@@ -337,5 +341,56 @@ impl Links {
     /// The k-th retransmission timeout, ns.
     pub(super) fn rto(&self, k: u32) -> u64 {
         self.spec.rto_first.saturating_mul(1 << k.min(30)).min(self.spec.rto_max)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes(way: &mut Direction, wire: &mut Wire) -> Vec<u32> {
+        std::iter::from_fn(|| way.arrive(wire).map(|(_, bytes)| bytes)).collect()
+    }
+
+    #[test]
+    fn directions_share_the_wire_and_keep_their_order() {
+        let mut wire = Wire::default();
+        let (mut a, mut b) = (Direction::default(), Direction::default());
+        for n in 0..3 {
+            a.depart(&mut wire, Item::Fin, n);
+            b.depart(&mut wire, Item::Reset, 10 + n);
+        }
+        assert_eq!((a.arrive(&mut wire).map(|i| i.1), b.arrive(&mut wire).map(|i| i.1)), (Some(0), Some(10)));
+        // The places of the two that have arrived are used again, by the other direction.
+        b.depart(&mut wire, Item::Reset, 13);
+        a.depart(&mut wire, Item::Fin, 3);
+        assert_eq!(wire.flights.len(), 6);
+        assert_eq!((bytes(&mut a, &mut wire), bytes(&mut b, &mut wire)), (vec![1, 2, 3], vec![11, 12, 13]));
+        a.depart(&mut wire, Item::Fin, 4);
+        assert_eq!((bytes(&mut a, &mut wire), bytes(&mut b, &mut wire)), (vec![4], vec![]));
+    }
+
+    #[test]
+    fn what_finds_the_buffer_full_goes_back_and_the_rest_keeps_its_order() {
+        let mut wire = Wire::default();
+        let mut way = Direction::default();
+        for n in 0..5 {
+            way.depart(&mut wire, Item::Fin, 100 + n);
+        }
+        let taken: Vec<bool> = (0..4).map(|_| way.buffer(&mut wire, 210)).collect();
+        assert_eq!((taken, way.unread(), way.bounced()), (vec![true, true, false, false], (2, 201), 2));
+        assert_eq!(way.ends_among(&wire, 2), 2);
+        // The one that has not arrived yet stands behind those that were taken in, and so does a later one.
+        way.depart(&mut wire, Item::Reset, 105);
+        assert_eq!(way.take_unread(), 2);
+        assert_eq!(bytes(&mut way, &mut wire), [100, 101, 104, 105]);
+        let back: Vec<u32> = way.take_stalled().into_iter().map(|(_, bytes, _)| bytes).collect();
+        assert_eq!((back, way.unread()), (vec![102, 103], (0, 0)));
+        // The newest of all may be the one that goes back.
+        way.depart(&mut wire, Item::Fin, 1);
+        way.depart(&mut wire, Item::Fin, 300);
+        assert!(way.buffer(&mut wire, 210) && !way.buffer(&mut wire, 210));
+        way.depart(&mut wire, Item::Fin, 2);
+        assert_eq!(bytes(&mut way, &mut wire), [1, 2]);
     }
 }

@@ -110,7 +110,6 @@ impl Cx<'_, '_> {
 #[derive(Clone, Debug)]
 #[repr(C)]
 pub(super) struct Instance {
-    pub(super) remoting: RemotingClient<Token>,
     pub(super) timers: Timers<Tick>,
     threads: Vec<Thread>,
     /// By [`Exec::place`].
@@ -126,9 +125,11 @@ pub(super) struct Instance {
     pub(super) life: u32,
     pub(super) entity: Entity,
     wakes: u64,
-    pub(super) draws: u64,
     /// brokerAddrTable.
     pub(super) addrs: BrokerAddrs,
+    /// Its own rare parts stand behind.
+    pub(super) remoting: RemotingClient<Token>,
+    pub(super) draws: u64,
     /// topicRouteTable, by topic.
     pub(super) routes: ByTopic<Arc<TopicRouteData>>,
     channel_events: VecDeque<ChannelEvent>,
@@ -379,7 +380,7 @@ impl Instance {
     }
 
     pub(super) fn next_deadline(&mut self, now: Now) -> Option<Deadline> {
-        Deadline::sooner(self.timers.next().map(Deadline::mono), self.remoting.next_deadline(now), now)
+        self.remoting.next_deadline_before(self.timers.next().unwrap_or(u64::MAX), now)
     }
 
     // ---- rebalance service: wait at most 20 s or a wake-up; any number of wake-ups during a pass cause one more

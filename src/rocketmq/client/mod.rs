@@ -38,15 +38,16 @@ enum Place {
     Consumer { instance: u16, c: u16 },
 }
 
-/// A client process.
+/// A client process. What each event passes stands in front of the instance, which begins with what it needs itself.
 #[derive(Clone, Debug)]
+#[repr(C)]
 pub struct ClientProcess {
     config: Arc<ClientConfig>,
+    stopping: usize,
     conns: ConnNumbers,
+    places: SmallVec<[Option<Place>; 2]>,
     /// Mostly one with one member, which then lie here and not an address further.
     instances: SmallVec<[Instance; 1]>,
-    places: SmallVec<[Option<Place>; 2]>,
-    stopping: usize,
 }
 
 impl ClientProcess {

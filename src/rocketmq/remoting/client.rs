@@ -195,8 +195,8 @@ pub struct RemotingClient<T> {
     scan_from_ms: i64,
     /// Rows of `done` and `awake` together: mostly none, and then nobody looks there.
     pending: usize,
-    idle: IdleWatch,
     timers: Timers<Tick>,
+    idle: IdleWatch,
     /// Calls that ended, in order.
     done: VecDeque<Done<T>>,
     /// Callers to wake up.
@@ -672,13 +672,19 @@ impl<T: Copy + std::fmt::Debug> RemotingClient<T> {
 
     /// The next moment at which something is due.
     pub fn next_deadline(&mut self, now: Now) -> Option<Deadline> {
+        self.next_deadline_before(u64::MAX, now)
+    }
+
+    /// The same, or a moment of the caller's on the monotonic clock if that comes first.
+    #[inline]
+    pub fn next_deadline_before(&mut self, mono: u64, now: Now) -> Option<Deadline> {
         while self.sync_deadlines.front().is_some_and(|(_, id)| !self.calls.is_outstanding(*id)) {
             self.sync_deadlines.pop_front();
         }
         while self.async_expiries.front().is_some_and(|(_, id)| !self.calls.is_outstanding(*id)) {
             self.async_expiries.pop_front();
         }
-        Deadline::earliest(self.next_mono(), self.next_scan_ms(), now)
+        Deadline::earliest(self.next_mono().min(mono), self.next_scan_ms(), now)
     }
 
     #[inline]

@@ -331,6 +331,7 @@ impl Broker {
     }
 
     /// A connection of the group's remoting: what happened to it.
+    #[inline(never)]
     pub(in super::super) fn on_group_net(
         &mut self,
         cx: &mut Cx<'_, '_>,
@@ -344,6 +345,7 @@ impl Broker {
 
     /// `DLedgerRpcNettyService#processRequest`: a request of a peer, in one of the four threads of that server. While the disk stands still no push is answered: the
     /// thread that would is inside an append.
+    #[inline(never)]
     pub(in super::super) fn on_group_request(&mut self, cx: &mut Cx<'_, '_>, job: &Job, rpc: Rpc<Message>) {
         let Some(group) = self.group.as_mut() else { return };
         let asked = Asked { conn: job.conn, serial: job.serial, opaque: job.opaque, luck: job.luck };
@@ -369,6 +371,7 @@ impl Broker {
     }
 
     /// What of the group is due, and what waited for the disk. `awake`: the driver has woken the broker, late as it wakes; the member's waits end with that only.
+    #[inline(never)]
     pub(in super::super) fn group_turn(&mut self, cx: &mut Cx<'_, '_>, awake: bool) {
         while !cx.env.disk.broker.stalled
             && let Some((asked, rpc)) = self.group.as_mut().and_then(|g| g.held_up.pop_front())

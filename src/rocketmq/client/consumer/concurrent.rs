@@ -101,6 +101,7 @@ impl Concurrent {
         (self.p == p && self.messages.iter().any(|m| m.queue_offset == offset)).then_some(self.begun_ms)
     }
 
+    #[inline(never)]
     pub(in crate::rocketmq::client) fn step(&mut self, i: &mut Instance, cx: &mut Cx<'_, '_>, t: ThreadId, ret: Ret) -> Step {
         let consumer = &i.consumers[self.c as usize];
         match ret {
@@ -175,6 +176,7 @@ impl SendBack {
         SendBack { c, message, level, fell_back: false }
     }
 
+    #[inline(never)]
     pub(in crate::rocketmq::client) fn step(&mut self, i: &mut Instance, cx: &mut Cx<'_, '_>, t: ThreadId, ret: Ret) -> Step {
         let consumer = &i.consumers[self.c as usize];
         let group = consumer.config.group;
@@ -242,6 +244,7 @@ impl CleanExpired {
     pub(in crate::rocketmq::client) fn new(c: u16) -> Self {
         CleanExpired { c, queues: Vec::new(), next: 0, rounds: 0, sending: None, begun: false }
     }
+    #[inline(never)]
     pub(in crate::rocketmq::client) fn step(&mut self, i: &mut Instance, cx: &mut Cx<'_, '_>, _: ThreadId, _: Ret) -> Step {
         if !self.begun {
             self.begun = true;

@@ -81,6 +81,7 @@ impl LockOne {
     pub(in crate::rocketmq::client) fn new(c: u16, mq: MessageQueue) -> Self {
         LockOne { c, mq }
     }
+    #[inline(never)]
     pub(in crate::rocketmq::client) fn step(&mut self, i: &mut Instance, cx: &mut Cx<'_, '_>, t: ThreadId, ret: Ret) -> Step {
         match ret {
             Ret::Go => {
@@ -115,6 +116,7 @@ impl LockAll {
     pub(in crate::rocketmq::client) fn new(c: u16) -> Self {
         LockAll { c, work: Vec::new(), next: 0, begun: false }
     }
+    #[inline(never)]
     pub(in crate::rocketmq::client) fn step(&mut self, i: &mut Instance, cx: &mut Cx<'_, '_>, t: ThreadId, ret: Ret) -> Step {
         if !self.begun {
             self.begun = true;
@@ -164,6 +166,7 @@ impl UnlockQueues {
         }
         UnlockQueues { c, work: by_broker.into_iter().collect(), next: 0, oneway: false }
     }
+    #[inline(never)]
     pub(in crate::rocketmq::client) fn step(&mut self, i: &mut Instance, cx: &mut Cx<'_, '_>, t: ThreadId, ret: Ret) -> Step {
         if let Ret::Rpc(Err(error)) = &ret {
             i.note_failure(cx, code::UNLOCK_BATCH_MQ, error);
@@ -196,6 +199,7 @@ impl TryLockLater {
     pub(in crate::rocketmq::client) fn new(c: u16, p: u32) -> Self {
         TryLockLater { c, p }
     }
+    #[inline(never)]
     pub(in crate::rocketmq::client) fn step(&mut self, i: &mut Instance, cx: &mut Cx<'_, '_>, _: ThreadId, ret: Ret) -> Step {
         match ret {
             Ret::Go => Step::Call(LockOne::new(self.c, i.consumers[self.c as usize].pqs[self.p as usize].mq).into()),
@@ -234,6 +238,7 @@ impl Orderly {
         Orderly { c, p, stage: Stage::Mutex, begun_ms: 0, messages: SmallVec::new(), next: 0, suspend: false }
     }
 
+    #[inline(never)]
     pub(in crate::rocketmq::client) fn step(&mut self, i: &mut Instance, cx: &mut Cx<'_, '_>, t: ThreadId, ret: Ret) -> Step {
         match (self.stage, ret) {
             (Stage::Mutex, Ret::Go) => {

@@ -249,6 +249,7 @@ pub(in crate::rocketmq::client) struct PullBlocking {
 }
 
 impl PullBlocking {
+    #[inline(never)]
     pub(in crate::rocketmq::client) fn step(&mut self, i: &mut Instance, cx: &mut Cx<'_, '_>, t: ThreadId, ret: Ret) -> Step {
         let exception_ms = i.settings.pull_time_delay_mills_when_exception;
         let mut again = true;

@@ -69,6 +69,8 @@ pub(in crate::rocketmq::client) struct Thread {
     pub(in crate::rocketmq::client) ordinal: u32,
     /// Counts the waits of this thread, so that a stale timer is recognised.
     pub(in crate::rocketmq::client) waits: u32,
+    /// The thread that has been idle for the next longest time, while this one is idle.
+    behind: ThreadId,
     /// What it works on; `None` while it is idle, and while its routines run.
     job: Option<Box<Job>>,
 }
@@ -122,11 +124,44 @@ impl Round {
     }
 }
 
-#[derive(Clone, Debug, Default)]
+/// No thread.
+const NOBODY: ThreadId = ThreadId::MAX;
+
+/// A client has a dozen of these, most of them with one thread that is mostly idle: so who is idle is a list through the threads, and a queue is made when a job has to
+/// wait.
+#[derive(Clone, Debug)]
 pub(in crate::rocketmq::client) struct Executor {
-    pub(in crate::rocketmq::client) queue: VecDeque<Op>,
-    pub(in crate::rocketmq::client) idle: VecDeque<ThreadId>,
-    pub(in crate::rocketmq::client) created: u32,
+    queue: Option<Box<VecDeque<Op>>>,
+    /// The threads that have been idle for longest and for the shortest time.
+    oldest: ThreadId,
+    newest: ThreadId,
+    created: u32,
+}
+
+impl Default for Executor {
+    fn default() -> Self {
+        Executor { queue: None, oldest: NOBODY, newest: NOBODY, created: 0 }
+    }
+}
+
+impl Executor {
+    fn queued(&self) -> impl Iterator<Item = &Op> {
+        self.queue.iter().flat_map(|queue| queue.iter())
+    }
+    fn take_idle(&mut self, threads: &[Thread]) -> Option<ThreadId> {
+        let taken = self.oldest;
+        self.oldest = threads.get(taken as usize)?.behind;
+        Some(taken)
+    }
+    fn put_idle(&mut self, threads: &mut [Thread], t: ThreadId) {
+        threads[t as usize].behind = NOBODY;
+        if self.oldest == NOBODY {
+            self.oldest = t;
+        } else {
+            threads[self.newest as usize].behind = t;
+        }
+        self.newest = t;
+    }
 }
 
 impl Instance {
@@ -157,12 +192,12 @@ impl Instance {
         let thread = if executor.created < size {
             let ordinal = executor.created;
             executor.created += 1;
-            self.threads.push(Thread { exec, ordinal, waits: 0, job: None });
+            self.threads.push(Thread { exec, ordinal, waits: 0, behind: NOBODY, job: None });
             self.threads.len() as ThreadId - 1
-        } else if let Some(thread) = executor.idle.pop_front() {
+        } else if let Some(thread) = executor.take_idle(&self.threads) {
             thread
         } else {
-            return executor.queue.push_back(op);
+            return executor.queue.get_or_insert_default().push_back(op);
         };
         self.threads[thread as usize].job = Some(cx.env.pool.round.job(op));
         if late {
@@ -174,7 +209,7 @@ impl Instance {
 
     /// Jobs that wait in an executor's queue.
     pub(in crate::rocketmq::client) fn queued(&self, exec: Exec) -> usize {
-        self.executors.get(exec.place()).map_or(0, |e| e.queue.len())
+        self.executors.get(exec.place()).and_then(|e| e.queue.as_ref()).map_or(0, |queue| queue.len())
     }
 
     /// Messages whose call is under way: nobody will hear how it ends if the process dies now.
@@ -184,7 +219,7 @@ impl Instance {
             Op::StartAsync(start) => Some(start.parcel()),
             _ => None,
         });
-        let queued = self.executors.iter().flat_map(|executor| &executor.queue).filter_map(|op| match op {
+        let queued = self.executors.iter().flat_map(Executor::queued).filter_map(|op| match op {
             Op::StartAsync(start) => Some(start.parcel()),
             _ => None,
         });
@@ -198,7 +233,7 @@ impl Instance {
     /// Drops what waits in an executor's queue (`shutdownNow`).
     pub(in crate::rocketmq::client) fn drop_queued(&mut self, exec: Exec) {
         if let Some(executor) = self.executors.get_mut(exec.place()) {
-            executor.queue.clear();
+            executor.queue = None;
         }
     }
 
@@ -245,16 +280,15 @@ impl Instance {
 
     /// A thread has done its job and takes the next one.
     fn thread_free(&mut self, cx: &mut Cx<'_, '_>, t: ThreadId, mut job: Box<Job>) {
-        let thread = &mut self.threads[t as usize];
-        let executor = &mut self.executors[thread.exec.place()];
-        match executor.queue.pop_front() {
+        let executor = &mut self.executors[self.threads[t as usize].exec.place()];
+        match executor.queue.as_mut().and_then(|queue| queue.pop_front()) {
             Some(next) => {
                 job.stack.push(next);
-                thread.job = Some(job);
+                self.threads[t as usize].job = Some(job);
                 cx.env.pool.round.ready.push_back((t, Ret::Go));
             }
             None => {
-                executor.idle.push_back(t);
+                executor.put_idle(&mut self.threads, t);
                 cx.env.pool.round.give(job);
             }
         }
@@ -392,5 +426,28 @@ impl Instance {
             Token::Pull(c, p) => self.pull_answered(cx, c, p, result),
             Token::AsyncSend(id) => self.async_send_answered(cx, id, result),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_thread_that_has_been_idle_for_longest_is_taken() {
+        let thread = |ordinal| Thread { exec: Exec::Main, ordinal, waits: 0, behind: NOBODY, job: None };
+        let mut threads: Vec<Thread> = (0..4).map(thread).collect();
+        let mut executor = Executor::default();
+        assert_eq!(executor.take_idle(&threads), None);
+        for t in [2, 0, 3] {
+            executor.put_idle(&mut threads, t);
+        }
+        assert_eq!(executor.take_idle(&threads), Some(2));
+        executor.put_idle(&mut threads, 1);
+        executor.put_idle(&mut threads, 2);
+        let taken: Vec<ThreadId> = std::iter::from_fn(|| executor.take_idle(&threads)).collect();
+        assert_eq!(taken, [0, 3, 1, 2]);
+        executor.put_idle(&mut threads, 3);
+        assert_eq!((executor.take_idle(&threads), executor.take_idle(&threads)), (Some(3), None));
     }
 }
