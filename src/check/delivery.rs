@@ -344,6 +344,16 @@ mod tests {
     }
 
     #[test]
+    fn tables_are_found_whichever_came_first() {
+        let mut slot = super::Slot::default();
+        for table in [7, 9, 5, 7] {
+            *slot.table_mut(table).at(2) += table as u32;
+        }
+        let row = |table: usize| slot.table(table).and_then(|rows| rows.get(2)).copied();
+        assert_eq!([4, 5, 6, 7, 8, 9, 10].map(row), [None, Some(5), None, Some(14), None, Some(9), None]);
+    }
+
+    #[test]
     fn each_cause_is_told_apart() {
         assert_eq!(of("2 c1 entered 0 a:0 0; 2 c1 left 0 a:0 0"), "");
         assert_eq!(
