@@ -8,7 +8,7 @@
 mod choice;
 mod table;
 
-use self::table::Table;
+use self::table::{Call, Patience, State, Table};
 use super::idle::IdleWatch;
 use super::timers::Timers;
 use crate::base::draw::Luck;
@@ -88,42 +88,6 @@ pub struct RemotingSettings {
 const ASYNC_PERMITS: usize = 65_535;
 /// `NettyRemotingClient.LOCK_TIMEOUT_MILLIS`.
 const LOCK_TIMEOUT: u64 = 3_000 * MS;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    /// Waits for the channel to this address.
-    Connecting(Addr),
-    /// The channel is open; its thread has yet to wake up.
-    Connected(Conn, Addr),
-    /// Waits for another caller to choose a nameserver.
-    Selecting,
-    /// Written on the channel with this connection.
-    Outstanding(Conn, Addr),
-}
-
-#[derive(Clone, Debug)]
-struct Call<T> {
-    token: T,
-    invoke: Invoke,
-    begin_ms: i64,
-    timeout_ms: u64,
-    /// Kept while the call waits for its channel. Mostly that is open: then the request is never laid down here, and the row stays small.
-    request: Option<Box<Request>>,
-    luck: Luck,
-    state: State,
-    /// Its wait has timed out, and its thread has yet to wake up and see; what came meanwhile.
-    patience: Patience,
-}
-
-/// How far the wait for an answer is.
-#[derive(Clone, Debug)]
-enum Patience {
-    Waits,
-    /// The thread is on its way; it finds this, or else gives up.
-    Over(Option<Box<Result<Answer, RpcFailure>>>),
-    /// It has the processor again.
-    Found,
-}
 
 #[derive(Clone, Debug)]
 enum Channel {

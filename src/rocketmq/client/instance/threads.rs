@@ -131,6 +131,7 @@ const NOBODY: ThreadId = ThreadId::MAX;
 /// wait.
 #[derive(Clone, Debug)]
 pub(in crate::rocketmq::client) struct Executor {
+    #[allow(clippy::box_collection, reason = "mostly there is none, and then a pointer is a quarter of it")]
     queue: Option<Box<VecDeque<Op>>>,
     /// The threads that have been idle for longest and for the shortest time.
     oldest: ThreadId,

@@ -4,12 +4,52 @@
 //! had it, so that an answer that comes too late finds nobody. A row that has just become free is taken next; the free ones are a list within the table, since a
 //! client has few calls open and a list beside it would be another cache line.
 
-use super::{Call, State};
+use super::{Invoke, RpcFailure};
+use crate::base::draw::Luck;
+use crate::base::ids::Addr;
+use crate::contract::Conn;
+use crate::rocketmq::protocol::{Answer, Request};
 
 const INDEX_BITS: u32 = 20;
 const INDEX: u32 = (1 << INDEX_BITS) - 1;
 /// No row.
 const NONE: u32 = u32::MAX;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// Waits for the channel to this address.
+    Connecting(Addr),
+    /// The channel is open; its thread has yet to wake up.
+    Connected(Conn, Addr),
+    /// Waits for another caller to choose a nameserver.
+    Selecting,
+    /// Written on the channel with this connection.
+    Outstanding(Conn, Addr),
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Call<T> {
+    pub(super) token: T,
+    pub(super) invoke: Invoke,
+    pub(super) begin_ms: i64,
+    pub(super) timeout_ms: u64,
+    /// Kept while the call waits for its channel. Mostly that is open: then the request is never laid down here, and the row stays small.
+    pub(super) request: Option<Box<Request>>,
+    pub(super) luck: Luck,
+    pub(super) state: State,
+    /// Its wait has timed out, and its thread has yet to wake up and see; what came meanwhile.
+    pub(super) patience: Patience,
+}
+
+/// How far the wait for an answer is.
+#[derive(Clone, Debug)]
+pub(super) enum Patience {
+    Waits,
+    /// The thread is on its way; it finds this, or else gives up.
+    Over(Option<Box<Result<Answer, RpcFailure>>>),
+    /// It has the processor again.
+    Found,
+}
 
 #[derive(Clone, Debug)]
 struct Slot<T> {
@@ -80,9 +120,7 @@ impl<T> Table<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Invoke, Patience};
     use super::*;
-    use crate::base::draw::Luck;
 
     fn call(token: u32) -> Call<u32> {
         let luck = Luck::default();
