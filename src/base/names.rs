@@ -59,8 +59,12 @@ impl NamesBuilder {
 /// Java's string order: by UTF-16 code units.
 ///
 /// Bytes of UTF-8 have the same order, unless the first difference is between a character from U+E000 on and one beyond U+FFFF, whose
-/// surrogates come earlier. Both begin with a byte of at least 0xEE, so nearly always the first bytes that differ decide.
+/// surrogates come earlier. Both begin with a byte of at least 0xEE, so nearly always the first bytes that differ decide, and of two texts one of which is plain
+/// ASCII always: then they are compared whole.
 pub fn java_cmp(a: &str, b: &str) -> std::cmp::Ordering {
+    if a.is_ascii() {
+        return a.as_bytes().cmp(b.as_bytes());
+    }
     match a.bytes().zip(b.bytes()).find(|(x, y)| x != y) {
         None => a.len().cmp(&b.len()),
         Some((x, y)) if x < 0xEE || y < 0xEE => x.cmp(&y),

@@ -2,18 +2,21 @@
 //!
 //! A vector that doubles holds up to twice what lies in it, and for a moment both the old rows and the new ones. Checks keep some rows a message, and there are
 //! millions of messages: here they lie in chunks of which only the last one has room to spare. The first chunk grows as a vector does, so that thousands of quiet
-//! producers hold little.
+//! producers hold little, and it is found without a look at the list of the others: quiet producers have no such list.
 
 /// Rows of a chunk.
 const CHUNK: usize = 1024;
 
 /// Rows numbered from 0, made as they are asked for.
 #[derive(Clone, Debug)]
-pub struct Chunked<T>(Vec<Vec<T>>);
+pub struct Chunked<T> {
+    first: Vec<T>,
+    further: Vec<Vec<T>>,
+}
 
 impl<T> Default for Chunked<T> {
     fn default() -> Self {
-        Chunked(Vec::new())
+        Chunked { first: Vec::new(), further: Vec::new() }
     }
 }
 
@@ -21,32 +24,29 @@ impl<T: Copy + Default> Chunked<T> {
     /// The row, made if need be together with those before it.
     #[inline]
     pub fn at(&mut self, n: usize) -> &mut T {
-        let (chunk, row) = (n / CHUNK, n % CHUNK);
-        if self.0.get(chunk).is_none_or(|rows| row >= rows.len()) {
-            self.grow(chunk, row);
+        if self.get(n).is_none() {
+            self.grow(n);
         }
-        &mut self.0[chunk][row]
+        if n < CHUNK { &mut self.first[n] } else { &mut self.further[n / CHUNK - 1][n % CHUNK] }
     }
     #[inline(never)]
-    fn grow(&mut self, chunk: usize, row: usize) {
-        while self.0.len() <= chunk {
-            if let Some(last) = self.0.last_mut() {
-                last.resize(CHUNK, T::default());
-            }
-            let room = if self.0.is_empty() { 0 } else { CHUNK };
-            self.0.push(Vec::with_capacity(room));
+    fn grow(&mut self, n: usize) {
+        let (chunk, row) = (n / CHUNK, n % CHUNK);
+        while self.further.len() < chunk {
+            self.further.last_mut().unwrap_or(&mut self.first).resize(CHUNK, T::default());
+            self.further.push(Vec::with_capacity(CHUNK));
         }
-        self.0[chunk].resize(row + 1, T::default());
+        self.further.last_mut().unwrap_or(&mut self.first).resize(row + 1, T::default());
     }
     #[inline]
     pub fn get(&self, n: usize) -> Option<&T> {
-        self.0.get(n / CHUNK)?.get(n % CHUNK)
+        if n < CHUNK { self.first.get(n) } else { self.further.get(n / CHUNK - 1)?.get(n % CHUNK) }
     }
     pub fn iter(&self) -> impl Iterator<Item = &T> {
-        self.0.iter().flatten()
+        self.first.iter().chain(self.further.iter().flatten())
     }
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
-        self.0.iter_mut().flatten()
+        self.first.iter_mut().chain(self.further.iter_mut().flatten())
     }
 }
 

@@ -126,12 +126,41 @@ const AGAIN: u32 = 1 << 31;
 
 #[derive(Clone, Debug, Default)]
 struct Slot {
-    /// By ledger table and message number: millisecond of the first delivery + 1, and `AGAIN`.
+    /// By ledger table, counted from `lowest`, and message number: millisecond of the first delivery + 1, and `AGAIN`. A group reads the messages of a few producers
+    /// that stand side by side, of thousands.
     first: Vec<Chunked<u32>>,
+    lowest: usize,
     /// Deliveries still owed on request: `true` if the listener asked, `false` if the client sent back behind its back.
     owed: BTreeMap<MessageId, bool>,
     /// Messages in their second or later try: when the last delivery was.
     last: BTreeMap<MessageId, u64>,
+}
+
+impl Slot {
+    #[inline]
+    fn table(&self, table: usize) -> Option<&Chunked<u32>> {
+        self.first.get(table.wrapping_sub(self.lowest))
+    }
+    #[inline]
+    fn table_mut(&mut self, table: usize) -> &mut Chunked<u32> {
+        if self.table(table).is_none() {
+            self.take_in(table);
+        }
+        &mut self.first[table - self.lowest]
+    }
+    #[cold]
+    fn take_in(&mut self, table: usize) {
+        if self.first.is_empty() {
+            self.lowest = table;
+        }
+        if table < self.lowest {
+            let below = self.lowest - table;
+            self.first.splice(..0, (0..below).map(|_| Chunked::default()));
+            self.lowest = table;
+        } else {
+            self.first.resize(table - self.lowest + 1, Chunked::default());
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -172,10 +201,7 @@ impl Delivery {
         // The members of a broadcasting group all read the same records: there the record tells nothing.
         let fresh = !broadcasting && row.covered.insert(rec.offset);
         let slot = &mut self.slots[self.of_member[member as usize] as usize];
-        if table >= slot.first.len() {
-            slot.first.resize(table + 1, Chunked::default());
-        }
-        let first = slot.first[table].at(msg.n() as usize);
+        let first = slot.table_mut(table).at(msg.n() as usize);
         if *first == 0 {
             *first = (at / MS) as u32 + 1;
             return Kind::First;
@@ -217,7 +243,7 @@ impl Delivery {
         let slot = &mut self.slots[self.of_member[member as usize] as usize];
         if !ok {
             slot.owed.insert(msg, true);
-        } else if slot.first.get(table).and_then(|f| f.get(msg.n() as usize)).is_some_and(|f| f & AGAIN != 0) {
+        } else if slot.table(table).and_then(|f| f.get(msg.n() as usize)).is_some_and(|f| f & AGAIN != 0) {
             slot.last.remove(&msg);
         }
     }
@@ -264,12 +290,12 @@ impl Delivery {
 
     /// First delivery to the group (to any member of a broadcasting one), ms from the beginning of the run.
     pub fn first_ms(&self, slot: u32, table: usize, n: usize) -> Option<u32> {
-        let word = self.slots[slot as usize].first.get(table)?.get(n)? & !AGAIN;
+        let word = self.slots[slot as usize].table(table)?.get(n)? & !AGAIN;
         word.checked_sub(1)
     }
     /// Delivered more than once.
     pub fn again(&self, slot: u32, table: usize, n: usize) -> bool {
-        self.slots[slot as usize].first.get(table).and_then(|f| f.get(n)).is_some_and(|word| word & AGAIN != 0)
+        self.slots[slot as usize].table(table).and_then(|f| f.get(n)).is_some_and(|word| word & AGAIN != 0)
     }
     /// Whether a listener still waits for a message it asked for.
     pub fn anything_owed(&self) -> bool {
@@ -315,6 +341,16 @@ mod tests {
 
     fn of(script: &str) -> String {
         causes(&play(&format!("{} -5 c1 assigned a:0 0; {script}", sent(0..3))), "duplicates@cg")
+    }
+
+    #[test]
+    fn tables_are_found_whichever_came_first() {
+        let mut slot = super::Slot::default();
+        for table in [7, 9, 5, 7] {
+            *slot.table_mut(table).at(2) += table as u32;
+        }
+        let row = |table: usize| slot.table(table).and_then(|rows| rows.get(2)).copied();
+        assert_eq!([4, 5, 6, 7, 8, 9, 10].map(row), [None, Some(5), None, Some(14), None, Some(9), None]);
     }
 
     #[test]

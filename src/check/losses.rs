@@ -164,6 +164,38 @@ pub struct Evidence<'a> {
     pub offsets: &'a Offsets,
 }
 
+/// Whether anything is lost to a group at this moment: the question of [`settle`] that is asked once a second while a run drains, without the rest of its answer.
+pub fn anything_lost(evidence: &Evidence, group: GroupId) -> bool {
+    let Evidence { facts, index, ledger, delivery, .. } = *evidence;
+    let slots = delivery.slots(index, group.0 as usize);
+    let mut found = Losses::default();
+    ledger.tables().any(|(table, rows)| {
+        let producer = facts.producers.get(table);
+        let wants = wants(evidence, group, table);
+        let transactional = producer.is_some_and(|p| p.transactional);
+        let mut missing = |(n, row): (usize, &Message)| {
+            if !wants.has(n) || slots.iter().all(|slot| delivery.first_ms(*slot, table, n).is_some()) {
+                return false;
+            }
+            let feed = if row.is(Message::PLACED) { index.find(group, row.queue) } else { None };
+            let owed = producer.is_some() || feed.is_some();
+            owed && undelivered(&mut found, evidence, group, row, feed, false, producer.is_none(), transactional)
+        };
+        !matches!(wants, Wanted::Nothing) && rows.iter().enumerate().any(&mut missing)
+    })
+}
+
+/// What a group wants of the messages of a table.
+fn wants(evidence: &Evidence, group: GroupId, table: usize) -> Wanted {
+    let Evidence { facts, index, .. } = *evidence;
+    match facts.producers.get(table) {
+        // Many groups, each with a topic of its own: mostly it is this.
+        Some(p) if !index.group(group).topics.contains(&p.topic) => Wanted::Nothing,
+        Some(p) => wanted(facts, &index.group(group).members, p.topic, &p.tags),
+        None => Wanted::All,
+    }
+}
+
 /// The pass for one group.
 pub fn settle(evidence: &Evidence, group: GroupId) -> Losses {
     let Evidence { facts, index, ledger, delivery, .. } = *evidence;
@@ -174,12 +206,7 @@ pub fn settle(evidence: &Evidence, group: GroupId) -> Losses {
     let expired = |table: usize, n: usize, row: &Message| ledger.lies_nowhere(table, n, row, deleted);
     for (table, rows) in ledger.tables() {
         let producer = facts.producers.get(table);
-        let wants = match producer {
-            // Many groups, each with a topic of its own: mostly it is this.
-            Some(p) if !index.group(group).topics.contains(&p.topic) => Wanted::Nothing,
-            Some(p) => wanted(facts, &index.group(group).members, p.topic, &p.tags),
-            None => Wanted::All,
-        };
+        let wants = wants(evidence, group, table);
         if matches!(wants, Wanted::Nothing) {
             continue;
         }

@@ -120,6 +120,7 @@ fn run(facts: RunFacts, script: &str, until: f64, drained: bool) -> Findings {
         let note = Line { facts: &facts, at, words: &words[2..] }.note().unwrap_or_else(|| panic!("cannot read \"{line}\""));
         watch.note(stamp, &note);
     }
+    assert!(watch.loss_is_told_alike(), "{script}");
     watch.finish(End { end: (zero as i64 + (until * 1e3) as i64 * MS as i64) as u64, drained, interrupted: false })
 }
 

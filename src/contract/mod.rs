@@ -73,11 +73,10 @@ impl Deadline {
     /// How long until it is due, in nanoseconds; 0 when it is due.
     #[inline]
     pub fn in_ns(self, now: Now) -> u64 {
-        let left = match self.clock {
-            Clock::Mono => self.at.saturating_sub(now.mono as i64),
-            Clock::Wall => self.at.saturating_sub(now.wall_ms).saturating_mul(1_000_000),
-        };
-        left.max(0) as u64
+        match self.clock {
+            Clock::Mono => (self.at.max(0) as u64).saturating_sub(now.mono),
+            Clock::Wall => self.at.saturating_sub(now.wall_ms).saturating_mul(1_000_000).max(0) as u64,
+        }
     }
     /// The earlier of a moment on each clock, seen from `now`; `u64::MAX` and `None` stand for never.
     #[inline]

@@ -2,19 +2,25 @@
 //!
 //! Microseconds are recorded; the extremes are kept exactly beside it, because a histogram rounds its largest value up. The first thousand values are
 //! also kept as they are: three digits of two minutes are a tenth of a second, which is as long as what a delay level is late by. While there are no more than
-//! these, they are all there is: the table is made with the next one, so that thousands of quiet producers have none.
+//! these, they are all there is: the table is made with the next one, so that thousands of quiet producers have none. A busy one's table is entered in batches: a
+//! value at a time finds it cold, since the notes between two values go over more memory than the nearest cache has.
 
 use crate::base::time::{MS, SEC, US};
 use crate::run::outcome::{MsQuantiles, SecondsSpread};
 use hdrhistogram::Histogram;
+use std::borrow::Cow;
 
 /// So many values are kept exactly.
 const FEW: usize = 1_024;
+/// So many values wait to be entered into the table together.
+const BATCH: usize = 256;
 
 #[derive(Clone, Debug)]
 pub struct Hist {
-    /// All values, once there are more than a few.
+    /// All values but those that wait, once there are more than a few.
     inner: Option<Box<Histogram<u32>>>,
+    /// ns, fewer than a batch.
+    waiting: Vec<u64>,
     /// ns, all of them while there are no more than fit.
     few: Vec<u64>,
     /// ns
@@ -24,7 +30,7 @@ pub struct Hist {
 
 impl Default for Hist {
     fn default() -> Self {
-        Hist { inner: None, few: Vec::new(), min: u64::MAX, max: 0 }
+        Hist { inner: None, waiting: Vec::new(), few: Vec::new(), min: u64::MAX, max: 0 }
     }
 }
 
@@ -36,27 +42,50 @@ impl Hist {
         } else if self.inner.is_none() {
             self.inner = Some(Self::table(&self.few));
         }
-        if let Some(inner) = &mut self.inner {
-            // Recording grows the table as needed; it cannot fail for a histogram that resizes.
-            let _ = inner.record(ns / US);
+        if self.inner.is_some() {
+            self.waiting.push(ns);
+            if self.waiting.len() == BATCH {
+                self.settle();
+            }
         }
         self.min = self.min.min(ns);
         self.max = self.max.max(ns);
     }
+    /// Nothing waits any more.
+    #[inline(never)]
+    pub fn settle(&mut self) {
+        if let Some(inner) = &mut self.inner {
+            Self::enter(inner, &self.waiting);
+        }
+        self.waiting.clear();
+    }
+    fn enter(table: &mut Histogram<u32>, values: &[u64]) {
+        for ns in values {
+            // Recording grows the table as needed; it cannot fail for a histogram that resizes.
+            let _ = table.record(ns / US);
+        }
+    }
+    /// The table with what waits.
+    fn whole(&self) -> Option<Cow<'_, Histogram<u32>>> {
+        let mut whole = Cow::Borrowed(&**self.inner.as_ref()?);
+        if !self.waiting.is_empty() {
+            Self::enter(whole.to_mut(), &self.waiting);
+        }
+        Some(whole)
+    }
     #[cold]
     fn table(values: &[u64]) -> Box<Histogram<u32>> {
         let mut table = Histogram::new(3).expect("three digits are valid");
-        for ns in values {
-            let _ = table.record(ns / US);
-        }
+        Self::enter(&mut table, values);
         Box::new(table)
     }
     pub fn merge(&mut self, other: &Hist) {
+        self.settle();
         if self.inner.is_some() || other.inner.is_some() || self.few.len() + other.few.len() > FEW {
             let few = &self.few;
             let inner = self.inner.get_or_insert_with(|| Self::table(few));
-            let _ = match &other.inner {
-                Some(theirs) => inner.add(&**theirs),
+            let _ = match other.whole() {
+                Some(theirs) => inner.add(&*theirs),
                 None => inner.add(&*Self::table(&other.few)),
             };
         }
@@ -65,7 +94,7 @@ impl Hist {
         self.max = self.max.max(other.max);
     }
     pub fn len(&self) -> u64 {
-        self.inner.as_ref().map_or(self.few.len() as u64, |inner| inner.len())
+        self.inner.as_ref().map_or(self.few.len() as u64, |inner| inner.len() + self.waiting.len() as u64)
     }
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -75,7 +104,7 @@ impl Hist {
         if self.is_empty() {
             return None;
         }
-        let value = match &self.inner {
+        let value = match self.whole() {
             Some(inner) => inner.value_at_quantile(share),
             None => Self::table(&self.few).value_at_quantile(share),
         };
@@ -89,6 +118,7 @@ impl Hist {
         if let Some(inner) = &mut self.inner {
             inner.reset();
         }
+        self.waiting.clear();
         self.few.clear();
         (self.min, self.max) = (u64::MAX, 0);
     }
@@ -161,7 +191,7 @@ mod tests {
         assert_eq!(sum.spread().n, 0);
     }
 
-    /// The table that is made late says what one says that was there from the first value.
+    /// The table that is made late, and entered in batches, says what one says that was there from the first value and that nothing waits for.
     #[test]
     fn a_late_table_has_every_value() {
         let (mut late, mut early) = (Hist::default(), Hist { inner: Some(Hist::table(&[])), ..Hist::default() });
@@ -169,6 +199,7 @@ mod tests {
             let ns = crate::base::ids::mix(n) % (40 * MS);
             late.record(ns);
             early.record(ns);
+            early.settle();
             if n % 97 == 0 || n.abs_diff(FEW as u64) < 3 {
                 assert_eq!(
                     (late.len(), late.quantile(0.5), late.quantile(0.99)),

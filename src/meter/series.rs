@@ -109,6 +109,7 @@ impl PerSecond {
 
     /// The second that ends at `ended` is over.
     pub fn turn(&mut self, ended: u64, clock: &Clock) {
+        self.present.settle();
         if let (Some(p50), Some(p99), Some(max)) = (self.present.quantile(0.5), self.present.quantile(0.99), self.present.max()) {
             self.rows.push((clock.seconds(ended) - 1.0, ms(p50), ms(p99), ms(max)));
             self.present.clear();

@@ -465,70 +465,31 @@ impl Watch {
         };
         self.index.groups.iter().map(of).collect()
     }
-}
 
-/// A broker's store time as ns from the beginning of the run, as far as its clock is right; negative for what was stored before.
-fn true_ns(store_ms: i64) -> i64 {
-    (store_ms - WALL_EPOCH_MS) * MS as i64
-}
-
-impl Observer for Watch {
-    fn note(&mut self, stamp: Stamp, note: &Note) {
-        self.notes += 1;
-        if let Some(ended) = self.clock.advance(stamp.at) {
-            self.turn(ended);
-        }
-        if self.cuts.are_over(note) {
-            self.discard();
-        }
+    /// What happens seldom: apart, so that the notes of the data path share no cache lines of code with it.
+    #[inline(never)]
+    fn seldom(&mut self, stamp: Stamp, note: &Note) {
         let (at, node) = (stamp.at, stamp.node);
         match note {
-            // The data path.
-            Note::SendBegan { msg, key, due, .. } => self.began(*msg, *key, *due, at),
-            Note::SendEnded { msg, end, attempts } => self.ended(*msg, end, *attempts),
-            Note::Stored { rec, msg, store_ms, stored_as, phys, bytes } => {
-                let (table, plain) = (self.ledger.table(*msg), *stored_as == StoredAs::Plain);
-                self.durability.stored(node, table, *msg, phys + *bytes as u64, plain);
-                self.stored(node, *rec, *msg, *store_ms, *stored_as);
-            }
-            Note::ListenerEntered { group, consumer, msg, rec, store_ms, reconsume } => {
-                let entry = Entry {
-                    group: *group,
-                    consumer: *consumer,
-                    msg: *msg,
-                    rec: *rec,
-                    store_ms: *store_ms,
-                    reconsume: *reconsume,
-                };
-                self.entered(stamp, entry);
-            }
-            Note::ListenerLeft { group, consumer, msg, rec, ok } => self.left(stamp, *group, *consumer, *msg, *rec, *ok),
-            Note::Committed { group, queue, offset, .. } => {
-                self.offset_set(*group, *queue, *offset, false);
-            }
-            Note::Attempted { msg, attempt, queue } => {
-                if let Some(sends) = self.sends.get_mut(msg.producer() as usize) {
-                    sends.attempted(queue.broker);
-                }
-                self.births.attempted(*msg, *attempt, *queue, at);
-            }
+            // What [`Self::note`] has taken.
+            Note::SendBegan { .. }
+            | Note::SendEnded { .. }
+            | Note::Stored { .. }
+            | Note::ListenerEntered { .. }
+            | Note::ListenerLeft { .. }
+            | Note::Committed { .. }
+            | Note::Attempted { .. }
+            | Note::Pulled { .. }
+            | Note::PulledInVain { .. } => {}
             Note::Elected { leads, .. } => self.leads(node, *leads),
             Note::VoteBegan { .. } => self.recovery.vote_began(node, at),
             Note::AttemptFailed { msg, broker, error, .. } => self.recovery.attempt_failed(*msg, *broker, *error, at),
             Note::NameserverChosen { addr } => self.recovery.chose(node, *addr),
-            Note::Pulled { group, queue, from, count, .. } => {
-                if !self.recovery.calm()
-                    && let Some((feed, member)) = self.held(node, *group, *queue)
-                {
-                    self.recovery.pulled(queue.broker, feed, member, (*from, *count), at);
-                }
-            }
             Note::PullFailed { group, queue, why } => {
                 let feed = self.index.feed(*group, *queue);
                 self.recovery.pull_failed(queue.broker, feed, *why, at);
             }
             Note::RpcFailed { .. } => {}
-            Note::PulledInVain { group } => self.groups[group.0 as usize].pulls_in_vain += 1,
             Note::Flushed { upto } => self.durability.flushed(node, *upto),
             Note::FlushedInVain { upto, held } => self.durability.flushed_in_vain(node, *upto, *held),
             Note::PageCached { upto } | Note::Replicated { upto } => self.durability.cached(node, *upto),
@@ -645,6 +606,64 @@ impl Observer for Watch {
                 self.fault(*index, *on, *touched);
                 self.link(*index, *on);
             }
+        }
+    }
+}
+
+/// A broker's store time as ns from the beginning of the run, as far as its clock is right; negative for what was stored before.
+fn true_ns(store_ms: i64) -> i64 {
+    (store_ms - WALL_EPOCH_MS) * MS as i64
+}
+
+impl Observer for Watch {
+    fn note(&mut self, stamp: Stamp, note: &Note) {
+        self.notes += 1;
+        if let Some(ended) = self.clock.advance(stamp.at) {
+            self.turn(ended);
+        }
+        if self.cuts.are_over(note) {
+            self.discard();
+        }
+        let (at, node) = (stamp.at, stamp.node);
+        match note {
+            // The data path.
+            Note::SendBegan { msg, key, due, .. } => self.began(*msg, *key, *due, at),
+            Note::SendEnded { msg, end, attempts } => self.ended(*msg, end, *attempts),
+            Note::Stored { rec, msg, store_ms, stored_as, phys, bytes } => {
+                let (table, plain) = (self.ledger.table(*msg), *stored_as == StoredAs::Plain);
+                self.durability.stored(node, table, *msg, phys + *bytes as u64, plain);
+                self.stored(node, *rec, *msg, *store_ms, *stored_as);
+            }
+            Note::ListenerEntered { group, consumer, msg, rec, store_ms, reconsume } => {
+                let entry = Entry {
+                    group: *group,
+                    consumer: *consumer,
+                    msg: *msg,
+                    rec: *rec,
+                    store_ms: *store_ms,
+                    reconsume: *reconsume,
+                };
+                self.entered(stamp, entry);
+            }
+            Note::ListenerLeft { group, consumer, msg, rec, ok } => self.left(stamp, *group, *consumer, *msg, *rec, *ok),
+            Note::Committed { group, queue, offset, .. } => {
+                self.offset_set(*group, *queue, *offset, false);
+            }
+            Note::Attempted { msg, attempt, queue } => {
+                if let Some(sends) = self.sends.get_mut(msg.producer() as usize) {
+                    sends.attempted(queue.broker);
+                }
+                self.births.attempted(*msg, *attempt, *queue, at);
+            }
+            Note::Pulled { group, queue, from, count, .. } => {
+                if !self.recovery.calm()
+                    && let Some((feed, member)) = self.held(node, *group, *queue)
+                {
+                    self.recovery.pulled(queue.broker, feed, member, (*from, *count), at);
+                }
+            }
+            Note::PulledInVain { group } => self.groups[group.0 as usize].pulls_in_vain += 1,
+            _ => self.seldom(stamp, note),
         }
     }
 }

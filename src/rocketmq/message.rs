@@ -4,6 +4,7 @@
 //! hash (plus a number that stands for the text), because no rule of RocketMQ looks further in.
 
 use crate::base::ids::{MessageId, TopicId};
+use crate::rocketmq::client::Round;
 use crate::rocketmq::client::consumer::process_queue::Cached;
 use crate::rocketmq::protocol::SendRequest;
 
@@ -76,10 +77,11 @@ pub struct BatchPool {
     spare: Vec<Vec<Message>>,
     #[allow(clippy::vec_box, reason = "the allocations are what is kept")]
     sends: Vec<Box<SendRequest>>,
+    pub(in crate::rocketmq) round: Round,
 }
 
 /// Most buffers of a kind that are kept.
-const SPARE: usize = 4096;
+pub(in crate::rocketmq) const SPARE: usize = 4096;
 
 impl BatchPool {
     pub fn take(&mut self) -> Vec<Message> {

@@ -40,6 +40,7 @@ impl<O: Observer> World<O> {
     }
 
     /// What the application of a process had gathered for a batch dies with it.
+    #[cold]
     pub(super) fn forget_gathered(&mut self, node: NodeId) {
         for feed in 0..self.feeds.len() {
             if self.feeds[feed].node == node {
@@ -89,6 +90,7 @@ impl<O: Observer> World<O> {
     }
 
     /// A pool is shut down under its listeners: those that mind fail at once, the others finish.
+    #[cold]
     pub(super) fn interrupt(&mut self, node: NodeId, ticket: u32) {
         let calls = &mut self.calls[node.0 as usize];
         if let Some(at) = calls.iter().position(|c| c.ticket == ticket && c.throws) {

@@ -140,6 +140,7 @@ impl<O: Observer> World<O> {
         first.unwrap_or(NodeId(spec.nodes.len().saturating_sub(1) as u16))
     }
 
+    #[cold]
     pub(super) fn fault(&mut self, index: u32, what: u32) {
         let spec = self.spec.clone();
         let Some(fault) = spec.faults.get(index as usize) else { return };
@@ -572,7 +573,7 @@ impl<O: Observer> World<O> {
             }
             met += 1;
             for side in 0..2 {
-                while let Some((item, _)) = self.connections[id as usize].directions[side].arrive() {
+                while let Some((item, _)) = self.connections[id as usize].directions[side].arrive(&mut self.wire) {
                     self.recycle(item);
                 }
                 self.connections[id as usize].directions[side].take_unread();

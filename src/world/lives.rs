@@ -6,6 +6,7 @@
 use super::*;
 
 impl<O: Observer> World<O> {
+    #[cold]
     pub(super) fn boot(&mut self, node: NodeId) {
         let host = self.processes[node.0 as usize].host as usize;
         let process = &mut self.processes[node.0 as usize];
@@ -36,6 +37,7 @@ impl<O: Observer> World<O> {
         u64::try_from(ns).unwrap_or(u64::MAX / 4)
     }
 
+    #[cold]
     pub(super) fn begin(&mut self, node: NodeId) {
         let process = &mut self.processes[node.0 as usize];
         if process.state != State::Booting {
@@ -72,6 +74,7 @@ impl<O: Observer> World<O> {
     }
 
     /// The kernel closes what the process had open.
+    #[cold]
     pub(super) fn close_sockets(&mut self, node: NodeId, orderly: bool) {
         let n = node.0 as usize;
         let process = &mut self.processes[n];
@@ -92,7 +95,7 @@ impl<O: Observer> World<O> {
         self.processes[n].free_accepted.clear();
         for id in conns {
             let Some(side) = self.side_of(id, node) else { continue };
-            let unread = self.connections[id as usize].directions[1 - side].unread > 0;
+            let unread = self.connections[id as usize].directions[1 - side].unread().0 > 0;
             self.connections[id as usize].ends[side].open = false;
             self.connections[id as usize].directions[1 - side].take_unread();
             let item = if unread && !orderly { Item::Reset } else { Item::Fin };
@@ -132,6 +135,7 @@ impl<O: Observer> World<O> {
         true
     }
 
+    #[cold]
     pub(super) fn exit(&mut self, node: NodeId) {
         self.truth(node, Note::Exited);
         self.end_life(node, true);
@@ -272,8 +276,7 @@ impl<O: Observer> World<O> {
                 full.push((id, direction));
             }
             // Netty reads what is there and learns of the end only when it comes round again (`AbstractNioByteChannel#read`).
-            let flying = &self.connections[id as usize].directions[direction].flying;
-            let ends = flying.iter().take(unread as usize).filter(|(item, _)| !matches!(item, Item::Frame(_))).count() as u32;
+            let ends = self.connections[id as usize].directions[direction].ends_among(&self.wire, unread);
             for _ in 0..unread - ends {
                 *selector += draw(&services.thaw_frame).max(1);
                 self.schedule_at(*selector, Class::Network, node, Kind::Deliver, id, direction as u32);

@@ -23,7 +23,7 @@ pub use self::planted::Planted;
 
 use self::clock::NodeClock;
 use self::load::Load;
-use self::net::{ConnId, Connection, Direction, End, Item, Links};
+use self::net::{ConnId, Connection, Direction, End, Item, Links, Wire};
 use self::process::{AnyRole, Blueprint, Call, Held, Host, Listener, Process, State, hosts};
 use self::processors::Processor;
 use self::set_up::blueprint;
@@ -178,6 +178,7 @@ pub struct World<O> {
     disks: Vec<NodeDisk>,
     pool: BatchPool,
     links: Links,
+    wire: Wire,
     connections: Vec<Connection>,
     free_connections: Vec<ConnId>,
     by_addr: Vec<NodeId>,
@@ -271,6 +272,7 @@ impl<O: Observer> World<O> {
             processes,
             pool: BatchPool::default(),
             links: Links::new(&spec),
+            wire: Wire::default(),
             connections: Vec::new(),
             free_connections: Vec::new(),
             by_addr,
@@ -485,13 +487,9 @@ impl<O: Observer> World<O> {
             }
             self.out.notes.clear();
         }
-        if self.out.ops.is_empty() {
-            return;
-        }
-        // Taken from the back, one by one: mostly there is one.
-        let mut ops = std::mem::take(&mut self.out.ops);
-        ops.reverse();
-        while let Some(op) = ops.pop() {
+        // Taken from the back, one by one: mostly there is one. No role is asked meanwhile, so that none is added.
+        self.out.ops.reverse();
+        while let Some(op) = self.out.ops.pop() {
             match op {
                 Op::Write { conn, frame, bytes, hop } => self.write(node, conn, frame, bytes, hop),
                 Op::Work { ticket, class, word } => {
@@ -529,7 +527,6 @@ impl<O: Observer> World<O> {
                 Op::Exit => self.exit(node),
             }
         }
-        self.out.ops = ops;
         self.out.ids.clear();
     }
 

@@ -45,16 +45,70 @@ pub(super) struct Stall {
     pub(super) retries: u32,
 }
 
-/// One direction: from end `i` to the other.
+/// What has arrived at a process that does not read: the oldest items on the way.
+#[derive(Clone, Copy, Debug)]
+struct Unread {
+    items: u32,
+    /// The receiver's kernel takes in no more than its buffer holds.
+    bytes: u64,
+    /// Place on the wire of the newest of them.
+    newest: u32,
+}
+
+/// No place on the wire.
+const NOWHERE: u32 = u32::MAX;
+
+/// An item on its way, with its bytes, and the place of the one behind it in its direction.
+#[derive(Clone, Debug)]
+struct Flight {
+    item: Option<Item>,
+    bytes: u32,
+    behind: u32,
+}
+
+/// What is on its way on any connection. One table for all: a place that has just become free is taken next, so that thousands of connections, on each of which
+/// hardly anything is under way, pass the same few cache lines on instead of keeping a ring each.
 #[derive(Clone, Debug, Default)]
+pub(super) struct Wire {
+    flights: Vec<Flight>,
+    free: Vec<u32>,
+}
+
+impl Wire {
+    #[inline]
+    fn put(&mut self, item: Item, bytes: u32) -> u32 {
+        let flight = Flight { item: Some(item), bytes, behind: NOWHERE };
+        match self.free.pop() {
+            Some(place) => {
+                self.flights[place as usize] = flight;
+                place
+            }
+            None => {
+                self.flights.push(flight);
+                self.flights.len() as u32 - 1
+            }
+        }
+    }
+    #[inline]
+    fn take(&mut self, place: u32) -> Option<(Item, u32)> {
+        let flight = self.flights.get_mut(place as usize)?;
+        let item = flight.item.take()?;
+        self.free.push(place);
+        Some((item, flight.bytes))
+    }
+    fn behind(&self, place: u32) -> u32 {
+        self.flights.get(place as usize).map_or(NOWHERE, |flight| flight.behind)
+    }
+}
+
+/// One direction: from end `i` to the other.
+#[derive(Clone, Debug)]
 pub(super) struct Direction {
-    /// On the way, in order, each with its bytes; each has an arrival event.
-    pub(super) flying: VecDeque<(Item, u32)>,
-    /// Arrived at a frozen process, not read: the first so many of `flying`.
-    pub(super) unread: u32,
-    /// Their bytes: the receiver's kernel takes in no more than its buffer holds.
-    pub(super) unread_bytes: u64,
-    /// Rare, so that what every item passes stays small.
+    /// Places on the wire of the oldest and the newest item on the way, in order of sending; each has an arrival event.
+    oldest: u32,
+    newest: u32,
+    /// Rare, so that what every item passes stays small; as is [`Stall`].
+    unread: Option<Box<Unread>>,
     pub(super) stall: Option<Box<Stall>>,
     /// Arrival of the last item, so that none overtakes it.
     pub(super) last_arrival: u64,
@@ -64,8 +118,23 @@ pub(super) struct Direction {
     pub(super) busy_until: u64,
 }
 
-/// A connection, or an attempt at one.
+impl Default for Direction {
+    fn default() -> Self {
+        Direction {
+            oldest: NOWHERE,
+            newest: NOWHERE,
+            unread: None,
+            stall: None,
+            last_arrival: 0,
+            unflushed: false,
+            busy_until: 0,
+        }
+    }
+}
+
+/// A connection, or an attempt at one: two cache lines, and not parts of three.
 #[derive(Clone, Debug)]
+#[repr(align(64))]
 pub(super) struct Connection {
     pub(super) ends: [End; 2],
     pub(super) directions: [Direction; 2],
@@ -78,17 +147,34 @@ pub(super) struct Connection {
 
 impl Direction {
     /// One item sets out.
-    pub(super) fn depart(&mut self, item: Item, bytes: u32) {
-        self.flying.push_back((item, bytes));
+    #[inline]
+    pub(super) fn depart(&mut self, wire: &mut Wire, item: Item, bytes: u32) {
+        let place = wire.put(item, bytes);
+        match wire.flights.get_mut(self.newest as usize) {
+            Some(before) => before.behind = place,
+            None => self.oldest = place,
+        }
+        self.newest = place;
     }
     /// The oldest item is taken off the wire, with its bytes.
-    pub(super) fn arrive(&mut self) -> Option<(Item, u32)> {
-        let oldest = self.flying.pop_front();
-        if self.flying.is_empty() {
-            // The ring begins anew, so that a quiet connection uses the same bytes again instead of going round.
-            self.flying.clear();
+    #[inline]
+    pub(super) fn arrive(&mut self, wire: &mut Wire) -> Option<(Item, u32)> {
+        let place = self.oldest;
+        let item = wire.take(place)?;
+        self.oldest = wire.behind(place);
+        if self.oldest == NOWHERE {
+            self.newest = NOWHERE;
         }
-        oldest
+        Some(item)
+    }
+    /// Places of what is on the way, the oldest first.
+    fn places(&self, wire: &Wire) -> impl Iterator<Item = u32> {
+        std::iter::successors(Some(self.oldest), |place| Some(wire.behind(*place))).take_while(|place| *place != NOWHERE)
+    }
+    /// How many of the oldest `n` items are the end of the connection.
+    pub(super) fn ends_among(&self, wire: &Wire, n: u32) -> u32 {
+        let ends = |place: &u32| !matches!(wire.flights[*place as usize].item, Some(Item::Frame(_)));
+        self.places(wire).take(n as usize).filter(ends).count() as u32
     }
     /// Something waits for a retransmission.
     pub(super) fn stalls(&self) -> bool {
@@ -103,26 +189,32 @@ impl Direction {
     }
     /// An item reaches the kernel of a process that does not read. With no room left it goes back to its sender, who keeps it until there is: a closed
     /// window. The answer is whether it was taken in.
-    pub(super) fn buffer(&mut self, room: u64) -> bool {
-        let at = self.unread as usize;
-        let bytes = self.flying.get(at).map_or(0, |item| item.1);
-        let full = self.unread > 0 && self.unread_bytes + bytes as u64 > room;
-        if !full {
-            self.unread += 1;
-            self.unread_bytes += bytes as u64;
+    pub(super) fn buffer(&mut self, wire: &mut Wire, room: u64) -> bool {
+        let before = self.unread.as_deref().copied();
+        let place = before.map_or(self.oldest, |unread| wire.behind(unread.newest));
+        let bytes = wire.flights.get(place as usize).map_or(0, |flight| flight.bytes) as u64;
+        let Some(before) = before.filter(|unread| unread.bytes + bytes > room) else {
+            let unread = self.unread.get_or_insert_with(|| Box::new(Unread { items: 0, bytes: 0, newest: place }));
+            (unread.items, unread.bytes, unread.newest) = (unread.items + 1, unread.bytes + bytes, place);
             return true;
-        }
-        if let Some((item, bytes)) = self.flying.remove(at) {
+        };
+        let behind = wire.behind(place);
+        if let Some((item, bytes)) = wire.take(place) {
+            wire.flights[before.newest as usize].behind = behind;
+            self.newest = if self.newest == place { before.newest } else { self.newest };
             let stall = self.stall();
             stall.items.insert((stall.bounced as usize).min(stall.items.len()), (item, bytes, 0x4000_0000));
             stall.bounced += 1;
         }
         false
     }
+    /// How many items the receiver's kernel holds for it, and their bytes.
+    pub(super) fn unread(&self) -> (u32, u64) {
+        self.unread.as_ref().map_or((0, 0), |unread| (unread.items, unread.bytes))
+    }
     /// The receiver reads on, or will never: how many items its kernel held.
     pub(super) fn take_unread(&mut self) -> u32 {
-        self.unread_bytes = 0;
-        std::mem::take(&mut self.unread)
+        self.unread.take().map_or(0, |unread| unread.items)
     }
     /// What waits for a retransmission goes out, in order, or is given up.
     pub(super) fn take_stalled(&mut self) -> VecDeque<(Item, u32, u32)> {
@@ -133,7 +225,7 @@ impl Direction {
 impl Connection {
     /// Nothing can happen on it any more.
     pub(super) fn finished(&self) -> bool {
-        self.ends.iter().all(|e| !e.open) && self.directions.iter().all(|d| d.flying.is_empty() && !d.stalls())
+        self.ends.iter().all(|e| !e.open) && self.directions.iter().all(|d| d.oldest == NOWHERE && !d.stalls())
     }
 }
 
@@ -249,5 +341,56 @@ impl Links {
     /// The k-th retransmission timeout, ns.
     pub(super) fn rto(&self, k: u32) -> u64 {
         self.spec.rto_first.saturating_mul(1 << k.min(30)).min(self.spec.rto_max)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes(way: &mut Direction, wire: &mut Wire) -> Vec<u32> {
+        std::iter::from_fn(|| way.arrive(wire).map(|(_, bytes)| bytes)).collect()
+    }
+
+    #[test]
+    fn directions_share_the_wire_and_keep_their_order() {
+        let mut wire = Wire::default();
+        let (mut a, mut b) = (Direction::default(), Direction::default());
+        for n in 0..3 {
+            a.depart(&mut wire, Item::Fin, n);
+            b.depart(&mut wire, Item::Reset, 10 + n);
+        }
+        assert_eq!((a.arrive(&mut wire).map(|i| i.1), b.arrive(&mut wire).map(|i| i.1)), (Some(0), Some(10)));
+        // The places of the two that have arrived are used again, by the other direction.
+        b.depart(&mut wire, Item::Reset, 13);
+        a.depart(&mut wire, Item::Fin, 3);
+        assert_eq!(wire.flights.len(), 6);
+        assert_eq!((bytes(&mut a, &mut wire), bytes(&mut b, &mut wire)), (vec![1, 2, 3], vec![11, 12, 13]));
+        a.depart(&mut wire, Item::Fin, 4);
+        assert_eq!((bytes(&mut a, &mut wire), bytes(&mut b, &mut wire)), (vec![4], vec![]));
+    }
+
+    #[test]
+    fn what_finds_the_buffer_full_goes_back_and_the_rest_keeps_its_order() {
+        let mut wire = Wire::default();
+        let mut way = Direction::default();
+        for n in 0..5 {
+            way.depart(&mut wire, Item::Fin, 100 + n);
+        }
+        let taken: Vec<bool> = (0..4).map(|_| way.buffer(&mut wire, 210)).collect();
+        assert_eq!((taken, way.unread(), way.bounced()), (vec![true, true, false, false], (2, 201), 2));
+        assert_eq!(way.ends_among(&wire, 2), 2);
+        // The one that has not arrived yet stands behind those that were taken in, and so does a later one.
+        way.depart(&mut wire, Item::Reset, 105);
+        assert_eq!(way.take_unread(), 2);
+        assert_eq!(bytes(&mut way, &mut wire), [100, 101, 104, 105]);
+        let back: Vec<u32> = way.take_stalled().into_iter().map(|(_, bytes, _)| bytes).collect();
+        assert_eq!((back, way.unread()), (vec![102, 103], (0, 0)));
+        // The newest of all may be the one that goes back.
+        way.depart(&mut wire, Item::Fin, 1);
+        way.depart(&mut wire, Item::Fin, 300);
+        assert!(way.buffer(&mut wire, 210) && !way.buffer(&mut wire, 210));
+        way.depart(&mut wire, Item::Fin, 2);
+        assert_eq!(bytes(&mut way, &mut wire), [1, 2]);
     }
 }

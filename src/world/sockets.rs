@@ -14,6 +14,7 @@ impl<O: Observer> World<O> {
         self.processes[node.0 as usize].host
     }
 
+    #[cold]
     pub(super) fn connect(&mut self, node: NodeId, conn: Conn, to: Addr, port: Port) {
         let Some(server) = self.by_addr.get(to.0 as usize).copied().filter(|n| n.0 != u16::MAX) else { return };
         let life = self.processes[node.0 as usize].life as u32;
@@ -45,6 +46,7 @@ impl<O: Observer> World<O> {
     }
 
     /// A SYN goes out; if nobody can answer, another follows after 1, 2, 4 s.
+    #[cold]
     pub(super) fn send_syn(&mut self, id: ConnId) {
         let [caller, callee] = self.connections[id as usize].ends;
         let (from, to) = (self.host_of(caller.node), self.host_of(callee.node));
@@ -66,6 +68,7 @@ impl<O: Observer> World<O> {
     }
 
     /// The SYN arrives: the kernel completes the handshake, whether or not the process runs.
+    #[cold]
     pub(super) fn syn(&mut self, id: ConnId) {
         let [caller, callee] = self.connections[id as usize].ends;
         let established = self.connections[id as usize].established;
@@ -119,6 +122,7 @@ impl<O: Observer> World<O> {
     }
 
     /// Connections that the kernel had accepted for a process which now never will: they end with it, with a reset if the host can send one.
+    #[cold]
     pub(super) fn refuse_untaken(&mut self, held: &[Held], tell: bool) {
         for item in held {
             let Held::Accepted(id) = item else { continue };
@@ -132,6 +136,7 @@ impl<O: Observer> World<O> {
         }
     }
 
+    #[cold]
     pub(super) fn accept(&mut self, id: ConnId) {
         let server = self.connections[id as usize].ends[1].node;
         let process = &mut self.processes[server.0 as usize];
@@ -155,6 +160,7 @@ impl<O: Observer> World<O> {
         self.dispatch(server, Input::Accepted { conn, port });
     }
 
+    #[cold]
     pub(super) fn syn_ack(&mut self, id: ConnId, ok: bool) {
         let caller = self.connections[id as usize].ends[0];
         let process = &mut self.processes[caller.node.0 as usize];
@@ -218,12 +224,13 @@ impl<O: Observer> World<O> {
         self.send_item_late(id, side, Item::Frame(frame), bytes, hop, extra);
     }
 
+    #[cold]
     pub(super) fn close(&mut self, node: NodeId, conn: Conn) {
         let Some(id) = self.conn_id(node, conn) else { return };
         let Some(side) = self.side_of(id, node) else { return };
         self.connections[id as usize].ends[side].open = false;
         self.forget_conn(node, conn, id);
-        let unread = self.connections[id as usize].directions[1 - side].unread > 0;
+        let unread = self.connections[id as usize].directions[1 - side].unread().0 > 0;
         if self.connections[id as usize].established {
             self.send_item(id, side, if unread { Item::Reset } else { Item::Fin }, 40, 0x4000_0000);
         }
@@ -269,11 +276,12 @@ impl<O: Observer> World<O> {
         direction.busy_until = direction.busy_until.max(self.now) + transmission;
         let at = (direction.busy_until + latency + extra).max(direction.last_arrival);
         direction.last_arrival = at;
-        direction.depart(item, bytes);
+        direction.depart(&mut self.wire, item, bytes);
         self.schedule_at(at, Class::Network, from, Kind::Deliver, id, side as u32);
     }
 
     /// TCP tries again; `direction` 2 is an unanswered SYN.
+    #[cold]
     pub(super) fn retransmit(&mut self, id: ConnId, direction: usize) {
         let Some(connection) = self.connections.get(id as usize) else { return };
         if direction == 2 {
@@ -322,6 +330,7 @@ impl<O: Observer> World<O> {
     }
 
     /// What waited for a retransmission never goes out.
+    #[cold]
     pub(super) fn give_up(&mut self, id: ConnId, direction: usize) {
         for (item, _, _) in self.connections[id as usize].directions[direction].take_stalled() {
             self.recycle(item);
@@ -335,7 +344,7 @@ impl<O: Observer> World<O> {
         let n = receiver.node.0 as usize;
         if self.hosts[host as usize].lost {
             // Nobody acknowledges: the sender keeps it and tries again.
-            let Some((item, bytes)) = self.connections[id as usize].directions[direction].arrive() else { return };
+            let Some((item, bytes)) = self.connections[id as usize].directions[direction].arrive(&mut self.wire) else { return };
             let sender = self.connections[id as usize].ends[direction];
             if sender.open {
                 let d = &mut self.connections[id as usize].directions[direction];
@@ -356,7 +365,7 @@ impl<O: Observer> World<O> {
             let room = self.links.spec().receive_buffer;
             let d = &mut self.connections[id as usize].directions[direction];
             let first = !d.stalls();
-            if !d.buffer(room) && first {
+            if !d.buffer(&mut self.wire, room) && first {
                 let stall = d.stall();
                 (stall.since, stall.retries) = (self.now, 0);
                 let (sender, at) = (self.connections[id as usize].ends[direction].node, self.now + self.links.rto(0));
@@ -364,7 +373,7 @@ impl<O: Observer> World<O> {
             }
             return;
         }
-        let Some((item, _)) = self.connections[id as usize].directions[direction].arrive() else { return };
+        let Some((item, _)) = self.connections[id as usize].directions[direction].arrive(&mut self.wire) else { return };
         if !alive {
             // A closed or forgotten flow is answered with a reset.
             if !matches!(item, Item::Reset) && self.connections[id as usize].ends[direction].open {
@@ -391,6 +400,7 @@ impl<O: Observer> World<O> {
     }
 
     /// End `side` learns that its connection is over.
+    #[cold]
     pub(super) fn end_closed(&mut self, id: ConnId, side: usize, how: Ending) {
         let end = self.connections[id as usize].ends[side];
         if !end.open {

@@ -133,6 +133,7 @@ impl Group {
 
 impl Broker {
     /// `ClientManageProcessor#heartBeat`.
+    #[inline(never)]
     pub(super) fn heartbeat(&mut self, cx: &mut Cx<'_, '_>, conn: Conn, serial: u32, data: &Arc<HeartbeatData>) -> Answer {
         for consumer in &data.consumers {
             let group = consumer.group;
@@ -205,6 +206,7 @@ impl Broker {
 
     /// `ConsumerManager#scanNotActiveChannel`: expired entries go and their channels are closed; nobody is told, and the close
     /// event that follows finds nothing.
+    #[cold]
     pub(super) fn scan_not_active_channels(&mut self, cx: &mut Cx<'_, '_>) {
         let limit = self.config.settings.channel_expired_timeout as i64;
         for i in 0..self.consumers.groups.len() as u16 {

@@ -270,6 +270,12 @@ impl Broker {
         env.luck(Purpose::Request, (env.life as u64) << 40 | self.draws)
     }
 
+    /// The first word of [`Self::luck`] alone: the way of what nobody answers.
+    fn hop(&mut self, env: &Env<'_, NodeDisk, BatchPool>) -> u32 {
+        self.draws += 1;
+        env.draws.word(env.entity, Purpose::Request, (env.life as u64) << 40 | self.draws)
+    }
+
     /// A fixed-rate moment: the phase of this life plus whole periods.
     fn grid(&self, now: Now, period_ms: u64) -> u64 {
         grid(now.mono + 1, self.phase, period_ms * MS)
@@ -277,6 +283,7 @@ impl Broker {
 
     // ---- life
 
+    #[cold]
     fn start(&mut self, cx: &mut Cx<'_, '_>) {
         self.outer = RemotingClient::new(0, OUTER, self.config.nameservers.clone(), 0, cx.now);
         self.phase = cx.now.mono;
@@ -302,6 +309,7 @@ impl Broker {
     }
 
     /// Builds the state of this life from the disk (`DefaultMessageStore#load`, `ConfigManager#load`).
+    #[cold]
     fn load(&mut self, cx: &mut Cx<'_, '_>) {
         for (topic, queue_id, from) in std::mem::take(&mut cx.env.disk.broker.discarded) {
             let (queue, log) = (self.queue_of(topic, queue_id), cx.env.disk.broker.log.identity);
@@ -381,10 +389,12 @@ impl Broker {
     }
 
     fn offer(&mut self, cx: &mut Cx<'_, '_>, job: Job) {
-        let pool = job.pool;
-        match self.pools[pool as usize].offer(job, cx.now.mono) {
-            Ok(Some(job)) => self.begin(cx, job),
-            Ok(None) => self.watch_queues(cx.now),
+        let pool = &mut self.pools[job.pool as usize];
+        if pool.take_worker() {
+            return self.begin(cx, job);
+        }
+        match pool.queue(job, cx.now.mono) {
+            Ok(()) => self.watch_queues(cx.now),
             Err(job) => self.refuse_busy(cx, &job),
         }
     }
@@ -540,6 +550,7 @@ impl Broker {
         );
     }
 
+    #[cold]
     fn refuse_busy(&mut self, cx: &mut Cx<'_, '_>, job: &Job) {
         cx.out.note(Note::Busy { code: answer_code::SYSTEM_BUSY });
         self.respond(cx, job, Answer::Code(answer_code::SYSTEM_BUSY));
@@ -547,6 +558,7 @@ impl Broker {
 
     // ---- channel events: NettyEventExecutor, one thread
 
+    #[cold]
     fn channel_gone(&mut self, cx: &mut Cx<'_, '_>, conn: Conn, why: ForgetWhy) {
         let Some(serial) = self.channels.close(conn) else { return };
         if let Ok(Some(event)) = self.events.offer(ChannelEvent { conn, serial, why }, cx.now.mono) {
@@ -560,6 +572,7 @@ impl Broker {
         cx.out.work(EVENT_TICKET, WorkClass::ChannelEvent, word);
     }
 
+    #[cold]
     fn channel_event_done(&mut self, cx: &mut Cx<'_, '_>) {
         if let Some(event) = self.event_now.take() {
             self.consumer_channel_event(cx, event.conn, event.serial, event.why);
@@ -625,6 +638,7 @@ impl Broker {
         }
     }
 
+    #[cold]
     fn admin(&mut self, cx: &mut Cx<'_, '_>, admin: Admin) {
         match admin {
             Admin::UpdateTopic { topic, read, write, perm } => self.update_topic(cx, topic, read, write, perm),
@@ -633,6 +647,7 @@ impl Broker {
         }
     }
 
+    #[cold]
     fn stop(&mut self, cx: &mut Cx<'_, '_>) {
         // The JVM runs its shutdown hooks once, however often it is asked.
         if std::mem::replace(&mut self.stopping, true) {
@@ -644,6 +659,7 @@ impl Broker {
     }
 
     /// The end of `BrokerController#shutdown`: the log is flushed, offsets are written, then the process is gone.
+    #[cold]
     fn exit(&mut self, cx: &mut Cx<'_, '_>) {
         self.flush_all(cx);
         cx.env.disk.broker.flush_queues(cx.now.mono);

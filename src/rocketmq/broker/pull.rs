@@ -129,6 +129,7 @@ impl Broker {
     }
 
     /// A pull whose way to the park was held up arrives there; what was dispatched meanwhile found nobody.
+    #[cold]
     pub(super) fn park_held_up(&mut self, cx: &mut Cx<'_, '_>, waiting: u32) {
         if let Some((number, held)) = self.holds.held_up.get_mut(waiting as usize).and_then(Option::take) {
             self.park(cx, number, held);
@@ -148,6 +149,7 @@ impl Broker {
     }
 
     /// `PullRequestHoldService#checkHoldRequest`.
+    #[cold]
     pub(super) fn check_holds(&mut self, cx: &mut Cx<'_, '_>) {
         for number in 0..self.holds.table.len() {
             if !self.holds.table[number].is_empty() {
@@ -205,6 +207,7 @@ impl Broker {
     }
 
     /// `ConsumerManageProcessor#queryConsumerOffset`: an unknown offset of a young queue is 0.
+    #[inline(never)]
     pub(super) fn query_offset(&mut self, cx: &mut Cx<'_, '_>, group: GroupId, queue: MessageQueue) -> Answer {
         let disk = &cx.env.disk.broker;
         let number = disk.find_queue(queue.topic, queue.queue_id as u16);

@@ -46,6 +46,7 @@ impl Broker {
     }
 
     /// Registers with every nameserver.
+    #[inline(never)]
     pub(super) fn register_all(&mut self, cx: &mut Cx<'_, '_>) {
         let registration = self.registration(cx);
         self.register(cx, Arc::new(registration));
@@ -93,8 +94,9 @@ impl Broker {
         self.registration.unregistering
     }
 
+    #[inline(never)]
     pub(super) fn drain_outer(&mut self, cx: &mut Cx<'_, '_>) {
-        while let Some(Done { token: what, result, .. }) = self.outer.done.pop_front() {
+        while let Some(Done { token: what, result, .. }) = self.outer.next_done() {
             match what {
                 // A failed registration is only logged; the next period tries again. Of the answers only the first of each round is looked at.
                 Outer::Register(_) => {

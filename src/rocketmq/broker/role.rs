@@ -6,52 +6,31 @@
 use super::ha::group;
 use super::{Broker, Cx};
 use crate::contract::note::ForgetWhy;
-use crate::contract::{Deadline, Env, Input, Now, Out, Port, Role};
+use crate::contract::{Conn, Deadline, Env, Input, Now, Out, Port, Role};
 use crate::rocketmq::disk::NodeDisk;
 use crate::rocketmq::message::BatchPool;
 use crate::rocketmq::protocol::{Body, Frame};
 use crate::rocketmq::remoting::client::Net;
 
-impl Role for Broker {
-    type Wire = Frame;
-    type Disk = NodeDisk;
-    type Pool = BatchPool;
+impl Broker {
+    /// A frame of remoting: an answer to one of its own requests, or somebody's request.
+    fn on_frame(&mut self, cx: &mut Cx<'_, '_>, conn: Conn, frame: Frame) {
+        let now = cx.now;
+        match self.conns.owner(conn) {
+            None => self.on_request(cx, conn, frame),
+            Some((group::OWNER, addr)) => self.on_group_net(cx, |remoting, _| remoting.take_frame(now, conn, addr, frame)),
+            Some((_, addr)) => {
+                self.outer.take_frame(now, conn, addr, frame);
+                self.drain_outer(cx);
+            }
+        }
+    }
 
-    fn handle(&mut self, now: Now, input: Input<Frame>, env: &mut Env<'_, NodeDisk, BatchPool>, out: &mut Out<Frame>) {
-        let mut cx = Cx { now, env, out };
-        let cx = &mut cx;
-        let input = match input {
-            Input::Frame { conn, frame: Frame { body: Body::Ha(frame), .. } } => {
-                self.on_ha_frame(cx, conn, frame);
-                Input::Wake
-            }
-            Input::Accepted { conn, port: Port::Ha } => {
-                self.slave_connected(cx, conn);
-                Input::Wake
-            }
-            input @ (Input::Closed { .. } | Input::Connected { .. } | Input::ConnectFailed { .. }) => {
-                self.on_ha_input(cx, input).unwrap_or(Input::Wake)
-            }
-            other => other,
-        };
-        let awake = matches!(input, Input::Wake);
+    /// What became of a connection that is not one of log shipping.
+    #[cold]
+    fn on_channel(&mut self, cx: &mut Cx<'_, '_>, input: Input<Frame>) {
+        let now = cx.now;
         match input {
-            Input::Start => self.start(cx),
-            Input::Frame { conn, frame } => match self.conns.owner(conn) {
-                Some((group::OWNER, addr)) => self.on_group_net(cx, |remoting, _| {
-                    let _ = remoting.on_frame(now, conn, addr, frame);
-                }),
-                Some((_, addr)) => {
-                    let _ = self.outer.on_frame(now, conn, addr, frame);
-                    self.drain_outer(cx);
-                }
-                None => self.on_request(cx, conn, frame),
-            },
-            Input::Worked { ticket } => self.worked(cx, ticket),
-            Input::Wake => {}
-            Input::Accepted { conn, .. } => {
-                self.channels.open(conn, now.mono);
-            }
             Input::Closed { conn, how } => match self.conns.owner(conn) {
                 Some((group::OWNER, addr)) => self.on_group_net(cx, |remoting, _| remoting.on_closed(conn, addr, how)),
                 Some((_, addr)) => {
@@ -76,10 +55,65 @@ impl Role for Broker {
                 }
                 None => {}
             },
-            Input::Admin(admin) => self.admin(cx, admin),
-            Input::App(_) => {}
-            Input::Stop => self.stop(cx),
+            _ => {}
         }
+    }
+}
+
+impl Role for Broker {
+    type Wire = Frame;
+    type Disk = NodeDisk;
+    type Pool = BatchPool;
+
+    fn handle(&mut self, now: Now, input: Input<Frame>, env: &mut Env<'_, NodeDisk, BatchPool>, out: &mut Out<Frame>) {
+        let mut cx = Cx { now, env, out };
+        let cx = &mut cx;
+        // What comes most often is taken apart here, so that it is handed on once.
+        let awake = match input {
+            Input::Frame { conn, frame: Frame { body: Body::Ha(frame), .. } } => {
+                self.on_ha_frame(cx, conn, frame);
+                true
+            }
+            Input::Frame { conn, frame } => {
+                self.on_frame(cx, conn, frame);
+                false
+            }
+            Input::Worked { ticket } => {
+                self.worked(cx, ticket);
+                false
+            }
+            Input::Accepted { conn, port: Port::Ha } => {
+                self.slave_connected(cx, conn);
+                true
+            }
+            input @ (Input::Closed { .. } | Input::Connected { .. } | Input::ConnectFailed { .. }) => {
+                match self.on_ha_input(cx, input) {
+                    Some(input) => {
+                        self.on_channel(cx, input);
+                        false
+                    }
+                    None => true,
+                }
+            }
+            Input::Wake => true,
+            Input::Start => {
+                self.start(cx);
+                false
+            }
+            Input::Accepted { conn, .. } => {
+                self.channels.open(conn, now.mono);
+                false
+            }
+            Input::Admin(admin) => {
+                self.admin(cx, admin);
+                false
+            }
+            Input::App(_) => false,
+            Input::Stop => {
+                self.stop(cx);
+                false
+            }
+        };
         self.plan_delayed(cx);
         self.plan_clean(cx);
         while let Some((nominal, tick)) = self.timers.due(now.mono) {

@@ -65,6 +65,7 @@ impl ScheduleService {
 
 impl Broker {
     /// `ScheduleMessageService#load` and `#start`: offsets from disk, clamped into the queues.
+    #[cold]
     pub(super) fn schedule_start(&mut self, cx: &mut Cx<'_, '_>) {
         let levels = self.levels.max_level() as usize;
         self.schedule.looked_at = self.phase + FIRST_DELAY_MS * MS;
@@ -142,6 +143,7 @@ impl Broker {
     }
 
     /// One look of every level that is due.
+    #[cold]
     pub(super) fn deliver_delayed(&mut self, cx: &mut Cx<'_, '_>, nominal: u64) {
         self.schedule.tick_set = false;
         self.schedule.looked_at = nominal;

@@ -17,6 +17,7 @@ pub(super) struct CleanAndHeartbeat {
 }
 
 impl CleanAndHeartbeat {
+    #[inline(never)]
     pub(super) fn step(&mut self, i: &mut Instance, cx: &mut Cx<'_, '_>, t: ThreadId, ret: Ret) -> Step {
         let got = match ret {
             Ret::Go => i.lock(cx, t, LockId::Route, Some(3_000)),
@@ -27,7 +28,7 @@ impl CleanAndHeartbeat {
             None => return Step::Block,
             Some(true) => {
                 i.clean_offline_brokers();
-                i.unlock(LockId::Route);
+                i.unlock(cx, LockId::Route);
             }
             Some(false) => {}
         }
@@ -45,6 +46,7 @@ pub(super) struct HeartbeatAll {
 }
 
 impl HeartbeatAll {
+    #[inline(never)]
     pub(super) fn step(&mut self, i: &mut Instance, cx: &mut Cx<'_, '_>, t: ThreadId, ret: Ret) -> Step {
         match ret {
             Ret::Go => {

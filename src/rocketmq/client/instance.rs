@@ -7,6 +7,7 @@
 mod threads;
 
 use self::threads::Executor;
+pub(in crate::rocketmq) use self::threads::Round;
 pub(in crate::rocketmq::client) use self::threads::{ChannelEvent, Exec, Thread, ThreadId};
 use super::broker_addrs::BrokerAddrs;
 use super::by_topic::ByTopic;
@@ -64,7 +65,7 @@ pub(super) enum Tick {
     /// A thread's sleep or timed wait is over.
     Wait(ThreadId, u32),
     PullLater(u16, u32),
-    ConsumeLater(u16, u32, SmallVec<[Message; 1]>),
+    ConsumeLater(u16, u32, Box<[Message]>),
     OrderlyLater(u16, u32),
     TryLockLater(u16, u32),
     UnlockLater(u16, crate::base::ids::MessageQueue),
@@ -109,11 +110,7 @@ impl Cx<'_, '_> {
 #[derive(Clone, Debug)]
 #[repr(C)]
 pub(super) struct Instance {
-    pub(super) remoting: RemotingClient<Token>,
     pub(super) timers: Timers<Tick>,
-    ready: VecDeque<(ThreadId, Ret)>,
-    /// Threads that a job in their pool's queue has woken.
-    waking: VecDeque<(ThreadId, WorkClass)>,
     threads: Vec<Thread>,
     /// By [`Exec::place`].
     executors: Vec<Executor>,
@@ -128,9 +125,11 @@ pub(super) struct Instance {
     pub(super) life: u32,
     pub(super) entity: Entity,
     wakes: u64,
-    pub(super) draws: u64,
     /// brokerAddrTable.
     pub(super) addrs: BrokerAddrs,
+    /// Its own rare parts stand behind.
+    pub(super) remoting: RemotingClient<Token>,
+    pub(super) draws: u64,
     /// topicRouteTable, by topic.
     pub(super) routes: ByTopic<Arc<TopicRouteData>>,
     channel_events: VecDeque<ChannelEvent>,
@@ -180,7 +179,6 @@ impl Instance {
             consumers: Vec::new(),
             threads: Vec::new(),
             executors: Vec::new(),
-            ready: VecDeque::new(),
             timers: Timers::default(),
             route_lock: Mutex::default(),
             heartbeat_busy: false,
@@ -190,7 +188,6 @@ impl Instance {
             pull_queue: VecDeque::new(),
             pull_blocked: false,
             pull_awake: false,
-            waking: VecDeque::new(),
             wakes: 0,
             channel_events: VecDeque::new(),
             draws: 0,
@@ -299,12 +296,12 @@ impl Instance {
     }
 
     /// Gives a lock up; the first waiter gets it.
-    pub(super) fn unlock(&mut self, lock: LockId) {
+    pub(super) fn unlock(&mut self, cx: &mut Cx<'_, '_>, lock: LockId) {
         let mutex = self.mutex(lock);
         mutex.holder = mutex.waiters.pop_front();
         if let Some(next) = mutex.holder {
             self.threads[next as usize].waits += 1;
-            self.resume(next, Ret::Lock(true));
+            self.resume(cx, next, Ret::Lock(true));
         }
     }
 
@@ -327,39 +324,38 @@ impl Instance {
 
     fn tick(&mut self, cx: &mut Cx<'_, '_>, tick: Tick, nominal: u64) {
         match tick {
-            Tick::Periodic(task) => self.submit(Exec::Scheduler, Op::periodic(task, nominal)),
+            Tick::Periodic(task) => self.submit(cx, Exec::Scheduler, Op::periodic(task, nominal)),
             Tick::RebalanceWait(wait) => {
                 if wait == self.rebalance_wait && !self.rebalance_running {
-                    self.rebalance_begin();
+                    self.rebalance_begin(cx);
                 }
             }
             Tick::Wait(t, waits) => {
                 if self.threads[t as usize].waits == waits {
                     let ret = if self.leave_lock_queue(t) { Ret::Lock(false) } else { Ret::Slept };
-                    self.resume(t, ret);
+                    self.resume(cx, t, ret);
                 }
             }
             Tick::PullLater(c, p) => self.pull_queue.push_back((c, p)),
-            Tick::ConsumeLater(c, p, messages) => self.submit_concurrent(c, p, messages),
-            Tick::OrderlyLater(c, p) => self.submit_orderly(c, p, WorkClass::HandOver),
-            Tick::TryLockLater(c, p) => self.submit(Exec::ConsumeSchedule(c), Op::try_lock_later(c, p)),
-            Tick::UnlockLater(c, mq) => self.submit(Exec::Scheduler, Op::unlock(c, mq)),
+            Tick::ConsumeLater(c, p, messages) => self.submit_concurrent(cx, c, p, messages.into_vec().into()),
+            Tick::OrderlyLater(c, p) => self.submit_orderly(cx, c, p, WorkClass::HandOver),
+            Tick::TryLockLater(c, p) => self.submit(cx, Exec::ConsumeSchedule(c), Op::try_lock_later(c, p)),
+            Tick::UnlockLater(c, mq) => self.submit(cx, Exec::Scheduler, Op::unlock(c, mq)),
             Tick::LockAll(c) => {
                 if self.consumers[c as usize].state == ServiceState::Running && !self.consumers[c as usize].shutting_down {
                     self.timers.set(nominal + self.settings.rebalance_lock_interval.max(1) * MS, Tick::LockAll(c));
-                    self.submit(Exec::ConsumeSchedule(c), Op::lock_all(c));
+                    self.submit(cx, Exec::ConsumeSchedule(c), Op::lock_all(c));
                 }
             }
-            Tick::OffsetFix(c, p, offset) => self.submit(Exec::Pull, Op::offset_fix(c, p, offset)),
+            Tick::OffsetFix(c, p, offset) => self.submit(cx, Exec::Pull, Op::offset_fix(c, p, offset)),
             Tick::CleanExpired(c) => {
                 if self.consumers[c as usize].state == ServiceState::Running {
                     let period = self.consumers[c as usize].config.settings.consume_timeout.max(1) * 60 * SEC;
                     self.timers.set(nominal + period, Tick::CleanExpired(c));
-                    self.submit(Exec::ConsumeSchedule(c), Op::clean_expired(c));
+                    self.submit(cx, Exec::ConsumeSchedule(c), Op::clean_expired(c));
                 }
             }
         }
-        let _ = cx;
     }
 
     /// A fixed-rate task ended: it runs again one period after its nominal time, at once if that has passed.
@@ -384,7 +380,7 @@ impl Instance {
     }
 
     pub(super) fn next_deadline(&mut self, now: Now) -> Option<Deadline> {
-        Deadline::sooner(self.timers.next().map(Deadline::mono), self.remoting.next_deadline(now), now)
+        self.remoting.next_deadline_before(self.timers.next().unwrap_or(u64::MAX), now)
     }
 
     // ---- rebalance service: wait at most 20 s or a wake-up; any number of wake-ups during a pass cause one more
@@ -394,29 +390,29 @@ impl Instance {
         self.timers.set(now.mono + self.settings.rebalance_wait_interval.max(1) * MS, Tick::RebalanceWait(self.rebalance_wait));
     }
 
-    fn rebalance_begin(&mut self) {
+    fn rebalance_begin(&mut self, cx: &mut Cx<'_, '_>) {
         self.rebalance_running = true;
         self.rebalance_notified = false;
         self.rebalance_wait += 1;
-        self.submit(Exec::Rebalance, Op::rebalance());
+        self.submit(cx, Exec::Rebalance, Op::rebalance());
     }
 
     /// `RebalanceService#wakeup`.
-    pub(super) fn rebalance_immediately(&mut self) {
+    pub(super) fn rebalance_immediately(&mut self, cx: &mut Cx<'_, '_>) {
         if self.rebalance_running {
             self.rebalance_notified = true;
         } else if self.state == ServiceState::Running {
-            self.rebalance_begin();
+            self.rebalance_begin(cx);
         }
     }
 
-    pub(super) fn rebalance_done(&mut self, cx: &Cx<'_, '_>) {
+    pub(super) fn rebalance_done(&mut self, cx: &mut Cx<'_, '_>) {
         self.rebalance_running = false;
         if self.state != ServiceState::Running {
             return;
         }
         if self.rebalance_notified {
-            self.rebalance_begin();
+            self.rebalance_begin(cx);
         } else {
             self.rebalance_wait_begin(cx.now);
         }

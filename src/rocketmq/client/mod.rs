@@ -15,6 +15,7 @@ mod route;
 
 use self::config::{ClientConfig, MemberKind, ProducerConfig, SendMode};
 use self::consumer::lifecycle::{ShutdownConsumer, StartConsumer};
+pub(in crate::rocketmq) use self::instance::Round;
 use self::instance::{ChannelEvent, Cx, Exec, Instance, ServiceState};
 use self::ops::Ret;
 use self::producer::parcel::Parcel;
@@ -37,15 +38,16 @@ enum Place {
     Consumer { instance: u16, c: u16 },
 }
 
-/// A client process.
+/// A client process. What each event passes stands in front of the instance, which begins with what it needs itself.
 #[derive(Clone, Debug)]
+#[repr(C)]
 pub struct ClientProcess {
     config: Arc<ClientConfig>,
+    stopping: usize,
     conns: ConnNumbers,
+    places: SmallVec<[Option<Place>; 2]>,
     /// Mostly one with one member, which then lie here and not an address further.
     instances: SmallVec<[Instance; 1]>,
-    places: SmallVec<[Option<Place>; 2]>,
-    stopping: usize,
 }
 
 impl ClientProcess {
@@ -103,12 +105,12 @@ impl ClientProcess {
             MemberKind::Producer(config) => {
                 let p = instance.add_producer(index as u16, config.clone());
                 self.places[index] = Some(Place::Producer { instance: number, p });
-                instance.submit(Exec::Main, StartProducer::new(p).into());
+                instance.submit(&mut cx, Exec::Main, StartProducer::new(p).into());
             }
             MemberKind::Consumer(config) => {
                 let c = instance.add_consumer(index as u16, config.clone(), now);
                 self.places[index] = Some(Place::Consumer { instance: number, c });
-                instance.submit(Exec::Main, StartConsumer::new(c).into());
+                instance.submit(&mut cx, Exec::Main, StartConsumer::new(c).into());
             }
         }
         instance.pump(&mut cx);
@@ -128,8 +130,9 @@ impl ClientProcess {
             Place::Consumer { instance, c } => (instance, ShutdownConsumer::new(c, exit).into()),
         };
         let instance = &mut self.instances[number as usize];
-        instance.submit(Exec::Main, op);
-        instance.pump(&mut Cx { now: cx_now, env, out, conns: &mut self.conns });
+        let mut cx = Cx { now: cx_now, env, out, conns: &mut self.conns };
+        instance.submit(&mut cx, Exec::Main, op);
+        instance.pump(&mut cx);
     }
 
     fn send(&mut self, producer: u16, parcel: Parcel, now: Now, env: &mut Env<'_, NodeDisk, BatchPool>, out: &mut Out<Frame>) {
@@ -151,7 +154,7 @@ impl ClientProcess {
             AppInput::Listened { ticket, verdict } => {
                 let Some(instance) = self.instances.get_mut((ticket >> 20) as usize) else { return };
                 let mut cx = Cx { now, env, out, conns: &mut self.conns };
-                instance.resume(ticket & 0xf_ffff, Ret::Listened(verdict));
+                instance.resume(&mut cx, ticket & 0xf_ffff, Ret::Listened(verdict));
                 instance.pump(&mut cx);
             }
             AppInput::StartClient { index } => self.start_member(index as usize, now, env, out),
@@ -233,7 +236,8 @@ impl Role for ClientProcess {
                     Input::ConnectFailed { .. } => instance.remoting.on_connect_failed(&mut cx.net(), conn, addr),
                     Input::Closed { how, .. } => instance.remoting.on_closed(conn, addr, how),
                     Input::Frame { frame, .. } => match instance.remoting.on_frame(now, conn, addr, frame) {
-                        Arrived::Request(Request::NotifyConsumerIdsChanged { .. }) => instance.rebalance_immediately(),
+                        Arrived::Request(Request::NotifyConsumerIdsChanged { .. }) => instance.rebalance_immediately(&mut cx),
+                        Arrived::Ended(done) => instance.ended(&mut cx, done),
                         Arrived::Late(Answer::Pulled { messages, .. }) => cx.env.pool.give(messages),
                         _ => {}
                     },

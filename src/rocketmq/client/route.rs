@@ -31,12 +31,13 @@ impl UpdateRoute {
         UpdateRoute { topic, default: Some((key, queues)), asked: false }
     }
 
+    #[inline(never)]
     pub(super) fn step(&mut self, i: &mut Instance, cx: &mut Cx<'_, '_>, t: ThreadId, ret: Ret) -> Step {
         let got_lock = match ret {
             Ret::Go => i.lock(cx, t, LockId::Route, Some(3_000)),
             Ret::Lock(got) => Some(got),
             Ret::Rpc(result) => {
-                i.unlock(LockId::Route);
+                i.unlock(cx, LockId::Route);
                 return Step::Done(match result {
                     Ok(Answer::Route(route)) => Ret::Route(Ok(i.apply_route(cx, self.topic, self.shrunk(route)))),
                     Ok(_) => Ret::Route(Ok(false)),
@@ -130,6 +131,7 @@ impl PollRoutes {
         PollRoutes { topics: topics.into_iter().collect(), next: 0 }
     }
 
+    #[inline(never)]
     pub(super) fn step(&mut self, _: &mut Instance, _: &mut Cx<'_, '_>, _: ThreadId, ret: Ret) -> Step {
         if matches!(ret, Ret::Route(Err(()))) || self.next >= self.topics.len() {
             return Step::Done(Ret::Unit);

@@ -173,6 +173,7 @@ impl Role for NameServer {
     type Disk = NodeDisk;
     type Pool = BatchPool;
 
+    #[inline(never)]
     fn handle(&mut self, now: Now, input: Input<Frame>, env: &mut Env<'_, NodeDisk, BatchPool>, out: &mut Out<Frame>) {
         let _ = env;
         match input {

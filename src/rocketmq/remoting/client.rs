@@ -6,7 +6,9 @@
 //! request's own timeout. A call is a row in a table and ends as a row in [`RemotingClient::done`], with the caller's token.
 
 mod choice;
+mod table;
 
+use self::table::{Call, Patience, State, Table};
 use super::idle::IdleWatch;
 use super::timers::Timers;
 use crate::base::draw::Luck;
@@ -87,47 +89,6 @@ const ASYNC_PERMITS: usize = 65_535;
 /// `NettyRemotingClient.LOCK_TIMEOUT_MILLIS`.
 const LOCK_TIMEOUT: u64 = 3_000 * MS;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    /// Waits for the channel to this address.
-    Connecting(Addr),
-    /// The channel is open; its thread has yet to wake up.
-    Connected(Conn, Addr),
-    /// Waits for another caller to choose a nameserver.
-    Selecting,
-    /// Written on the channel with this connection.
-    Outstanding(Conn, Addr),
-}
-
-#[derive(Clone, Debug)]
-struct Call<T> {
-    token: T,
-    invoke: Invoke,
-    begin_ms: i64,
-    timeout_ms: u64,
-    request: Option<Request>,
-    luck: Luck,
-    state: State,
-    /// Its wait has timed out, and its thread has yet to wake up and see; what came meanwhile.
-    patience: Patience,
-}
-
-/// How far the wait for an answer is.
-#[derive(Clone, Debug)]
-enum Patience {
-    Waits,
-    /// The thread is on its way; it finds this, or else gives up.
-    Over(Option<Result<Answer, RpcFailure>>),
-    /// It has the processor again.
-    Found,
-}
-
-#[derive(Clone, Debug)]
-struct Slot<T> {
-    generation: u32,
-    call: Option<Call<T>>,
-}
-
 #[derive(Clone, Debug)]
 enum Channel {
     Connecting { conn: Conn, waiters: Vec<u32> },
@@ -151,8 +112,11 @@ enum Tick {
 
 /// What became of an arriving frame.
 #[derive(Debug)]
-pub enum Arrived {
-    /// It answered a call.
+#[allow(clippy::large_enum_variant, reason = "the ordinary case is the large one, and it is taken apart at once")]
+pub enum Arrived<T> {
+    /// It answered this call, which is over.
+    Ended(Done<T>),
+    /// It answered a call whose thread is on its way to give up; it will find the answer.
     Answered,
     /// It answered nothing that still waits.
     Late(Answer),
@@ -186,20 +150,21 @@ pub struct Awake<T> {
 #[derive(Clone, Debug)]
 #[repr(C)]
 pub struct RemotingClient<T> {
-    /// Calls that ended, in order.
-    pub done: VecDeque<Done<T>>,
-    /// Callers to wake up.
-    pub awake: VecDeque<Awake<T>>,
-    calls: Vec<Slot<T>>,
-    free: Vec<u32>,
+    calls: Table<T>,
     channels: Vec<Option<Channel>>,
     sync_deadlines: VecDeque<(u64, u32)>,
     async_expiries: VecDeque<(i64, u32)>,
     outstanding_async: usize,
     /// Wall time of the first scan of the response table.
     scan_from_ms: i64,
+    /// Rows of `done` and `awake` together: mostly none, and then nobody looks there.
+    pending: usize,
     timers: Timers<Tick>,
     idle: IdleWatch,
+    /// Calls that ended, in order.
+    done: VecDeque<Done<T>>,
+    /// Callers to wake up.
+    awake: VecDeque<Awake<T>>,
     settings: RemotingSettings,
     owner: u16,
     /// A thread whose wait for a channel or an answer ends asks for the processor before it goes on.
@@ -220,16 +185,14 @@ fn insert_sorted<K: Copy + PartialOrd>(queue: &mut VecDeque<(K, u32)>, at: K, id
 }
 
 impl<T: Copy + std::fmt::Debug> RemotingClient<T> {
-    const INDEX_BITS: u32 = 20;
-
     /// `first_index` is the random start of `namesrvIndex` (0..999).
     pub fn new(owner: u16, settings: RemotingSettings, nameservers: Arc<[Addr]>, first_index: u64, now: Now) -> Self {
         RemotingClient {
             owner,
             settings,
             channels: Vec::new(),
-            calls: Vec::new(),
-            free: Vec::new(),
+            calls: Table::default(),
+            pending: 0,
             nameservers,
             chosen: None,
             namesrv_index: first_index,
@@ -273,75 +236,86 @@ impl<T: Copy + std::fmt::Debug> RemotingClient<T> {
             invoke,
             begin_ms: net.now.wall_ms,
             timeout_ms,
-            request: Some(request),
+            request: None,
             luck,
             state: State::Selecting,
             patience: Patience::Waits,
         };
-        let id = self.insert(call);
-        match target {
-            Target::Addr(addr) => self.reach(net, id, addr),
-            Target::Nameserver => match self.chosen.filter(|addr| self.is_active(*addr)) {
-                Some(addr) => self.reach(net, id, addr),
-                None => self.select(net, id),
-            },
+        let addr = match target {
+            Target::Addr(addr) => Some(addr),
+            Target::Nameserver => self.chosen.filter(|addr| self.is_active(*addr)),
+        };
+        if let Some(addr) = addr
+            && let Some(Channel::Active { conn, .. }) = self.channel(addr)
+        {
+            let conn = *conn;
+            let id = self.calls.insert(Call { state: State::Connecting(addr), ..call });
+            return self.send(net, id, conn, addr, request);
         }
-    }
-
-    fn insert(&mut self, call: Call<T>) -> u32 {
-        let index = self.free.pop().unwrap_or_else(|| {
-            self.calls.push(Slot { generation: 0, call: None });
-            self.calls.len() as u32 - 1
-        });
-        let slot = &mut self.calls[index as usize];
-        slot.generation = (slot.generation + 1) & ((1 << (32 - Self::INDEX_BITS)) - 1);
-        slot.call = Some(call);
-        slot.generation << Self::INDEX_BITS | index
+        let id = self.calls.insert(Call { request: Some(Box::new(request)), ..call });
+        match addr {
+            Some(addr) => self.reach(net, id, addr),
+            None => self.select(net, id),
+        }
     }
 
     fn get(&mut self, id: u32) -> Option<&mut Call<T>> {
-        let slot = self.calls.get_mut((id & ((1 << Self::INDEX_BITS) - 1)) as usize)?;
-        if slot.generation == id >> Self::INDEX_BITS { slot.call.as_mut() } else { None }
+        self.calls.get(id)
     }
 
-    fn outstanding(&self, id: u32) -> bool {
-        self.calls.get((id & ((1 << Self::INDEX_BITS) - 1)) as usize).is_some_and(|slot| {
-            slot.generation == id >> Self::INDEX_BITS && matches!(&slot.call, Some(Call { state: State::Outstanding(..), .. }))
-        })
-    }
-
-    fn take(&mut self, id: u32) -> Option<Call<T>> {
-        let index = id & ((1 << Self::INDEX_BITS) - 1);
-        let slot = self.calls.get_mut(index as usize)?;
-        if slot.generation != id >> Self::INDEX_BITS {
+    /// The oldest call that has ended and that nobody has heard of yet.
+    #[inline]
+    pub fn next_done(&mut self) -> Option<Done<T>> {
+        if self.pending == 0 {
             return None;
         }
-        let call = slot.call.take()?;
-        self.free.push(index);
-        if call.invoke == Invoke::Async && matches!(call.state, State::Outstanding(..)) {
-            self.outstanding_async -= 1;
+        let done = self.done.pop_front();
+        self.pending -= done.is_some() as usize;
+        done
+    }
+
+    /// The oldest caller to wake up.
+    #[inline]
+    pub fn next_awake(&mut self) -> Option<Awake<T>> {
+        if self.pending == 0 {
+            return None;
         }
-        Some(call)
+        let awake = self.awake.pop_front();
+        self.pending -= awake.is_some() as usize;
+        awake
+    }
+
+    fn wake_caller(&mut self, awake: Awake<T>) {
+        self.awake.push_back(awake);
+        self.pending += 1;
     }
 
     fn end(&mut self, id: u32, result: Result<Answer, RpcFailure>) {
+        if let Some(done) = self.over(id, result) {
+            self.done.push_back(done);
+            self.pending += 1;
+        }
+    }
+
+    /// A call is over; what its caller is to hear, unless the caller is on its way and will look for itself.
+    fn over(&mut self, id: u32, result: Result<Answer, RpcFailure>) -> Option<Done<T>> {
         if let Some(Call { patience: Patience::Over(found), .. }) = self.get(id) {
-            found.get_or_insert(result);
-            return;
+            found.get_or_insert_with(|| Box::new(result));
+            return None;
         }
-        if let Some(call) = self.take(id) {
-            let (written, to) = match call.state {
-                State::Outstanding(_, addr) => (true, Some(addr)),
-                State::Connecting(addr) | State::Connected(_, addr) => (false, Some(addr)),
-                State::Selecting => (false, self.chosen),
-            };
-            // A thread that waits for an answer is woken by the thread that brings it. A timeout it has found itself.
-            let own = !written || matches!(result, Err(RpcFailure::Timeout)) || matches!(call.patience, Patience::Found);
-            let woken = (call.invoke == Invoke::Sync && !own).then_some(call.luck.resume());
-            let result = result.map_err(|why| RpcError { why, written, to });
-            let failure = [call.luck.spare(0), call.luck.spare(1)];
-            self.done.push_back(Done { token: call.token, result, woken, failure });
-        }
+        let call = self.calls.take(id)?;
+        self.outstanding_async -= (call.invoke == Invoke::Async && matches!(call.state, State::Outstanding(..))) as usize;
+        let (written, to) = match call.state {
+            State::Outstanding(_, addr) => (true, Some(addr)),
+            State::Connecting(addr) | State::Connected(_, addr) => (false, Some(addr)),
+            State::Selecting => (false, self.chosen),
+        };
+        // A thread that waits for an answer is woken by the thread that brings it. A timeout it has found itself.
+        let own = !written || matches!(result, Err(RpcFailure::Timeout)) || matches!(call.patience, Patience::Found);
+        let woken = (call.invoke == Invoke::Sync && !own).then_some(call.luck.resume());
+        let result = result.map_err(|why| RpcError { why, written, to });
+        let failure = [call.luck.spare(0), call.luck.spare(1)];
+        Some(Done { token: call.token, result, woken, failure })
     }
 
     fn channel(&self, addr: Addr) -> Option<&Channel> {
@@ -378,7 +352,14 @@ impl<T: Copy + std::fmt::Debug> RemotingClient<T> {
         self.timers.set(net.now.mono + self.settings.connect_timeout_ms * MS, Tick::ConnectWait(id));
     }
 
+    /// A call that has waited for its channel is written.
     fn write(&mut self, net: &mut Net<'_>, id: u32, conn: Conn, addr: Addr) {
+        if let Some(request) = self.get(id).and_then(|call| call.request.take()) {
+            self.send(net, id, conn, addr, *request);
+        }
+    }
+
+    fn send(&mut self, net: &mut Net<'_>, id: u32, conn: Conn, addr: Addr, request: Request) {
         let now = net.now;
         let outstanding_async = self.outstanding_async;
         let Some(call) = self.get(id) else { return };
@@ -401,7 +382,6 @@ impl<T: Copy + std::fmt::Debug> RemotingClient<T> {
             return self.end(id, Err(RpcFailure::TooMuchRequest));
         }
         let left = call.timeout_ms - cost.min(call.timeout_ms);
-        let Some(request) = call.request.take() else { return };
         call.state = State::Outstanding(conn, addr);
         let luck = call.luck;
         let bytes = request.bytes();
@@ -464,7 +444,7 @@ impl<T: Copy + std::fmt::Debug> RemotingClient<T> {
         let Some(call) = self.get(id) else { return };
         call.state = State::Connected(conn, addr);
         let awake = Awake { token: call.token, call: id, word: call.luck.resume() };
-        self.awake.push_back(awake);
+        self.wake_caller(awake);
     }
 
     /// A caller has woken up. If it waited for its channel it writes, unless the channel is no longer active (`NettyRemotingClient#invokeSync`); if
@@ -473,7 +453,7 @@ impl<T: Copy + std::fmt::Debug> RemotingClient<T> {
         let Some(call) = self.get(id) else { return };
         if let Patience::Over(found) = std::mem::replace(&mut call.patience, Patience::Found) {
             return match found {
-                Some(result) => self.end(id, result),
+                Some(result) => self.end(id, *result),
                 None => self.timed_out(net, id),
             };
         }
@@ -524,11 +504,10 @@ impl<T: Copy + std::fmt::Debug> RemotingClient<T> {
 
     /// Ends every request that is outstanding on a channel: `NettyRemotingAbstract#failFast`.
     fn fail_fast(&mut self, conn: Conn) {
-        for index in 0..self.calls.len() {
-            let slot = &self.calls[index];
-            if matches!(&slot.call, Some(Call { state: State::Outstanding(c, _), .. }) if *c == conn) {
-                self.end(slot.generation << Self::INDEX_BITS | index as u32, Err(RpcFailure::ChannelClosed));
-            }
+        let fails = |(id, state): (u32, State)| matches!(state, State::Outstanding(c, _) if c == conn).then_some(id);
+        let failed: SmallVec<[u32; 8]> = self.calls.rows().filter_map(fails).collect();
+        for id in failed {
+            self.end(id, Err(RpcFailure::ChannelClosed));
         }
     }
 
@@ -557,8 +536,16 @@ impl<T: Copy + std::fmt::Debug> RemotingClient<T> {
         }
     }
 
+    /// A frame arrived; an answer goes to the other calls that have ended.
+    pub fn take_frame(&mut self, now: Now, conn: Conn, addr: Addr, frame: Frame) {
+        if let Arrived::Ended(done) = self.on_frame(now, conn, addr, frame) {
+            self.done.push_back(done);
+            self.pending += 1;
+        }
+    }
+
     /// A frame arrived.
-    pub fn on_frame(&mut self, now: Now, conn: Conn, addr: Addr, frame: Frame) -> Arrived {
+    pub fn on_frame(&mut self, now: Now, conn: Conn, addr: Addr, frame: Frame) -> Arrived<T> {
         if let Some(Some(Channel::Active { conn: c, last_io })) = self.channels.get_mut(addr.0 as usize)
             && *c == conn
         {
@@ -568,8 +555,7 @@ impl<T: Copy + std::fmt::Debug> RemotingClient<T> {
             Body::Request { request, .. } => Arrived::Request(request),
             Body::Answer(answer) => {
                 if self.get(frame.opaque).is_some_and(|call| matches!(call.state, State::Outstanding(c, _) if c == conn)) {
-                    self.end(frame.opaque, Ok(answer));
-                    Arrived::Answered
+                    self.over(frame.opaque, Ok(answer)).map_or(Arrived::Answered, Arrived::Ended)
                 } else {
                     Arrived::Late(answer)
                 }
@@ -603,7 +589,7 @@ impl<T: Copy + std::fmt::Debug> RemotingClient<T> {
             } else if let Some(call) = self.get(id).filter(|call| matches!(call.state, State::Outstanding(..))) {
                 call.patience = Patience::Over(None);
                 let awake = Awake { token: call.token, call: id, word: call.luck.resume() };
-                self.awake.push_back(awake);
+                self.wake_caller(awake);
             }
         }
         if self.next_scan_ms().is_some_and(|at| at <= now.wall_ms) {
@@ -650,13 +636,19 @@ impl<T: Copy + std::fmt::Debug> RemotingClient<T> {
 
     /// The next moment at which something is due.
     pub fn next_deadline(&mut self, now: Now) -> Option<Deadline> {
-        while self.sync_deadlines.front().is_some_and(|(_, id)| !self.outstanding(*id)) {
+        self.next_deadline_before(u64::MAX, now)
+    }
+
+    /// The same, or a moment of the caller's on the monotonic clock if that comes first.
+    #[inline]
+    pub fn next_deadline_before(&mut self, mono: u64, now: Now) -> Option<Deadline> {
+        while self.sync_deadlines.front().is_some_and(|(_, id)| !self.calls.is_outstanding(*id)) {
             self.sync_deadlines.pop_front();
         }
-        while self.async_expiries.front().is_some_and(|(_, id)| !self.outstanding(*id)) {
+        while self.async_expiries.front().is_some_and(|(_, id)| !self.calls.is_outstanding(*id)) {
             self.async_expiries.pop_front();
         }
-        Deadline::earliest(self.next_mono(), self.next_scan_ms(), now)
+        Deadline::earliest(self.next_mono().min(mono), self.next_scan_ms(), now)
     }
 
     #[inline]

@@ -93,15 +93,22 @@ impl<J> Pool<J> {
     }
     /// Gives a job to a free worker (returned: begin it now), queues it (`None`), or refuses it (`Err`) when the queue is full.
     pub fn offer(&mut self, job: J, now: u64) -> Result<Option<J>, J> {
-        if self.busy < self.workers {
-            self.busy += 1;
-            return Ok(Some(job));
-        }
+        if self.take_worker() { Ok(Some(job)) } else { self.queue(job, now).map(|()| None) }
+    }
+    /// Whether a worker is free; it then begins a job.
+    #[inline]
+    pub fn take_worker(&mut self) -> bool {
+        let free = self.busy < self.workers;
+        self.busy += free as u32;
+        free
+    }
+    /// The job waits for a worker, or is refused.
+    pub fn queue(&mut self, job: J, now: u64) -> Result<(), J> {
         if self.queue.len() >= self.capacity {
             return Err(job);
         }
         self.queue.push_back(Queued { since: now, job });
-        Ok(None)
+        Ok(())
     }
     /// A worker is free: the next job to begin, if there is one.
     pub fn done(&mut self) -> Option<J> {

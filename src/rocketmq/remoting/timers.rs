@@ -36,31 +36,43 @@ const REACH: usize = 8;
 
 /// Deadlines with what they are for.
 #[derive(Clone, Debug)]
-#[repr(C)]
 pub struct Timers<K> {
-    /// The earliest deadline; `u64::MAX`: none. A role is asked for it after each event, and here that costs no look into the line or the heap.
+    /// The earliest deadline; `u64::MAX`: none. A role is asked for it after each event, and here that costs no look at the others.
     first: u64,
+    /// Apart, since timers are asked far more often than they are set: whoever holds them keeps two words among what it needs for each event.
+    set: Option<Box<Set<K>>>,
+}
+
+#[derive(Clone, Debug)]
+struct Set<K> {
     seq: u64,
     /// Sorted, the next one in front.
     line: VecDeque<Timer<K>>,
     heap: BinaryHeap<Timer<K>>,
 }
 
+impl<K> Default for Set<K> {
+    fn default() -> Self {
+        Set { seq: 0, line: VecDeque::new(), heap: BinaryHeap::new() }
+    }
+}
+
 impl<K> Default for Timers<K> {
     fn default() -> Self {
-        Timers { line: VecDeque::new(), heap: BinaryHeap::new(), seq: 0, first: u64::MAX }
+        Timers { first: u64::MAX, set: None }
     }
 }
 
 impl<K> Timers<K> {
     /// Sets a timer; `at` in ns of the monotonic clock.
     pub fn set(&mut self, at: u64, what: K) {
-        self.seq += 1;
         self.first = self.first.min(at);
-        let timer = Timer { at, seq: self.seq, what };
+        let set = self.set.get_or_insert_default();
+        set.seq += 1;
+        let timer = Timer { at, seq: set.seq, what };
         // Of equal times the later one stands behind.
-        let behind = self.line.iter().rev().take(REACH + 1).take_while(|t| t.at > at).count();
-        if behind <= REACH { self.line.insert(self.line.len() - behind, timer) } else { self.heap.push(timer) }
+        let behind = set.line.iter().rev().take(REACH + 1).take_while(|t| t.at > at).count();
+        if behind <= REACH { set.line.insert(set.line.len() - behind, timer) } else { set.heap.push(timer) }
     }
     /// The earliest deadline.
     #[inline]
@@ -73,20 +85,21 @@ impl<K> Timers<K> {
         if self.first > now {
             return None;
         }
+        let set = self.set.as_mut()?;
         // The heap's order is turned round: its greatest is the earliest.
-        let from_heap = match (self.line.front(), self.heap.peek()) {
+        let from_heap = match (set.line.front(), set.heap.peek()) {
             (Some(first), Some(top)) => top > first,
             (first, _) => first.is_none(),
         };
-        let timer = if from_heap { self.heap.pop() } else { self.line.pop_front() };
-        self.first = match (self.line.front(), self.heap.peek()) {
+        let timer = if from_heap { set.heap.pop() } else { set.line.pop_front() };
+        self.first = match (set.line.front(), set.heap.peek()) {
             (Some(first), Some(top)) => first.at.min(top.at),
             (first, top) => first.or(top).map_or(u64::MAX, |t| t.at),
         };
         timer.map(|t| (t.at, t.what))
     }
     pub fn is_empty(&self) -> bool {
-        self.line.is_empty() && self.heap.is_empty()
+        self.set.as_ref().is_none_or(|set| set.line.is_empty() && set.heap.is_empty())
     }
 }
 

@@ -140,6 +140,7 @@ impl Broker {
     }
 
     /// `CleanCommitLogService#run`, then `CleanConsumeQueueService#run`, or what is left of them after a pause.
+    #[cold]
     pub(super) fn clean_tick(&mut self, cx: &mut Cx<'_, '_>) {
         let mut pass = self.cleaner.pass.take().unwrap_or_else(|| self.begin_pass(cx));
         loop {

@@ -365,7 +365,7 @@ impl Broker {
 
     /// Answers to this member's own calls.
     fn drain_group(&mut self, cx: &mut Cx<'_, '_>) {
-        while let Some(done) = self.group.as_mut().and_then(|g| g.remoting.done.pop_front()) {
+        while let Some(done) = self.group.as_mut().and_then(|g| g.remoting.next_done()) {
             let call = done.token;
             let input = match done.result {
                 Ok(Answer::DLedger(answer)) => MemberInput::Answered { call, answer },
@@ -376,6 +376,7 @@ impl Broker {
     }
 
     /// A connection of the group's remoting: what happened to it.
+    #[inline(never)]
     pub(in super::super) fn on_group_net(
         &mut self,
         cx: &mut Cx<'_, '_>,
@@ -389,6 +390,7 @@ impl Broker {
 
     /// `DLedgerRpcNettyService#processRequest`: a request of a peer, in one of the four threads of that server. While the disk stands still no push is answered: the
     /// thread that would is inside an append.
+    #[inline(never)]
     pub(in super::super) fn on_group_request(&mut self, cx: &mut Cx<'_, '_>, job: &Job, rpc: Rpc<Message>) {
         let Some(group) = self.group.as_mut() else { return };
         let asked = Asked { conn: job.conn, serial: job.serial, opaque: job.opaque, luck: job.luck };
@@ -414,6 +416,7 @@ impl Broker {
     }
 
     /// What of the group is due, and what waited for the disk. `awake`: the driver has woken the broker, late as it wakes; the member's waits end with that only.
+    #[inline(never)]
     pub(in super::super) fn group_turn(&mut self, cx: &mut Cx<'_, '_>, awake: bool) {
         while !cx.env.disk.broker.stalled
             && let Some((asked, rpc)) = self.group.as_mut().and_then(|g| g.held_up.pop_front())

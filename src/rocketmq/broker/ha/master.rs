@@ -7,6 +7,7 @@
 
 use super::super::puts::Part;
 use super::super::{Broker, Cx, Tick};
+use crate::base::draw::Luck;
 use crate::base::time::MS;
 use crate::contract::Conn;
 use crate::rocketmq::protocol::{Body, Frame, HaFrame, answer_code};
@@ -86,6 +87,7 @@ impl HaService {
 
 impl Broker {
     /// A slave has connected (`AcceptSocketService`): from now on it counts.
+    #[cold]
     pub(in super::super) fn slave_connected(&mut self, cx: &mut Cx<'_, '_>, conn: Conn) {
         self.ha.master.connections.push(HaConnection {
             conn,
@@ -251,6 +253,7 @@ impl Broker {
     }
 
     /// Heartbeats to quiet slaves, and the end of silent ones.
+    #[cold]
     pub(in super::super) fn ha_housekeeping(&mut self, cx: &mut Cx<'_, '_>) {
         let s = &self.config.settings;
         let (heartbeat, housekeeping) = (s.ha_send_heartbeat_interval as i64, s.ha_housekeeping_interval as i64);
@@ -273,9 +276,10 @@ impl Broker {
 
     /// Writes a frame of log shipping.
     pub(super) fn ship(&mut self, cx: &mut Cx<'_, '_>, conn: Conn, frame: HaFrame) {
-        let luck = self.luck(cx.env);
-        let frame = Frame { opaque: 0, luck, body: Body::Ha(frame) };
+        // Nothing answers it, so its way is all that is drawn for.
+        let hop = self.hop(cx.env);
+        let frame = Frame { opaque: 0, luck: Luck::default(), body: Body::Ha(frame) };
         let bytes = frame.bytes();
-        cx.out.write(conn, frame, bytes, luck.outbound());
+        cx.out.write(conn, frame, bytes, hop);
     }
 }

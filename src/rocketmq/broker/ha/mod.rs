@@ -80,6 +80,7 @@ impl Broker {
     }
 
     /// Something else happened to a connection of log shipping; other inputs come back.
+    #[cold]
     pub(super) fn on_ha_input(&mut self, cx: &mut Cx<'_, '_>, input: Input<Frame>) -> Option<Input<Frame>> {
         match input {
             Input::Closed { conn, .. } if conn.is_accepted() && self.ha.master.has(conn) => self.connection_gone(cx, conn),

@@ -22,19 +22,26 @@ const SEND_BACK_MS: u64 = 5_000;
 
 impl Instance {
     /// `submitConsumeRequest`: the pulled list in chunks, one task each.
-    pub(super) fn submit_pulled(&mut self, c: u16, p: u32, messages: &[Message]) {
+    pub(super) fn submit_pulled(&mut self, cx: &mut Cx<'_, '_>, c: u16, p: u32, messages: &[Message]) {
         let size = self.consumers[c as usize].config.settings.consume_message_batch_max_size.max(1) as usize;
         for chunk in messages.chunks(size) {
-            self.submit_concurrent(c, p, SmallVec::from_slice(chunk));
+            self.submit_concurrent(cx, c, p, SmallVec::from_slice(chunk));
         }
     }
 
-    pub(in crate::rocketmq::client) fn submit_concurrent(&mut self, c: u16, p: u32, messages: SmallVec<[Message; 1]>) {
+    pub(in crate::rocketmq::client) fn submit_concurrent(
+        &mut self,
+        cx: &mut Cx<'_, '_>,
+        c: u16,
+        p: u32,
+        messages: SmallVec<[Message; 1]>,
+    ) {
         // A pool that is shut down rejects, and so does the scheduler that would try again later: the messages stay in the tree, uncommitted.
         if self.consumers[c as usize].shutting_down {
             return;
         }
         self.submit(
+            cx,
             Exec::Consume(c),
             Concurrent { c, p, messages, begun_ms: 0, failed_from: 0, next: 0, kept: Vec::new() }.into(),
         );
@@ -94,6 +101,7 @@ impl Concurrent {
         (self.p == p && self.messages.iter().any(|m| m.queue_offset == offset)).then_some(self.begun_ms)
     }
 
+    #[inline(never)]
     pub(in crate::rocketmq::client) fn step(&mut self, i: &mut Instance, cx: &mut Cx<'_, '_>, t: ThreadId, ret: Ret) -> Step {
         let consumer = &i.consumers[self.c as usize];
         match ret {
@@ -148,7 +156,7 @@ impl Concurrent {
         }
         if !self.kept.is_empty() {
             let kept = std::mem::take(&mut self.kept);
-            i.timers.set(cx.now.mono + LOCAL_RETRY_MS * MS, Tick::ConsumeLater(self.c, self.p, kept.into()));
+            i.timers.set(cx.now.mono + LOCAL_RETRY_MS * MS, Tick::ConsumeLater(self.c, self.p, kept.into_boxed_slice()));
         }
         Step::Done(Ret::Unit)
     }
@@ -168,6 +176,7 @@ impl SendBack {
         SendBack { c, message, level, fell_back: false }
     }
 
+    #[inline(never)]
     pub(in crate::rocketmq::client) fn step(&mut self, i: &mut Instance, cx: &mut Cx<'_, '_>, t: ThreadId, ret: Ret) -> Step {
         let consumer = &i.consumers[self.c as usize];
         let group = consumer.config.group;
@@ -235,6 +244,7 @@ impl CleanExpired {
     pub(in crate::rocketmq::client) fn new(c: u16) -> Self {
         CleanExpired { c, queues: Vec::new(), next: 0, rounds: 0, sending: None, begun: false }
     }
+    #[inline(never)]
     pub(in crate::rocketmq::client) fn step(&mut self, i: &mut Instance, cx: &mut Cx<'_, '_>, _: ThreadId, _: Ret) -> Step {
         if !self.begun {
             self.begun = true;

@@ -30,6 +30,7 @@ impl StartConsumer {
         StartConsumer { c, topics: Vec::new(), next: 0, heartbeat: false }
     }
 
+    #[inline(never)]
     pub(in crate::rocketmq::client) fn step(&mut self, i: &mut Instance, cx: &mut Cx<'_, '_>, _: ThreadId, ret: Ret) -> Step {
         let index = i.consumers[self.c as usize].index;
         match ret {
@@ -55,7 +56,7 @@ impl StartConsumer {
             self.heartbeat = true;
             return Step::Call(HeartbeatAll::default().into());
         }
-        i.rebalance_immediately();
+        i.rebalance_immediately(cx);
         cx.out.note(Note::ClientStarted { index, ok: true });
         Step::Done(Ret::Unit)
     }
@@ -115,6 +116,7 @@ impl ShutdownConsumer {
         ShutdownConsumer { c, stage: Stage::Begin, targets: Vec::new(), next: 0, exit, awaited_ms: 0 }
     }
 
+    #[inline(never)]
     pub(in crate::rocketmq::client) fn step(&mut self, i: &mut Instance, cx: &mut Cx<'_, '_>, t: ThreadId, _: Ret) -> Step {
         let consumer = &mut i.consumers[self.c as usize];
         let index = consumer.index;

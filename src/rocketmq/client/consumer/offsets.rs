@@ -27,6 +27,7 @@ impl PersistAll {
     pub(in crate::rocketmq::client) fn of(c: u16) -> Self {
         PersistAll { only: Some(c), ..Default::default() }
     }
+    #[inline(never)]
     pub(in crate::rocketmq::client) fn step(&mut self, i: &mut Instance, _: &mut Cx<'_, '_>, _: ThreadId, _: Ret) -> Step {
         if !self.begun {
             self.begun = true;
@@ -59,6 +60,7 @@ impl PersistQueue {
     pub(in crate::rocketmq::client) fn new(c: u16, p: u32) -> Self {
         PersistQueue { c, p, asked_route: false }
     }
+    #[inline(never)]
     pub(in crate::rocketmq::client) fn step(&mut self, i: &mut Instance, cx: &mut Cx<'_, '_>, t: ThreadId, ret: Ret) -> Step {
         if let Ret::Rpc(result) = ret {
             if let Err(error) = result {
@@ -105,6 +107,7 @@ impl ReadOffset {
         ReadOffset { c, mq, asked_route: false, by_policy: false }
     }
 
+    #[inline(never)]
     pub(in crate::rocketmq::client) fn step(&mut self, i: &mut Instance, cx: &mut Cx<'_, '_>, t: ThreadId, ret: Ret) -> Step {
         let consumer = &i.consumers[self.c as usize];
         let group = consumer.config.group;
@@ -191,6 +194,7 @@ impl OffsetFix {
     pub(in crate::rocketmq::client) fn new(c: u16, p: u32, offset: u64) -> Self {
         OffsetFix { c, p, offset, stage: 0 }
     }
+    #[inline(never)]
     pub(in crate::rocketmq::client) fn step(&mut self, i: &mut Instance, _: &mut Cx<'_, '_>, _: ThreadId, _: Ret) -> Step {
         self.stage += 1;
         let consumer = &mut i.consumers[self.c as usize];

@@ -22,12 +22,12 @@ const LOCK_MS: u64 = 1_000;
 
 impl Instance {
     /// `submitConsumeRequest(dispatchToConsume = true)`.
-    pub(in crate::rocketmq::client) fn submit_orderly(&mut self, c: u16, p: u32, class: WorkClass) {
+    pub(in crate::rocketmq::client) fn submit_orderly(&mut self, cx: &mut Cx<'_, '_>, c: u16, p: u32, class: WorkClass) {
         // A pool that is shut down rejects.
         if self.consumers[c as usize].shutting_down {
             return;
         }
-        self.submit_as(Exec::Consume(c), Orderly::new(c, p).into(), class);
+        self.submit_as(cx, Exec::Consume(c), Orderly::new(c, p).into(), class);
     }
 
     /// `submitConsumeRequestLater`: -1 means the consumer's own setting; clamped to 10 ms .. 30 s.
@@ -81,6 +81,7 @@ impl LockOne {
     pub(in crate::rocketmq::client) fn new(c: u16, mq: MessageQueue) -> Self {
         LockOne { c, mq }
     }
+    #[inline(never)]
     pub(in crate::rocketmq::client) fn step(&mut self, i: &mut Instance, cx: &mut Cx<'_, '_>, t: ThreadId, ret: Ret) -> Step {
         match ret {
             Ret::Go => {
@@ -115,6 +116,7 @@ impl LockAll {
     pub(in crate::rocketmq::client) fn new(c: u16) -> Self {
         LockAll { c, work: Vec::new(), next: 0, begun: false }
     }
+    #[inline(never)]
     pub(in crate::rocketmq::client) fn step(&mut self, i: &mut Instance, cx: &mut Cx<'_, '_>, t: ThreadId, ret: Ret) -> Step {
         if !self.begun {
             self.begun = true;
@@ -164,6 +166,7 @@ impl UnlockQueues {
         }
         UnlockQueues { c, work: by_broker.into_iter().collect(), next: 0, oneway: false }
     }
+    #[inline(never)]
     pub(in crate::rocketmq::client) fn step(&mut self, i: &mut Instance, cx: &mut Cx<'_, '_>, t: ThreadId, ret: Ret) -> Step {
         if let Ret::Rpc(Err(error)) = &ret {
             i.note_failure(cx, code::UNLOCK_BATCH_MQ, error);
@@ -196,6 +199,7 @@ impl TryLockLater {
     pub(in crate::rocketmq::client) fn new(c: u16, p: u32) -> Self {
         TryLockLater { c, p }
     }
+    #[inline(never)]
     pub(in crate::rocketmq::client) fn step(&mut self, i: &mut Instance, cx: &mut Cx<'_, '_>, _: ThreadId, ret: Ret) -> Step {
         match ret {
             Ret::Go => Step::Call(LockOne::new(self.c, i.consumers[self.c as usize].pqs[self.p as usize].mq).into()),
@@ -234,6 +238,7 @@ impl Orderly {
         Orderly { c, p, stage: Stage::Mutex, begun_ms: 0, messages: SmallVec::new(), next: 0, suspend: false }
     }
 
+    #[inline(never)]
     pub(in crate::rocketmq::client) fn step(&mut self, i: &mut Instance, cx: &mut Cx<'_, '_>, t: ThreadId, ret: Ret) -> Step {
         match (self.stage, ret) {
             (Stage::Mutex, Ret::Go) => {
@@ -250,7 +255,7 @@ impl Orderly {
             (Stage::Listening, Ret::Listened(verdict)) => {
                 let ok = verdict == Verdict::Success;
                 i.note_left(cx, self.c, self.p, &self.messages, ok);
-                i.unlock(LockId::Consume(self.c, self.p));
+                i.unlock(cx, LockId::Consume(self.c, self.p));
                 if ok {
                     self.commit(i);
                     return self.turn(i, cx, t);
@@ -276,8 +281,8 @@ impl Orderly {
     }
 
     /// The task ends; the next one of this queue may go on.
-    fn end(&mut self, i: &mut Instance) -> Step {
-        i.unlock(LockId::Queue(self.c, self.p));
+    fn end(&mut self, i: &mut Instance, cx: &mut Cx<'_, '_>) -> Step {
+        i.unlock(cx, LockId::Queue(self.c, self.p));
         Step::Done(Ret::Unit)
     }
 
@@ -289,7 +294,7 @@ impl Orderly {
             if !queue.dropped {
                 i.try_lock_later(cx, self.c, self.p, 100);
             }
-            return self.end(i);
+            return self.end(i, cx);
         }
         self.begun_ms = cx.now.wall_ms;
         self.turn(i, cx, t)
@@ -304,22 +309,22 @@ impl Orderly {
         let batch = consumer.config.settings.consume_message_batch_max_size.max(1) as usize;
         let queue = &mut consumer.pqs[self.p as usize].queue;
         if queue.dropped {
-            return self.end(i);
+            return self.end(i, cx);
         }
         if clustering && (!queue.locked || cx.now.wall_ms - queue.last_lock_ms > max_live) {
             i.try_lock_later(cx, self.c, self.p, 10);
-            return self.end(i);
+            return self.end(i, cx);
         }
         if cx.now.wall_ms - self.begun_ms > longest {
             i.submit_orderly_later(cx, self.c, self.p, 10);
-            return self.end(i);
+            return self.end(i, cx);
         }
         let mut taken = cx.env.pool.take();
         queue.take(batch, cx.now.wall_ms, &mut taken);
         self.messages = SmallVec::from_slice(&taken);
         cx.env.pool.give(taken);
         if self.messages.is_empty() {
-            return self.end(i);
+            return self.end(i, cx);
         }
         self.stage = Stage::ConsumeLock;
         match i.lock(cx, t, LockId::Consume(self.c, self.p), None) {
@@ -330,8 +335,8 @@ impl Orderly {
 
     fn call_listener(&mut self, i: &mut Instance, cx: &mut Cx<'_, '_>, t: ThreadId) -> Step {
         if self.dropped(i) {
-            i.unlock(LockId::Consume(self.c, self.p));
-            return self.end(i);
+            i.unlock(cx, LockId::Consume(self.c, self.p));
+            return self.end(i, cx);
         }
         self.stage = Stage::Listening;
         i.listen(cx, t, self.c, self.p, &self.messages);
@@ -374,6 +379,6 @@ impl Orderly {
             queue.replace(*message);
         }
         i.submit_orderly_later(cx, self.c, self.p, -1);
-        self.end(i)
+        self.end(i, cx)
     }
 }

@@ -54,11 +54,16 @@ impl<M: Cached> Tree<M> {
         }
     }
     fn remove(&mut self, offset: u64) -> Option<M> {
-        if self.first() == Some(offset) {
-            return self.0.pop_front();
+        let place = match self.first() {
+            Some(first) if first == offset => 0,
+            _ => self.0.binary_search_by_key(&offset, M::queue_offset).ok()?,
+        };
+        let message = self.0.remove(place);
+        if self.0.is_empty() {
+            // The ring begins anew, so that a quiet queue uses the same bytes again instead of going round.
+            self.0.clear();
         }
-        let place = self.0.binary_search_by_key(&offset, M::queue_offset).ok()?;
-        self.0.remove(place)
+        message
     }
 }
 

@@ -49,7 +49,7 @@ impl Instance {
                         Need::Connect(addr) => Waiting::Connect(addr),
                     },
                 };
-                self.submit(Exec::Pull, op.into());
+                self.submit(cx, Exec::Pull, op.into());
                 return;
             }
         }
@@ -205,10 +205,10 @@ impl Instance {
         let dispatch = pq.queue.put(messages.iter().copied(), Some(max));
         if orderly {
             if dispatch {
-                self.submit_orderly(c, p, WorkClass::Delivery);
+                self.submit_orderly(cx, c, p, WorkClass::Delivery);
             }
         } else {
-            self.submit_pulled(c, p, &messages);
+            self.submit_pulled(cx, c, p, &messages);
         }
         if pull_interval > 0 {
             self.pull_later(cx, c, p, pull_interval)
@@ -249,6 +249,7 @@ pub(in crate::rocketmq::client) struct PullBlocking {
 }
 
 impl PullBlocking {
+    #[inline(never)]
     pub(in crate::rocketmq::client) fn step(&mut self, i: &mut Instance, cx: &mut Cx<'_, '_>, t: ThreadId, ret: Ret) -> Step {
         let exception_ms = i.settings.pull_time_delay_mills_when_exception;
         let mut again = true;

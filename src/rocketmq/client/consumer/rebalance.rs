@@ -30,6 +30,7 @@ pub(in crate::rocketmq::client) struct Rebalance {
 }
 
 impl Rebalance {
+    #[inline(never)]
     pub(in crate::rocketmq::client) fn step(&mut self, i: &mut Instance, cx: &mut Cx<'_, '_>, _: ThreadId, _: Ret) -> Step {
         if !self.begun {
             self.begun = true;
@@ -59,6 +60,7 @@ pub(in crate::rocketmq::client) struct RebalanceTopic {
 }
 
 impl RebalanceTopic {
+    #[inline(never)]
     pub(in crate::rocketmq::client) fn step(&mut self, i: &mut Instance, cx: &mut Cx<'_, '_>, t: ThreadId, ret: Ret) -> Step {
         let consumer = &i.consumers[self.c as usize];
         match ret {
@@ -165,6 +167,7 @@ impl UpdateTable {
         }
     }
 
+    #[inline(never)]
     pub(in crate::rocketmq::client) fn step(&mut self, i: &mut Instance, cx: &mut Cx<'_, '_>, _: ThreadId, ret: Ret) -> Step {
         match self.stage {
             Stage::Begin => self.find_leaving(i, cx),
@@ -299,6 +302,7 @@ impl RemoveUnnecessary {
         RemoveUnnecessary { c, p, persisted: false }
     }
 
+    #[inline(never)]
     pub(in crate::rocketmq::client) fn step(&mut self, i: &mut Instance, cx: &mut Cx<'_, '_>, t: ThreadId, ret: Ret) -> Step {
         if !self.persisted {
             self.persisted = true;
@@ -310,7 +314,7 @@ impl RemoveUnnecessary {
             Ret::Lock(got) => got,
             // The unlock that was sent at once ended.
             Ret::Bool(_) => {
-                i.unlock(lock);
+                i.unlock(cx, lock);
                 return Step::Done(Ret::Bool(true));
             }
             _ => {
@@ -333,7 +337,7 @@ impl RemoveUnnecessary {
         if pq.queue.has_temp_message() {
             let mq = pq.mq;
             i.timers.set(cx.now.mono + unlock_delay * MS, Tick::UnlockLater(self.c, mq));
-            i.unlock(lock);
+            i.unlock(cx, lock);
             return Step::Done(Ret::Bool(true));
         }
         Step::Call(UnlockQueues::one(self.c, pq.mq).into())
@@ -348,6 +352,7 @@ pub(in crate::rocketmq::client) struct QueueChanged {
 }
 
 impl QueueChanged {
+    #[inline(never)]
     pub(in crate::rocketmq::client) fn step(&mut self, i: &mut Instance, cx: &mut Cx<'_, '_>, _: ThreadId, ret: Ret) -> Step {
         if !matches!(ret, Ret::Go) {
             return Step::Done(Ret::Unit);

@@ -4,6 +4,7 @@
 //! next job, as `ThreadPoolExecutor` has it (4.9.8 runs on it throughout). With `threads_resume_late` a woken thread first asks for the processor.
 
 use super::*;
+use crate::rocketmq::message::SPARE;
 use crate::rocketmq::remoting::client::Awake;
 
 /// A thread of an instance.
@@ -66,27 +67,102 @@ pub(in crate::rocketmq::client) struct Thread {
     pub(in crate::rocketmq::client) exec: Exec,
     /// Position among the threads of its executor: what thread-local draws hang on.
     pub(in crate::rocketmq::client) ordinal: u32,
-    pub(in crate::rocketmq::client) stack: Vec<Op>,
-    /// What it was woken for, until it runs.
-    pub(in crate::rocketmq::client) woken: Option<Ret>,
-    /// Steps that it has yet to take before it goes on: its request failed.
-    pub(in crate::rocketmq::client) failing: SmallVec<[u32; 2]>,
     /// Counts the waits of this thread, so that a stale timer is recognised.
     pub(in crate::rocketmq::client) waits: u32,
+    /// The thread that has been idle for the next longest time, while this one is idle.
+    behind: ThreadId,
+    /// What it works on; `None` while it is idle, and while its routines run.
+    job: Option<Box<Job>>,
 }
 
 impl Thread {
+    /// The routines that wait on this thread, the first called one first.
+    fn stack(&self) -> &[Op] {
+        self.job.as_ref().map_or(&[], |job| &job.stack)
+    }
     /// The routine that waits on this thread.
     pub(in crate::rocketmq::client) fn top(&self) -> Option<&Op> {
-        self.stack.last()
+        self.stack().last()
     }
 }
 
+/// What a thread works on. Most threads of most pools are idle, and the next job goes to the one that has been so for longest, so a job lies in a box from a pool that
+/// all processes share: few are under way at a time, and those few cache lines serve thousands of threads.
 #[derive(Clone, Debug, Default)]
+struct Job {
+    stack: SmallVec<[Op; 1]>,
+    /// What the thread was woken for, until it runs.
+    woken: Option<Ret>,
+    /// Steps that it has yet to take before it goes on: its request failed.
+    failing: SmallVec<[u32; 2]>,
+}
+
+/// What the threads of an instance have yet to do at this instant. It is empty again when the instance has been pumped, so that one serves all of them and never leaves the
+/// cache.
+#[derive(Clone, Debug, Default)]
+#[allow(clippy::vec_box, reason = "the allocations are what is kept")]
+pub(in crate::rocketmq) struct Round {
+    ready: VecDeque<(ThreadId, Ret)>,
+    /// Threads that a job in their pool's queue has woken.
+    waking: VecDeque<(ThreadId, WorkClass)>,
+    /// Boxes of jobs that are done.
+    spare: Vec<Box<Job>>,
+}
+
+impl Round {
+    fn job(&mut self, op: Op) -> Box<Job> {
+        let mut job = self.spare.pop().unwrap_or_default();
+        job.stack.push(op);
+        job
+    }
+    fn give(&mut self, mut job: Box<Job>) {
+        if self.spare.len() < SPARE {
+            job.woken = None;
+            job.failing.clear();
+            self.spare.push(job);
+        }
+    }
+}
+
+/// No thread.
+const NOBODY: ThreadId = ThreadId::MAX;
+
+/// A client has a dozen of these, most of them with one thread that is mostly idle: so who is idle is a list through the threads, and a queue is made when a job has to
+/// wait.
+#[derive(Clone, Debug)]
 pub(in crate::rocketmq::client) struct Executor {
-    pub(in crate::rocketmq::client) queue: VecDeque<Op>,
-    pub(in crate::rocketmq::client) idle: VecDeque<ThreadId>,
-    pub(in crate::rocketmq::client) created: u32,
+    #[allow(clippy::box_collection, reason = "mostly there is none, and then a pointer is a quarter of it")]
+    queue: Option<Box<VecDeque<Op>>>,
+    /// The threads that have been idle for longest and for the shortest time.
+    oldest: ThreadId,
+    newest: ThreadId,
+    created: u32,
+}
+
+impl Default for Executor {
+    fn default() -> Self {
+        Executor { queue: None, oldest: NOBODY, newest: NOBODY, created: 0 }
+    }
+}
+
+impl Executor {
+    fn queued(&self) -> impl Iterator<Item = &Op> {
+        self.queue.iter().flat_map(|queue| queue.iter())
+    }
+    fn take_idle(&mut self, threads: &[Thread]) -> Option<ThreadId> {
+        let taken = self.oldest;
+        self.oldest = threads.get(taken as usize)?.behind;
+        Some(taken)
+    }
+    fn put_idle(&mut self, threads: &mut [Thread], t: ThreadId) {
+        threads[t as usize].behind = NOBODY;
+        if self.oldest == NOBODY {
+            self.oldest = t;
+        } else {
+            threads[self.newest as usize].behind = t;
+        }
+        self.newest = t;
+    }
 }
 
 impl Instance {
@@ -100,12 +176,12 @@ impl Instance {
     }
 
     /// Hands a job to an executor.
-    pub(in crate::rocketmq::client) fn submit(&mut self, exec: Exec, op: Op) {
-        self.submit_as(exec, op, WorkClass::Delivery);
+    pub(in crate::rocketmq::client) fn submit(&mut self, cx: &mut Cx<'_, '_>, exec: Exec, op: Op) {
+        self.submit_as(cx, exec, op, WorkClass::Delivery);
     }
 
     /// The same; a listener's thread that it wakes is late as this class of work is.
-    pub(in crate::rocketmq::client) fn submit_as(&mut self, exec: Exec, op: Op, class: WorkClass) {
+    pub(in crate::rocketmq::client) fn submit_as(&mut self, cx: &mut Cx<'_, '_>, exec: Exec, op: Op, class: WorkClass) {
         let place = exec.place();
         if self.executors.len() <= place {
             self.executors.resize_with(place + 1, Executor::default);
@@ -117,41 +193,34 @@ impl Instance {
         let thread = if executor.created < size {
             let ordinal = executor.created;
             executor.created += 1;
-            self.threads.push(Thread {
-                exec,
-                ordinal,
-                stack: Vec::with_capacity(1),
-                woken: None,
-                failing: SmallVec::new(),
-                waits: 0,
-            });
+            self.threads.push(Thread { exec, ordinal, waits: 0, behind: NOBODY, job: None });
             self.threads.len() as ThreadId - 1
-        } else if let Some(thread) = executor.idle.pop_front() {
+        } else if let Some(thread) = executor.take_idle(&self.threads) {
             thread
         } else {
-            return executor.queue.push_back(op);
+            return executor.queue.get_or_insert_default().push_back(op);
         };
-        self.threads[thread as usize].stack.push(op);
+        self.threads[thread as usize].job = Some(cx.env.pool.round.job(op));
         if late {
-            self.waking.push_back((thread, class));
+            cx.env.pool.round.waking.push_back((thread, class));
         } else {
-            self.ready.push_back((thread, Ret::Go));
+            cx.env.pool.round.ready.push_back((thread, Ret::Go));
         }
     }
 
     /// Jobs that wait in an executor's queue.
     pub(in crate::rocketmq::client) fn queued(&self, exec: Exec) -> usize {
-        self.executors.get(exec.place()).map_or(0, |e| e.queue.len())
+        self.executors.get(exec.place()).and_then(|e| e.queue.as_ref()).map_or(0, |queue| queue.len())
     }
 
     /// Messages whose call is under way: nobody will hear how it ends if the process dies now.
     pub(in crate::rocketmq::client) fn open_sends(&self) -> Vec<MessageId> {
-        let under_way = self.threads.iter().flat_map(|thread| &thread.stack).filter_map(|op| match op {
+        let under_way = self.threads.iter().flat_map(Thread::stack).filter_map(|op| match op {
             Op::Send(send) => send.open(),
             Op::StartAsync(start) => Some(start.parcel()),
             _ => None,
         });
-        let queued = self.executors.iter().flat_map(|executor| &executor.queue).filter_map(|op| match op {
+        let queued = self.executors.iter().flat_map(Executor::queued).filter_map(|op| match op {
             Op::StartAsync(start) => Some(start.parcel()),
             _ => None,
         });
@@ -165,7 +234,7 @@ impl Instance {
     /// Drops what waits in an executor's queue (`shutdownNow`).
     pub(in crate::rocketmq::client) fn drop_queued(&mut self, exec: Exec) {
         if let Some(executor) = self.executors.get_mut(exec.place()) {
-            executor.queue.clear();
+            executor.queue = None;
         }
     }
 
@@ -178,82 +247,75 @@ impl Instance {
         self.threads
             .iter()
             .enumerate()
-            .filter(|(_, t)| t.exec == exec && !t.stack.is_empty())
+            .filter(|(_, t)| t.exec == exec && !t.stack().is_empty())
             .map(|(i, _)| i as ThreadId)
             .collect()
     }
 
     /// Wakes a thread with what it waited for.
-    pub(in crate::rocketmq::client) fn resume(&mut self, t: ThreadId, ret: Ret) {
-        self.ready.push_back((t, ret));
+    pub(in crate::rocketmq::client) fn resume(&self, cx: &mut Cx<'_, '_>, t: ThreadId, ret: Ret) {
+        cx.env.pool.round.ready.push_back((t, ret));
     }
 
     pub(in crate::rocketmq::client) fn run(&mut self, cx: &mut Cx<'_, '_>, t: ThreadId, mut ret: Ret) {
-        // The stack is lent out while its routines run, so that none of them is moved.
-        let mut stack = std::mem::take(&mut self.threads[t as usize].stack);
-        while let Some(op) = stack.last_mut() {
+        // The job is lent out while its routines run, so that none of them is moved.
+        let Some(mut job) = self.threads[t as usize].job.take() else { return };
+        while let Some(op) = job.stack.last_mut() {
             match op.step(self, cx, t, ret) {
-                Step::Block => break,
+                Step::Block => {
+                    self.threads[t as usize].job = Some(job);
+                    return;
+                }
                 Step::Call(child) => {
-                    stack.push(child);
+                    job.stack.push(child);
                     ret = Ret::Go;
                 }
                 Step::Done(value) => {
-                    stack.pop();
+                    job.stack.pop();
                     ret = value;
                 }
             }
         }
-        let done = stack.is_empty();
-        self.threads[t as usize].stack = stack;
-        if done {
-            self.thread_free(t);
+        self.thread_free(cx, t, job);
+    }
+
+    /// A thread has done its job and takes the next one.
+    fn thread_free(&mut self, cx: &mut Cx<'_, '_>, t: ThreadId, mut job: Box<Job>) {
+        let executor = &mut self.executors[self.threads[t as usize].exec.place()];
+        match executor.queue.as_mut().and_then(|queue| queue.pop_front()) {
+            Some(next) => {
+                job.stack.push(next);
+                self.threads[t as usize].job = Some(job);
+                cx.env.pool.round.ready.push_back((t, Ret::Go));
+            }
+            None => {
+                executor.put_idle(&mut self.threads, t);
+                cx.env.pool.round.give(job);
+            }
         }
     }
 
-    pub(in crate::rocketmq::client) fn thread_free(&mut self, t: ThreadId) {
-        let exec = self.threads[t as usize].exec;
-        let Some(executor) = self.executors.get_mut(exec.place()) else { return };
-        match executor.queue.pop_front() {
-            Some(next) => {
-                self.threads[t as usize].stack.push(next);
-                self.ready.push_back((t, Ret::Go));
-            }
-            None => executor.idle.push_back(t),
-        }
+    fn job(&mut self, t: ThreadId) -> Option<&mut Job> {
+        self.threads.get_mut(t as usize)?.job.as_deref_mut()
     }
 
     /// Runs until nothing can go on at this instant.
     pub(in crate::rocketmq::client) fn pump(&mut self, cx: &mut Cx<'_, '_>) {
         loop {
-            if let Some(Done { token, result, woken, failure }) = self.remoting.done.pop_front() {
-                let late = woken.filter(|_| self.config.threads_resume_late);
-                let failed = result.is_err() && self.config.failures_cost;
-                match (token, late) {
-                    (Token::Thread(t), Some(word)) => {
-                        if failed {
-                            self.threads[t as usize].failing = failure.into();
-                        }
-                        self.wake_thread(cx, t, Ret::Rpc(result), word);
-                    }
-                    (Token::Thread(t), None) if failed => {
-                        let thread = &mut self.threads[t as usize];
-                        thread.woken = Some(Ret::Rpc(result));
-                        thread.failing = failure.into();
-                        self.resumed(cx, t);
-                    }
-                    _ => self.answered(cx, token, result),
-                }
-            } else if let Some(Awake { token, call, word }) = self.remoting.awake.pop_front() {
+            if let Some(done) = self.remoting.next_done() {
+                self.ended(cx, done);
+            } else if let Some(Awake { token, call, word }) = self.remoting.next_awake() {
                 match token {
                     Token::Thread(t) => self.wake_thread(cx, t, Ret::Awake(call), word),
                     Token::Pull(..) | Token::AsyncSend(_) => self.remoting.go_on(&mut cx.net(), call),
                 }
-            } else if let Some((t, ret)) = self.ready.pop_front() {
+            } else if let Some((t, ret)) = cx.env.pool.round.ready.pop_front() {
                 self.run(cx, t, ret);
-            } else if let Some((t, class)) = self.waking.pop_front() {
+            } else if let Some((t, class)) = cx.env.pool.round.waking.pop_front() {
                 let word = self.wake_word(cx);
-                self.threads[t as usize].woken = Some(Ret::Go);
+                if let Some(job) = self.job(t) {
+                    job.woken = Some(Ret::Go);
+                }
                 cx.out.work((self.number as u32) << 20 | t, class, word);
             } else if !self.pull_blocked && !self.pull_queue.is_empty() {
                 if self.config.threads_resume_late && !self.pull_awake {
@@ -266,12 +328,31 @@ impl Instance {
                     self.pull_awake = false;
                 }
             } else {
-                // Nothing is left in these rings: they begin anew, so that each call finds the bytes of the last one in the cache instead of going round.
-                self.remoting.done.clear();
-                self.remoting.awake.clear();
-                self.ready.clear();
-                return self.waking.clear();
+                return;
             }
+        }
+    }
+
+    /// A call has ended: whoever waits for it goes on, late where threads do.
+    pub(in crate::rocketmq::client) fn ended(&mut self, cx: &mut Cx<'_, '_>, done: Done<Token>) {
+        let Done { token, result, woken, failure } = done;
+        let late = woken.filter(|_| self.config.threads_resume_late);
+        let failed = result.is_err() && self.config.failures_cost;
+        match (token, late) {
+            (Token::Thread(t), Some(word)) => {
+                if failed && let Some(job) = self.job(t) {
+                    job.failing = failure.into();
+                }
+                self.wake_thread(cx, t, Ret::Rpc(result), word);
+            }
+            (Token::Thread(t), None) if failed => {
+                if let Some(job) = self.job(t) {
+                    job.woken = Some(Ret::Rpc(result));
+                    job.failing = failure.into();
+                }
+                self.resumed(cx, t);
+            }
+            _ => self.answered(cx, token, result),
         }
     }
 
@@ -284,16 +365,22 @@ impl Instance {
         } else if t == CHANNEL_THREAD {
             self.channel_events.pop_front();
             self.next_channel_event(cx);
-        } else if let Some(word) = self.threads.get_mut(t as usize).and_then(|thread| thread.failing.pop()) {
-            cx.out.work((self.number as u32) << 20 | t, WorkClass::Failure, word);
-            let thread = &self.threads[t as usize];
-            if let ([other], Some(Ret::Rpc(Err(RpcError { written: true, .. })))) = (&thread.failing[..], &thread.woken) {
-                self.channel_event(cx, ChannelEvent::Close(other.rotate_left(16) / 2));
+        } else if let Some(job) = self.job(t) {
+            if let Some(word) = job.failing.pop() {
+                let closes = match (&job.failing[..], &job.woken) {
+                    ([other], Some(Ret::Rpc(Err(RpcError { written: true, .. })))) => Some(*other),
+                    _ => None,
+                };
+                cx.out.work((self.number as u32) << 20 | t, WorkClass::Failure, word);
+                if let Some(other) = closes {
+                    self.channel_event(cx, ChannelEvent::Close(other.rotate_left(16) / 2));
+                }
+                return;
             }
-        } else if let Some(ret) = self.threads.get_mut(t as usize).and_then(|thread| thread.woken.take()) {
-            match ret {
-                Ret::Awake(call) => self.remoting.go_on(&mut cx.net(), call),
-                ret => self.resume(t, ret),
+            match job.woken.take() {
+                Some(Ret::Awake(call)) => self.remoting.go_on(&mut cx.net(), call),
+                Some(ret) => self.resume(cx, t, ret),
+                None => {}
             }
         }
     }
@@ -322,7 +409,9 @@ impl Instance {
 
     /// It goes on when it gets the processor.
     pub(in crate::rocketmq::client) fn wake_thread(&mut self, cx: &mut Cx<'_, '_>, t: ThreadId, ret: Ret, word: u32) {
-        self.threads[t as usize].woken = Some(ret);
+        if let Some(job) = self.job(t) {
+            job.woken = Some(ret);
+        }
         cx.out.work((self.number as u32) << 20 | t, WorkClass::Resume, word);
     }
 
@@ -334,9 +423,32 @@ impl Instance {
 
     pub(in crate::rocketmq::client) fn answered(&mut self, cx: &mut Cx<'_, '_>, token: Token, result: Result<Answer, RpcError>) {
         match token {
-            Token::Thread(t) => self.resume(t, Ret::Rpc(result)),
+            Token::Thread(t) => self.resume(cx, t, Ret::Rpc(result)),
             Token::Pull(c, p) => self.pull_answered(cx, c, p, result),
             Token::AsyncSend(id) => self.async_send_answered(cx, id, result),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_thread_that_has_been_idle_for_longest_is_taken() {
+        let thread = |ordinal| Thread { exec: Exec::Main, ordinal, waits: 0, behind: NOBODY, job: None };
+        let mut threads: Vec<Thread> = (0..4).map(thread).collect();
+        let mut executor = Executor::default();
+        assert_eq!(executor.take_idle(&threads), None);
+        for t in [2, 0, 3] {
+            executor.put_idle(&mut threads, t);
+        }
+        assert_eq!(executor.take_idle(&threads), Some(2));
+        executor.put_idle(&mut threads, 1);
+        executor.put_idle(&mut threads, 2);
+        let taken: Vec<ThreadId> = std::iter::from_fn(|| executor.take_idle(&threads)).collect();
+        assert_eq!(taken, [0, 3, 1, 2]);
+        executor.put_idle(&mut threads, 3);
+        assert_eq!((executor.take_idle(&threads), executor.take_idle(&threads)), (Some(3), None));
     }
 }

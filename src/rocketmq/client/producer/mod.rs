@@ -165,7 +165,7 @@ impl Instance {
     pub(super) fn app_send(&mut self, cx: &mut Cx<'_, '_>, p: u16, parcel: Parcel) {
         match self.producers[p as usize].config.mode {
             SendMode::Async => self.send_async(cx, p, parcel),
-            _ => self.submit(Exec::App(p), send::Send::application(p, parcel).into()),
+            _ => self.submit(cx, Exec::App(p), send::Send::application(p, parcel).into()),
         }
     }
 }
@@ -180,6 +180,7 @@ impl StartProducer {
     pub(super) fn new(p: u16) -> Self {
         StartProducer { p }
     }
+    #[inline(never)]
     pub(super) fn step(&mut self, i: &mut Instance, cx: &mut Cx<'_, '_>, _: ThreadId, ret: Ret) -> Step {
         if !matches!(ret, Ret::Go) {
             let index = i.producers[self.p as usize].index;
@@ -217,6 +218,7 @@ impl ShutdownProducer {
     pub(super) fn new(p: u16, exit: bool) -> Self {
         ShutdownProducer { p, targets: Vec::new(), next: 0, exit }
     }
+    #[inline(never)]
     pub(super) fn step(&mut self, i: &mut Instance, cx: &mut Cx<'_, '_>, t: ThreadId, ret: Ret) -> Step {
         let producer = &mut i.producers[self.p as usize];
         if matches!(ret, Ret::Go) {

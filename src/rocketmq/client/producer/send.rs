@@ -61,6 +61,7 @@ impl FindPublishInfo {
     pub(in crate::rocketmq::client) fn new(p: u16, topic: TopicId) -> Self {
         FindPublishInfo { p, topic, asked: 0 }
     }
+    #[inline(never)]
     pub(in crate::rocketmq::client) fn step(&mut self, i: &mut Instance, _: &mut Cx<'_, '_>, _: ThreadId, ret: Ret) -> Step {
         if let Ret::Route(Err(())) = ret {
             return Step::Done(Ret::Route(Err(())));
@@ -155,6 +156,7 @@ impl Send {
         }
     }
 
+    #[inline(never)]
     pub(in crate::rocketmq::client) fn step(&mut self, i: &mut Instance, cx: &mut Cx<'_, '_>, t: ThreadId, ret: Ret) -> Step {
         match (self.stage, ret) {
             (Stage::Begin, _) => self.begin(i, cx, t),
@@ -406,6 +408,7 @@ impl StartAsync {
         &self.parcel
     }
 
+    #[inline(never)]
     pub(in crate::rocketmq::client) fn step(&mut self, i: &mut Instance, cx: &mut Cx<'_, '_>, t: ThreadId, ret: Ret) -> Step {
         let config = i.producers[self.p as usize].config.clone();
         match (self.stage, ret) {
@@ -514,7 +517,7 @@ impl Instance {
             Some(error) => parcel.note_ended(cx, SendEnd::Failed { error, broker: None }, 0),
             None => {
                 let op = StartAsync { p, parcel, queued_ms: cx.now.wall_ms, send: None, stage: 0 };
-                self.submit(Exec::AsyncSend(p), op.into());
+                self.submit(cx, Exec::AsyncSend(p), op.into());
             }
         }
     }
