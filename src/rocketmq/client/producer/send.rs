@@ -109,6 +109,8 @@ pub(in crate::rocketmq::client) struct Send {
     budget_ms: i64,
     attempts: u8,
     queue: Option<MessageQueue>,
+    /// Broker of the last attempt that was made: the next one is chosen before the budget is looked at.
+    tried: Option<BrokerName>,
     acked: Option<SendEnd>,
     error: Option<AttemptError>,
     maybe_stored: bool,
@@ -134,6 +136,7 @@ impl Send {
             budget_ms: 0,
             attempts: 0,
             queue: None,
+            tried: None,
             acked: None,
             error: None,
             maybe_stored: false,
@@ -228,6 +231,7 @@ impl Send {
             return self.exhausted(i, cx, t);
         }
         self.attempts += 1;
+        self.tried = Some(queue.broker);
         self.budget_ms = timeout - (self.begin_ms - self.first_ms);
         let at_most = i.producers[self.p as usize].config.settings.send_msg_max_timeout_per_request;
         if at_most > -1 && self.attempts < most {
@@ -355,7 +359,7 @@ impl Send {
     }
 
     fn finish(&mut self, _: &mut Instance, cx: &mut Cx<'_, '_>, _: ThreadId, result: Result<SendEnd, SendError>) -> Step {
-        let broker = self.queue.map(|q| q.broker);
+        let broker = self.tried;
         let ok = result.is_ok();
         if let What::Parcel(parcel) = &self.what {
             let end = result.unwrap_or_else(|error| end_of(error, broker, self.maybe_stored));
