@@ -172,4 +172,6 @@ pub struct FaultFacts {
     pub restarts: Vec<NodeId>,
     /// It slows the disks of these down, or makes them stand still.
     pub slows: Vec<NodeId>,
+    /// Everybody whom it strikes, those at either end of a link included.
+    pub touches: Vec<NodeId>,
 }

@@ -85,6 +85,7 @@ pub(crate) fn facts_with_slave() -> RunFacts {
         ends: false,
         restarts: Vec::new(),
         slows: Vec::new(),
+        touches: Vec::new(),
     });
     facts
 }

@@ -356,6 +356,7 @@ mod tests {
             ends: true,
             restarts: Vec::new(),
             slows: Vec::new(),
+            touches: Vec::new(),
         };
         facts.faults = vec![fault("kill c1"), fault("cut x"), fault("freeze y")];
         let found = play_with(facts, "5 c1 fault 0 1; 9 c1 fault 0 3 off; 6 c1 fault 1 0; 7 c2 shutting; 8 c2 shut");
@@ -389,8 +390,14 @@ mod tests {
     fn a_restart_lasts_until_its_processes_are_up_again() {
         let mut facts = facts();
         let restarts = vec![NodeId(1), NodeId(2)];
-        facts.faults =
-            vec![FaultFacts { label: "restart both".to_owned(), at: 5_000_000_000, ends: false, restarts, slows: Vec::new() }];
+        facts.faults = vec![FaultFacts {
+            label: "restart both".to_owned(),
+            at: 5_000_000_000,
+            ends: false,
+            restarts,
+            slows: Vec::new(),
+            touches: Vec::new(),
+        }];
         let down = "5 broker-a exited; 5 broker-b exited; 5 broker-a fault 0 2;";
         let band = |rest: &str| {
             let found = play_with(facts.clone(), &format!("{down} {rest}"));

@@ -8,7 +8,7 @@ use super::sends::Gap;
 use crate::base::ids::{BrokerName, GroupId, NodeId};
 use crate::base::names::Names;
 use crate::base::time::{MS, SEC};
-use crate::check::facts::RunFacts;
+use crate::check::facts::{NodeKind, RunFacts};
 use crate::check::index::{Index, Rows};
 use crate::check::law::moment;
 use crate::check::roster::Roster;
@@ -32,8 +32,8 @@ pub struct Enablers {
     aside: Vec<Vec<(BrokerName, u64)>>,
     /// By brokerName: a node of it took its messages.
     opened: Vec<Option<(u64, NodeId)>>,
-    /// The last fault that ended.
-    fault: Option<(u64, u16)>,
+    /// By fault: when it last ended.
+    faults: Vec<Option<u64>>,
     /// By producer: its latest attempt that failed.
     attempt: Vec<Option<(u64, BrokerName, AttemptError)>>,
     /// By feed: when the latest pull brought something, ns; when a listener last failed one of its messages.
@@ -56,7 +56,7 @@ impl Enablers {
             back: vec![None; brokers],
             aside: vec![Vec::new(); facts.nodes.len()],
             opened: vec![None; brokers],
-            fault: None,
+            faults: vec![None; facts.faults.len()],
             attempt: vec![None; facts.producers.len()],
             got: Rows::default(),
             failed: Rows::default(),
@@ -78,7 +78,9 @@ impl Enablers {
         self.opened[broker.0 as usize] = Some((at, node));
     }
     pub fn fault_ended(&mut self, fault: u16, at: u64) {
-        self.fault = Some((at, fault));
+        if let Some(ended) = self.faults.get_mut(fault as usize) {
+            *ended = Some(at);
+        }
     }
     pub fn attempt_failed(&mut self, producer: usize, broker: BrokerName, error: AttemptError, at: u64) {
         if let Some(attempt) = self.attempt.get_mut(producer) {
@@ -249,7 +251,7 @@ impl Outages {
                 latest.offer(at, || format!("{} taking messages", facts.nodes[node.0 as usize].name));
             }
         }
-        self.offer_fault(&mut latest);
+        self.offer_faults(&mut latest, &|n| n == node || self.serves(n, concerns));
         // Nothing that stood in the way went away: it was the calls themselves that waited.
         let attempt = enablers.attempt[producer].filter(|a| (gap.from..=gap.until).contains(&a.0));
         let calls = match attempt {
@@ -264,11 +266,21 @@ impl Outages {
         latest.or(facts.zero, calls)
     }
 
-    fn offer_fault(&self, latest: &mut Latest) {
-        if let Some((at, fault)) = self.enablers.fault
-            && let Some(fault) = self.facts.faults.get(fault as usize)
-        {
-            latest.offer(at, || format!("the end of \"{}\"", fault.label));
+    /// Faults that strike somebody of these have ended.
+    fn offer_faults(&self, latest: &mut Latest, concerns: &dyn Fn(NodeId) -> bool) {
+        for (fault, ended) in self.facts.faults.iter().zip(&self.enablers.faults) {
+            if let Some(at) = ended.filter(|_| fault.touches.iter().any(|n| concerns(*n))) {
+                latest.offer(at, || format!("the end of \"{}\"", fault.label));
+            }
+        }
+    }
+
+    /// A broker of such a set, or a nameserver.
+    fn serves(&self, node: NodeId, of: impl Fn(BrokerName) -> bool) -> bool {
+        match self.facts.nodes[node.0 as usize].kind {
+            NodeKind::Broker { broker, .. } => of(broker),
+            NodeKind::Nameserver => true,
+            NodeKind::Client => false,
         }
     }
 
@@ -318,7 +330,8 @@ impl Outages {
         if let Some((at, node)) = enablers.opened[broker.0 as usize] {
             latest.offer(at, || format!("{} taking messages", facts.nodes[node.0 as usize].name));
         }
-        self.offer_fault(&mut latest);
+        let consumer = roster.node_of(member);
+        self.offer_faults(&mut latest, &|n| n == consumer || self.serves(n, |b| b == broker));
         // A pull that nobody answers keeps its queue from every other; one that fails at once is tried again a second later.
         let pull = enablers.pull.get(feed).copied().flatten().filter(|p| (from..=until).contains(&p.0));
         if let Some((at, Some(RpcFailure::Timeout))) = pull {
@@ -369,7 +382,7 @@ impl Outages {
 
 #[cfg(test)]
 mod tests {
-    use crate::check::script::{facts, orderly, play_with, sent_at};
+    use crate::check::script::{facts, node, orderly, play_with, sent_at};
 
     fn ended_by(script: &str, orderly_group: bool) -> String {
         let facts = if orderly_group { orderly() } else { facts() };
@@ -400,6 +413,29 @@ mod tests {
             of("22 pg-0 missed 60 b;"),
             "an answer after the last attempt at broker-b had failed (wait response timeout) at 22.000 s"
         );
+    }
+
+    /// The end of a fault is what lets a group go on, if nothing came later.
+    #[test]
+    fn the_end_of_a_fault_is_named() {
+        let mut facts = facts();
+        let fault = |label: &str, whom: &str| crate::check::FaultFacts {
+            label: label.to_owned(),
+            at: 0,
+            ends: true,
+            restarts: Vec::new(),
+            slows: Vec::new(),
+            touches: vec![node(&facts, whom)],
+        };
+        facts.faults = vec![fault("slow disk broker-b", "broker-b"), fault("freeze c1", "c1")];
+        let others: String = (1..40).map(|i| sent_at(i, 1.0 + 0.5 * i as f64, "a:0", i as u64 - 1)).collect();
+        let (first, last) = (sent_at(0, 1.0, "b:0", 0), sent_at(40, 30.5, "b:0", 1));
+        let script = format!(
+            "{first} {others} 10 ns-0 fault 0 1; 28 ns-0 fault 0 1 off; 29 broker-a serving 100; 29.5 ns-0 fault 1 1 off; {last}"
+        );
+        let found = play_with(facts, &script);
+        let of = |what: &str| found.outages.iter().find(|o| o.what == what).map(|o| o.ended_by.as_str());
+        assert_eq!(of("sends of pg-0 to broker-b"), Some("the end of \"slow disk broker-b\" at 28.000 s"), "others ended later");
     }
 
     #[test]

@@ -179,7 +179,7 @@ impl Watch {
             (Step::Routed, routed),
             (Step::Favoured, Some(sender.aside_until).filter(|at| *at > 0)),
             // Who got answers all the time waits for one that is as good as before.
-            (Step::Answered, sender.answered.filter(|_| !matches!(sender.detected, Some((_, Sign::Lesser(_)))))),
+            (Step::Answered, sender.answered.filter(|_| sender.lesser.is_none())),
         ]);
         let last = if sender.had_ok { Step::Served } else { Step::Answered };
         let none_left = view.is_some_and(|v| v.none_left);
@@ -303,7 +303,7 @@ impl Watch {
                 None => String::new(),
             },
             Step::Started => self.waited_start(away).map_or(String::new(), |s| self.start_waits_for(away, s)),
-            Step::Booted => "its start up to its first look at the log".to_owned(),
+            Step::Booted => "services.boot: its start up to the first look at its log".to_owned(),
             Step::Recovered => self
                 .waited_start(away)
                 .and_then(|s| s.recovered)
@@ -363,6 +363,10 @@ impl Watch {
                 Some(what) => format!("{what} did not come"),
                 None => "nobody took the set's messages".to_owned(),
             },
+            Step::Missing if sender.is_some_and(|s| s.lesser.is_some()) => {
+                let status = sender.and_then(|s| s.lesser).map_or("", |status| status.name());
+                format!("answers came with {status} only")
+            }
             Step::Missing if sender.is_some_and(|s| s.aside_until > wait.end) => format!("{}, still aside", client(|w| &w.aside)),
             Step::Missing if sender.is_some() || wait.last == Step::Answered => "no call was answered there".to_owned(),
             Step::Missing => "nothing of it was delivered".to_owned(),

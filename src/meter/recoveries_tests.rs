@@ -120,7 +120,8 @@ fn a_cut_is_an_outage_for_those_behind_it() {
     let play = |from: &str, script: &str| {
         let mut facts = facts_with_slave();
         let label = format!("cut {from} | broker-a");
-        facts.faults = vec![FaultFacts { label, at: 0, ends: true, restarts: Vec::new(), slows: Vec::new() }];
+        facts.faults =
+            vec![FaultFacts { label, at: 0, ends: true, restarts: Vec::new(), slows: Vec::new(), touches: Vec::new() }];
         let start = "-9 broker-a serving 0; -9 broker-b serving 0; -5 pg-0 asks ns-0; -5 pg-0 route a,b;";
         play_with(facts, &format!("{start} {} 10 ns-0 severed 0 {from} broker-a; {script}", sent_at(0, 9.0, "a:0", 0)))
     };
@@ -248,7 +249,8 @@ fn a_lost_slave_is_an_outage_for_those_who_get_a_lesser_status() {
             "-9 broker-a recovered 0; -9 broker-a-s recovered 0; -9 broker-a serving 0; -5 pg-0 asks ns-0; -5 pg-0 route a,b;";
         play_with(facts, &format!("{start} {} {script}", sent_at(0, 9.0, "a:0", 0)))
     };
-    let lesser = "10.5 pg-0 began 1; 10.5 broker-a stored 1 a:0 1; 13.5 pg-0 acked 1 a:0 1 FLUSH_SLAVE_TIMEOUT; \
+    // What was under way at the strike says nothing of what comes after it.
+    let lesser = "9.9 pg-0 began 9; 9.9 broker-a stored 9 a:1 0; 10.1 pg-0 acked 9 a:1 0; 10.5 pg-0 began 1; 10.5 broker-a stored 1 a:0 1; 13.5 pg-0 acked 1 a:0 1 FLUSH_SLAVE_TIMEOUT; \
         20 pg-0 began 2; 20 broker-a stored 2 a:0 2; 20 pg-0 acked 2 a:0 2 SLAVE_NOT_AVAILABLE;";
     let back = format!("30 ns-0 fault 0 1 off; 32 broker-a-s replicated 100; {}", sent_at(3, 33.0, "a:0", 3));
     let cut = format!("10 ns-0 severed 0 broker-a broker-a-s; {lesser} {back}");
@@ -259,6 +261,10 @@ fn a_lost_slave_is_an_outage_for_those_who_get_a_lesser_status() {
     let waits: Vec<_> = r.senders[0].stages.iter().map(|s| s.waits_for.as_str()).collect();
     assert_eq!(waits[..2], ["the first answer with FLUSH_SLAVE_TIMEOUT", "a slave in reach again"]);
     assert!(r.queues.is_empty(), "deliveries go on");
+    let never =
+        play(Needs::Replica, &format!("10 ns-0 severed 0 broker-a broker-a-s; {lesser} 30 ns-0 fault 0 1 off; 40 pg-0 began 8;"));
+    let last = only(&never).senders[0].stages.last().map(|s| (s.name, s.waits_for.as_str()));
+    assert_eq!(last, Some(("not back", "answers came with SLAVE_NOT_AVAILABLE only")));
     assert!(play(Needs::Nobody, &cut).recoveries.is_empty(), "an ASYNC_MASTER waits for nobody");
     // A message that no slave was waited for (waitStoreMsgOK false): hindered nobody.
     let ok = format!("10 ns-0 severed 0 broker-a broker-a-s; {}", sent_at(1, 11.0, "a:0", 1));

@@ -33,6 +33,8 @@ pub(super) struct Sender {
     pub(super) served: Option<u64>,
     /// It had got SEND_OK from the set: anything less is no return.
     pub(super) had_ok: bool,
+    /// What it got instead while the broker's puts were not done: the latest such answer.
+    pub(super) lesser: Option<SendStatus>,
     /// The queues that had answered it, and the first answer of each.
     pub(super) queues: Vec<(u32, Option<u64>)>,
     /// Longest time between two answers of any set meanwhile, ns.
@@ -255,6 +257,7 @@ impl Recovery {
                 answered: None,
                 served: None,
                 had_ok,
+                lesser: None,
                 queues: queues.into_keys().map(|q| (q, None)).collect(),
                 dark: 0,
                 gone: false,
@@ -528,6 +531,7 @@ impl Recovery {
             if away.set == set && there && !as_before && sender.back().is_none() {
                 // It says that the message is in less safety than it was sent for.
                 sender.detected.get_or_insert((at, Sign::Lesser(status)));
+                sender.lesser = Some(status);
             }
             if open && (as_before || !there) {
                 sender.answered.get_or_insert(at);

@@ -27,7 +27,7 @@ pub fn of(spec: &Spec) -> RunFacts {
         names: spec.names.clone(),
         zero: spec.warmup,
         load_end: spec.warmup + spec.duration,
-        faults: spec.faults.iter().map(fault).collect(),
+        faults: spec.faults.iter().map(|f| fault(f, spec)).collect(),
         log_read_rate: spec.disks.recovery,
         ..RunFacts::default()
     };
@@ -146,7 +146,7 @@ fn client_waits(client: &ClientSpec) -> Waits {
     waits
 }
 
-fn fault(fault: &FaultSpec) -> FaultFacts {
+fn fault(fault: &FaultSpec, spec: &Spec) -> FaultFacts {
     let restarts = match &fault.what {
         FaultKind::Restart { nodes, .. } | FaultKind::RollingRestart { nodes, .. } | FaultKind::Promote { nodes } => {
             nodes.clone()
@@ -157,7 +157,48 @@ fn fault(fault: &FaultSpec) -> FaultFacts {
         FaultKind::SlowDisk { nodes, .. } => nodes.clone(),
         _ => Vec::new(),
     };
-    FaultFacts { label: fault.label.clone(), at: fault.at, ends: fault.lasts.is_some(), restarts, slows }
+    FaultFacts {
+        label: fault.label.clone(),
+        at: fault.at,
+        ends: fault.lasts.is_some(),
+        restarts,
+        slows,
+        touches: touches(&fault.what, spec),
+    }
+}
+
+/// Whom a fault strikes.
+fn touches(what: &FaultKind, spec: &Spec) -> Vec<NodeId> {
+    let on = |hosts: &[u16]| -> Vec<NodeId> {
+        let here = |(n, node): (usize, &crate::world::spec::NodeSpec)| hosts.contains(&node.host).then_some(NodeId(n as u16));
+        spec.nodes.iter().enumerate().filter_map(here).collect()
+    };
+    match what {
+        FaultKind::Kill { nodes }
+        | FaultKind::Freeze { nodes }
+        | FaultKind::Shutdown { nodes, .. }
+        | FaultKind::Restart { nodes, .. }
+        | FaultKind::RollingRestart { nodes, .. }
+        | FaultKind::Start { nodes, .. }
+        | FaultKind::Promote { nodes }
+        | FaultKind::SlowDisk { nodes, .. }
+        | FaultKind::FillDisk { nodes, .. }
+        | FaultKind::Fsync { nodes, .. }
+        | FaultKind::ClockStep { nodes, .. }
+        | FaultKind::ClockDrift { nodes, .. }
+        | FaultKind::Hold { nodes, .. } => nodes.clone(),
+        FaultKind::UpdateTopic { brokers, .. } => brokers.clone(),
+        FaultKind::LoseHost { hosts } => on(hosts),
+        FaultKind::Cut { from, to, .. } | FaultKind::SlowLink { from, to, .. } => [on(from), on(to)].concat(),
+        FaultKind::Reset { a, b } => [&a[..], &b[..]].concat(),
+        FaultKind::Intercept { from, to, .. } => [&from[..], &to[..]].concat(),
+        FaultKind::WipeWritePerm { broker } => {
+            let of = |(n, node): (usize, &crate::world::spec::NodeSpec)| {
+                matches!(&node.kind, NodeKind::Broker(b) if b.broker == *broker).then_some(NodeId(n as u16))
+            };
+            spec.nodes.iter().enumerate().filter_map(of).collect()
+        }
+    }
 }
 
 fn filter(expression: &str) -> TagFilter {

@@ -17,9 +17,10 @@ const MOST_OUTAGES: usize = 4;
 const MOST_ROWS: usize = 12;
 const BAR: i32 = 16;
 const PITCH: i32 = 21;
-/// Of an outage in which a name takes two lines.
-const PITCH_OF_TWO: i32 = 32;
-/// Most that names may take of the width before they break into two lines.
+/// What each further line of a name adds.
+const LINE: i32 = 13;
+const MOST_LINES: usize = 3;
+/// Most that names may take of the width before they are broken into lines.
 const NAMES: i32 = 250;
 const HEADING: i32 = 30;
 /// Between the last row of an outage and its frame, and between frames.
@@ -92,10 +93,10 @@ struct Section<'o> {
 }
 
 impl Section<'_> {
-    /// Between its rows: more where a name takes two lines.
+    /// Between its rows: more where a name takes several lines.
     fn pitch(&self) -> i32 {
-        let long = |w: &Waited| text_width(&w.who, SMALL) > NAMES;
-        if self.shown().any(long) { PITCH_OF_TWO } else { PITCH }
+        let lines = |w: &Waited| name_lines(&w.who, NAMES).len().max(1) as i32;
+        PITCH + LINE * (self.shown().map(lines).max().unwrap_or(1) - 1)
     }
     fn height(&self) -> i32 {
         let pitch = self.pitch();
@@ -205,18 +206,35 @@ fn own_name(row: &Waited) -> String {
     format!("{} itself", row.who)
 }
 
-/// A name in one line or two, no wider than that. It breaks before "to", else behind the last mark between its words that fits: what tells
-/// one long name from another stands at both of its ends.
+/// A name in as few lines as it takes, none wider than that, and at most three. It breaks before "to", then behind the last mark between its words that
+/// fits: what tells one long name from another may stand at either end.
 fn name_lines(who: &str, width: i32) -> Vec<String> {
     if text_width(who, SMALL) <= width {
         return vec![who.to_owned()];
     }
-    let before_to = who.find(" to ").map(|at| at + 1).filter(|at| text_width(&who[..*at], SMALL) <= width);
-    let marks = || who.char_indices().filter(|(_, c)| " -_.:%".contains(*c)).map(|(i, c)| i + c.len_utf8());
-    let behind_mark = || marks().filter(|at| text_width(&who[..*at], SMALL) <= width).last();
-    let anywhere = || who.char_indices().map(|(i, _)| i).filter(|at| text_width(&who[..*at], SMALL) <= width).last();
-    let at = before_to.or_else(behind_mark).filter(|at| *at > 0).or_else(anywhere).unwrap_or(0);
-    vec![who[..at].trim_end().to_owned(), fitted(&who[at..], SMALL, width)]
+    let (queue, group) = who.find(" to ").map_or((who, ""), |at| (&who[..at], &who[at + 1..]));
+    let mut lines: Vec<String> = Vec::new();
+    for part in [queue, group] {
+        let mut rest = part;
+        while !rest.is_empty() && lines.len() < MOST_LINES {
+            let at = if lines.len() + 1 == MOST_LINES { rest.len() } else { fitting(rest, width) };
+            lines.push(fitted(rest[..at].trim_end(), SMALL, width));
+            rest = &rest[at..];
+        }
+    }
+    lines
+}
+
+/// How much of a text is set in a line of this width.
+fn fitting(text: &str, width: i32) -> usize {
+    let fits = |at: &usize| text_width(&text[..*at], SMALL) <= width;
+    if fits(&text.len()) {
+        return text.len();
+    }
+    // No name is so long that more than this could fit.
+    let ends = || text.char_indices().take(300).map(|(i, c)| (i + c.len_utf8(), c));
+    let mark = ends().filter(|(_, c)| " -_.:%".contains(*c)).map(|(at, _)| at).filter(fits).last();
+    mark.or_else(|| ends().map(|(at, _)| at).filter(fits).last()).unwrap_or(text.len())
 }
 
 fn draw_row(c: &mut Canvas<'_>, row: &Waited, time: Time, (top, pitch): (i32, i32), itself: bool) {
@@ -226,7 +244,7 @@ fn draw_row(c: &mut Canvas<'_>, row: &Waited, time: Time, (top, pitch): (i32, i3
     let lines = name_lines(&who, time.left - 34);
     let n = lines.len() as i32;
     for (i, line) in lines.iter().enumerate() {
-        let at = (time.left - 10, middle + (2 * i as i32 - (n - 1)) * 7);
+        let at = (time.left - 10, middle + (2 * i as i32 - (n - 1)) * LINE / 2);
         if itself {
             c.bold(line, at, SMALL, Anchor::Right, Ink::BLACK)
         } else {

@@ -109,7 +109,7 @@ pub(in crate::rocketmq::client) struct Send {
     budget_ms: i64,
     attempts: u8,
     queue: Option<MessageQueue>,
-    /// Broker of the last attempt that was made: the next one is chosen before the budget is looked at.
+    /// Broker of the last attempt that came to a request: the next one is chosen before the budget is looked at.
     tried: Option<BrokerName>,
     acked: Option<SendEnd>,
     error: Option<AttemptError>,
@@ -231,7 +231,6 @@ impl Send {
             return self.exhausted(i, cx, t);
         }
         self.attempts += 1;
-        self.tried = Some(queue.broker);
         self.budget_ms = timeout - (self.begin_ms - self.first_ms);
         let at_most = i.producers[self.p as usize].config.settings.send_msg_max_timeout_per_request;
         if at_most > -1 && self.attempts < most {
@@ -248,6 +247,7 @@ impl Send {
     fn kernel(&mut self, i: &mut Instance, cx: &mut Cx<'_, '_>, t: ThreadId) -> Step {
         let Some(queue) = self.queue else { return self.exhausted(i, cx, t) };
         let Some(addr) = i.master_addr(queue.broker) else {
+            self.tried = Some(queue.broker);
             return self.failed(i, cx, t, AttemptError::BrokerNotExist, false);
         };
         let config = &i.producers[self.p as usize].config;
@@ -255,6 +255,7 @@ impl Send {
         if left < 0 {
             return self.failed(i, cx, t, AttemptError::TooMuchRequest, false);
         }
+        self.tried = Some(queue.broker);
         let mut invoke = Invoke::Sync;
         let (request, luck) = match &self.what {
             What::Parcel(parcel) => {
