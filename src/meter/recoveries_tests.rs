@@ -233,6 +233,12 @@ fn a_cut_leader_is_away_until_it_has_a_majority_again_or_another_opens() {
     let found = group(all);
     assert_eq!(told(&only(&found).senders[0]), "detected 3000, quorum back 7000, elected 2000, opened 500, first answer 10500");
     assert_eq!(only(&found).senders[0].stages[1].waits_for, "the end of the cut: a majority of the group can vote");
+    // Cut off from its clients as well, it has stepped down when the link is whole: that opens nothing.
+    let from_all = "10 ns-0 severed 0 broker-a pg-0,broker-a-s,broker-a-t; 13 pg-0 missed 9 a; 14 broker-a elected not; 20 ns-0 fault 0 1 off; \
+        22 broker-a elected; 22.5 broker-a serving 100;";
+    let found = group(from_all);
+    assert_eq!((only(&found).what.as_str(), only(&found).struck_again), ("broker-a cut off", 0));
+    assert_eq!(told(&only(&found).senders[0]), "detected 3000, elected 9000, opened 500, first answer 10500");
     // Nobody had noticed when it was over.
     let brief = "10 ns-0 severed 0 broker-a broker-a-s,broker-a-t; 10.2 ns-0 fault 0 1 off;";
     assert!(group(brief).recoveries.is_empty());
