@@ -17,6 +17,9 @@ pub(super) enum Change {
     Regained(NodeId),
 }
 
+/// Cut links: the fault, one side, the other.
+type Severed = (u16, Arc<[NodeId]>, Arc<[NodeId]>);
+
 #[derive(Clone, Debug)]
 pub(super) struct Support {
     /// By set: its brokers.
@@ -26,8 +29,7 @@ pub(super) struct Support {
     /// It has read its log in this life.
     ready: Vec<bool>,
     leads: Vec<bool>,
-    /// Cut links: fault, one side, the other.
-    severed: Vec<(u16, Arc<[NodeId]>, Arc<[NodeId]>)>,
+    severed: Vec<Severed>,
     /// By set: who takes its messages has whom it needs; some member could win an election.
     held: Vec<bool>,
     electable: Vec<bool>,
@@ -81,9 +83,8 @@ impl Support {
     }
     /// Whether one of the cuts, or that of this fault, separates the two.
     pub(super) fn severs(&self, fault: Option<u16>, one: NodeId, other: NodeId) -> bool {
-        let across = |(_, from, to): &&(u16, Arc<[NodeId]>, Arc<[NodeId]>)| {
-            from.contains(&one) && to.contains(&other) || from.contains(&other) && to.contains(&one)
-        };
+        let across =
+            |(_, from, to): &&Severed| from.contains(&one) && to.contains(&other) || from.contains(&other) && to.contains(&one);
         self.severed.iter().filter(|s| fault.is_none_or(|f| f == s.0)).any(|s| across(&s))
     }
 
