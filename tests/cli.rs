@@ -251,6 +251,29 @@ fn every_kind_of_wrong_file_is_named_and_refused() {
     }
 }
 
+/// What is well written and not built is refused where it stands, like any mistake; what is only odd is remarked and runs.
+#[test]
+fn what_is_not_built_is_refused_with_its_line() {
+    let folder = Folder::new("unbuilt");
+    let line_of = |text: &str, what: &str| text.lines().position(|l| l.contains(what)).map_or(0, |n| n + 1);
+    let transaction = changed(|s| s["producers"][0]["transaction"] = json!({"local": "commit"}));
+    let vip = changed(|s| s["consumers"][0]["vipChannelEnabled"] = json!(true));
+    for (name, text, key, words) in [
+        ("transaction.json", transaction, "\"transaction\"", "transactional producers are not built yet"),
+        ("vip.json", vip, "vipChannelEnabled", "vipChannelEnabled is not built"),
+    ] {
+        let output = windtunnel(&["run", &folder.file(name, &text)]);
+        refused(&output, name, "it is not built");
+        let place = format!("{name}:{}:", line_of(&text, key));
+        assert!(err(&output).contains(&place) && err(&output).contains(words), "{place} {}", err(&output));
+    }
+    let odd = folder.file("odd.json", &changed(|s| s["brokers"][0]["brokerRole"] = json!("SYNC_MASTER")));
+    let output = windtunnel(&["check", &odd]);
+    assert_eq!(exit(&output), 0);
+    assert!(err(&output).contains("warning: ") && err(&output).contains("is a SYNC_MASTER, and "), "{}", err(&output));
+    assert!(out(&windtunnel(&["run", &odd])).contains("is a SYNC_MASTER, and "));
+}
+
 #[test]
 fn every_kind_of_wrong_text_is_named_and_refused() {
     let good = changed(|_| ());

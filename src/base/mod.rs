@@ -5,4 +5,5 @@ pub mod draw;
 pub mod ids;
 pub mod names;
 pub mod quantile;
+pub mod size;
 pub mod time;

@@ -302,6 +302,12 @@ impl Delivery {
         self.slots.iter().any(|slot| slot.owed.values().any(|asked| *asked))
     }
 
+    /// What listeners of this slot still wait for: how many messages, and the first of them.
+    pub fn asked_for(&self, slot: u32) -> Option<(u64, MessageId)> {
+        let mut asked = self.slots[slot as usize].owed.iter().filter(|(_, asked)| **asked).map(|(msg, _)| *msg);
+        asked.next().map(|first| (1 + asked.count() as u64, first))
+    }
+
     /// Slots in which a group's deliveries are counted: one, or one a member.
     pub fn slots(&self, index: &Index, group: usize) -> Vec<u32> {
         let members = &index.groups[group].members;

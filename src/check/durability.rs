@@ -81,8 +81,14 @@ pub struct Crash {
     pub walk: Option<Walk>,
     /// Of those that are gone, where the first one ended in the log; `u64::MAX`: none is.
     lost_from: u64,
-    /// When the call of the oldest of them began, ns of the run.
+    /// When the calls of the oldest and the newest of them began, ns of the run.
     oldest_lost: u64,
+    newest_lost: u64,
+    /// When the first of them was found to be gone, ns of the run.
+    pub paid_at: Option<u64>,
+    /// It took its set's messages when it died; somebody has taken them since.
+    served: bool,
+    pub succeeded: bool,
 }
 
 /// All of it.
@@ -185,6 +191,10 @@ impl Durability {
     /// before, and the first lost queue offset of each queue.
     pub fn serves(&mut self, node: NodeId, upto: u64, ledger: &Ledger, index: &Index) -> Option<(NodeId, Vec<(u32, u64)>)> {
         let broker = self.copies.get(node.0 as usize)?.as_ref()?.0;
+        let sets: Vec<bool> = self.crashes.iter().map(|c| self.set_of(c.node) == Some(broker)).collect();
+        for (crash, _) in self.crashes.iter_mut().zip(sets).filter(|(_, of_set)| *of_set) {
+            crash.succeeded |= crash.served;
+        }
         let before = self.serving[broker.0 as usize].replace(node)?;
         let mut cuts: BTreeMap<u32, u64> = BTreeMap::new();
         for (table, rows) in ledger.tables() {
@@ -210,8 +220,22 @@ impl Durability {
         let copies: Vec<Copy> = self.copies.iter().flatten().filter(|c| c.0 == broker).map(|c| c.1).collect();
         let none = BTreeMap::new;
         let (answered, discarded) = (none(), none());
-        let mut crash =
-            Crash { node, at, host, copies, answered, discarded, walk: None, lost_from: u64::MAX, oldest_lost: u64::MAX };
+        let served = self.serving(broker) == Some(node);
+        let mut crash = Crash {
+            node,
+            at,
+            host,
+            copies,
+            answered,
+            discarded,
+            walk: None,
+            lost_from: u64::MAX,
+            oldest_lost: u64::MAX,
+            newest_lost: 0,
+            paid_at: None,
+            served,
+            succeeded: false,
+        };
         for (table, rows) in ledger.tables().filter(|(table, _)| !ledger.preloaded(*table)) {
             for (row, end) in rows.iter().zip(self.ends(table)) {
                 if answered_ok(row) && index.queues[row.queue as usize].mq.broker == broker {
@@ -227,34 +251,36 @@ impl Durability {
     }
 
     /// A message's record was discarded: it is counted under the last death of the broker that held it, or of its set.
-    pub fn discarded(&mut self, holder: NodeId, table: usize, n: usize, row: &Message) {
+    pub fn discarded(&mut self, holder: NodeId, table: usize, n: usize, row: &Message, now: u64) {
         let end = self.ends.get(table).and_then(|e| e.get(n)).copied().unwrap_or(0);
         // A holder that never died has lost it to a member of its set that came back with less and takes the messages now.
         let set = self.set_of(holder);
         let own = self.crashes.iter().rposition(|c| c.node == holder);
-        let at = own.or_else(|| self.crashes.iter().rposition(|c| self.set_of(c.node) == set));
-        if let Some(crash) = at.and_then(|at| self.crashes.get_mut(at))
+        let which = own.or_else(|| self.crashes.iter().rposition(|c| self.set_of(c.node) == set));
+        if let Some(crash) = which.and_then(|which| self.crashes.get_mut(which))
             && answered_ok(row)
         {
             *crash.discarded.entry(crash.lay(end)).or_default() += 1;
             crash.lost_from = crash.lost_from.min(end);
             crash.oldest_lost = crash.oldest_lost.min(row.began());
+            crash.newest_lost = crash.newest_lost.max(row.began());
+            crash.paid_at.get_or_insert(now);
         }
     }
 
     /// The time that the lost messages of a death cover (RPO), ns: from the newest message answered SEND_OK that lies before the first lost one in the
-    /// log to the death. Where nothing lies before it, from the oldest lost one. Times are those at which the calls began. 0 when nothing was lost.
+    /// log to the death, or to the newest lost one where that came later: by a member that was away, came back with less and took over. Where nothing lies before it, from the oldest lost one. Times are those at which the calls began. 0 when nothing was lost.
     pub fn lost_span(&self, crash: &Crash, ledger: &Ledger, index: &Index) -> u64 {
         let Some(broker) = self.set_of(crash.node).filter(|_| crash.lost_from != u64::MAX) else { return 0 };
-        let mut newest = None;
+        let (mut newest, until) = (None, crash.at.max(crash.newest_lost));
         for (table, rows) in ledger.tables().filter(|(table, _)| !ledger.preloaded(*table)) {
             for (row, end) in rows.iter().zip(self.ends(table)).filter(|(row, end)| **end < crash.lost_from && answered_ok(row)) {
-                if *end > 0 && row.began() < crash.at && index.queues[row.queue as usize].mq.broker == broker {
+                if *end > 0 && row.began() < until && index.queues[row.queue as usize].mq.broker == broker {
                     newest = newest.max(Some(row.began()));
                 }
             }
         }
-        crash.at.saturating_sub(newest.unwrap_or(crash.oldest_lost))
+        until.saturating_sub(newest.unwrap_or(crash.oldest_lost))
     }
 }
 

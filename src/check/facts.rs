@@ -28,6 +28,8 @@ pub struct RunFacts {
     pub queues: Vec<MessageQueue>,
     /// Index = the index in `Note::Fault`.
     pub faults: Vec<FaultFacts>,
+    /// How fast a broker reads its log when it starts, bytes a second; 0: at once.
+    pub log_read_rate: u64,
 }
 
 impl Default for RunFacts {
@@ -42,6 +44,7 @@ impl Default for RunFacts {
             consumers: Vec::new(),
             queues: Vec::new(),
             faults: Vec::new(),
+            log_read_rate: 0,
         }
     }
 }
@@ -52,6 +55,19 @@ pub struct NodeFacts {
     pub kind: NodeKind,
     pub addr: Addr,
     pub waits: Waits,
+    /// Of a broker that takes its set's messages.
+    pub needs: Needs,
+}
+
+/// Whose answer a broker's puts wait for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Needs {
+    #[default]
+    Nobody,
+    /// One other broker of its set.
+    Replica,
+    /// A majority of its set, itself counted.
+    Majority,
 }
 
 /// What a process waits for in the stages of an outage, as its operator would look it up: the setting's name and its value. Empty: nothing to name.
@@ -63,6 +79,8 @@ pub struct Waits {
     pub connect: String,
     /// The next look at the route.
     pub route: String,
+    /// A pull that a broker keeps because it has nothing.
+    pub parked: String,
     /// The end of an isolation.
     pub aside: String,
     /// The next rebalance.
@@ -78,6 +96,8 @@ pub struct Waits {
     pub role: String,
     /// When a broker tells the nameservers of itself.
     pub register: String,
+    /// When a slave connects again.
+    pub connect_again: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,16 +170,8 @@ pub struct FaultFacts {
     pub ends: bool,
     /// It stops these processes and starts them again, and is over when the last one is up.
     pub restarts: Vec<NodeId>,
-    /// It cuts these off from those, in one direction at least.
-    pub cut: Option<(Vec<NodeId>, Vec<NodeId>)>,
-}
-
-impl FaultFacts {
-    /// Whether it cuts one node off from another.
-    pub fn severs(&self, one: NodeId, other: NodeId) -> bool {
-        let across = |(from, to): &(Vec<NodeId>, Vec<NodeId>)| {
-            from.contains(&one) && to.contains(&other) || from.contains(&other) && to.contains(&one)
-        };
-        self.cut.as_ref().is_some_and(across)
-    }
+    /// It slows the disks of these down, or makes them stand still.
+    pub slows: Vec<NodeId>,
+    /// Everybody whom it strikes, those at either end of a link included.
+    pub touches: Vec<NodeId>,
 }

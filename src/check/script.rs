@@ -22,7 +22,13 @@ pub(crate) fn facts() -> RunFacts {
     let names = Arc::new(names.freeze());
     let (topic, group) = (names.topic("T").unwrap(), names.group("cg").unwrap());
     let broker = |b| NodeKind::Broker { broker: BrokerName(b), broker_id: 0 };
-    let node = |name: &str, kind| NodeFacts { name: name.to_owned(), kind, addr: Addr(0), waits: Waits::default() };
+    let node = |name: &str, kind| NodeFacts {
+        name: name.to_owned(),
+        kind,
+        addr: Addr(0),
+        waits: Waits::default(),
+        needs: Needs::default(),
+    };
     let mut nodes = vec![
         node("ns-0", NodeKind::Nameserver),
         node("broker-a", broker(0)),
@@ -71,9 +77,16 @@ pub(crate) fn facts_with_slave() -> RunFacts {
     let mut facts = facts();
     let kind = NodeKind::Broker { broker: BrokerName(0), broker_id: 1 };
     let addr = Addr(facts.nodes.len() as u16);
-    facts.nodes.push(NodeFacts { name: "broker-a-s".to_owned(), kind, addr, waits: Waits::default() });
+    facts.nodes.push(NodeFacts { name: "broker-a-s".to_owned(), kind, addr, waits: Waits::default(), needs: Needs::default() });
     facts.consumers.clear();
-    facts.faults.push(FaultFacts { label: "kill broker-a".to_owned(), at: 0, ends: false, restarts: Vec::new(), cut: None });
+    facts.faults.push(FaultFacts {
+        label: "kill broker-a".to_owned(),
+        at: 0,
+        ends: false,
+        restarts: Vec::new(),
+        slows: Vec::new(),
+        touches: Vec::new(),
+    });
     facts
 }
 
@@ -220,6 +233,7 @@ impl Line<'_> {
             "acked" => {
                 let status = match self.word(4) {
                     Some("FLUSH_DISK_TIMEOUT") => SendStatus::FlushDiskTimeout,
+                    Some("FLUSH_SLAVE_TIMEOUT") => SendStatus::FlushSlaveTimeout,
                     Some("SLAVE_NOT_AVAILABLE") => SendStatus::SlaveNotAvailable,
                     _ => SendStatus::SendOk,
                 };
@@ -254,7 +268,11 @@ impl Line<'_> {
             "held" => Note::FlushedInVain { upto: self.number(1)?, held: true },
             "cached" => Note::PageCached { upto: self.number(1)? },
             "replicated" => Note::Replicated { upto: self.number(1)? },
-            "recovered" => Note::Recovered { upto: self.number(1)?, buffered: self.has("buffered"), walk: Walk::default() },
+            "recovered" => {
+                let bytes = self.value("read=").map_or(0, |n| n.parse().unwrap());
+                let walk = Walk { abnormal: self.has("abnormal"), from: 0, bytes };
+                Note::Recovered { upto: self.number(1)?, buffered: self.has("buffered"), walk }
+            }
             "stands" => Note::VoteBegan { term: 1 },
             "elected" => Note::Elected { term: 1, leads: !self.has("not") },
             "serving" => Note::Serving { upto: self.number(1)? },
@@ -265,7 +283,16 @@ impl Line<'_> {
             }
             "granted" => Note::LockGranted { group, queue: self.queue(1)?, client: self.client(2)? },
             "released" => Note::LockReleased { group, queue: self.queue(1)?, client: self.client(2)? },
-            "brokerup" => Note::BrokerRegistered { broker: self.broker(1)?, id: 0 },
+            "brokerup" => {
+                let addr = self.word(2).map_or_else(
+                    || {
+                        self.facts.nodes[node(self.facts, &format!("broker-{}", self.word(1).unwrap_or_default())).0 as usize]
+                            .addr
+                    },
+                    |name| self.facts.nodes[node(self.facts, name).0 as usize].addr,
+                );
+                Note::BrokerRegistered { broker: self.broker(1)?, id: 0, addr }
+            }
             "brokerdown" => Note::BrokerForgotten { broker: self.broker(1)?, id: 0, why: self.why(2) },
             "route" => Note::PublishRouteBelieved { topic, queues: 4, brokers: self.brokers(1)? },
             "reads" => Note::SubscribeRouteBelieved { topic, brokers: self.brokers(1)? },
@@ -289,6 +316,9 @@ impl Line<'_> {
             "assigned" => {
                 Note::Assigned { group, queue: self.queue(1)?, offset: self.number(2)? as i64, orderly: self.has("orderly") }
             }
+            "corrected" => {
+                Note::OffsetCorrected { group, queue: self.queue(1)?, from: self.number(2)? as i64, to: self.number(3)? }
+            }
             "revoked" => Note::Revoked { group, queue: self.queue(1)?, why: RevokeWhy::Rebalance },
             "locked" => Note::Locked { group, queue: self.queue(1)? },
             "unlocked" => Note::Unlocked { group, queue: self.queue(1)? },
@@ -305,6 +335,11 @@ impl Line<'_> {
             }
             "left" => Note::ListenerLeft { group, consumer: 0, msg: self.msg()?, rec: self.record()?, ok: !self.has("failed") },
             "invain" => Note::PulledInVain { group },
+            "empty" => Note::PulledNothing { group, queue: self.queue(1)? },
+            "severed" => {
+                let side = |i: usize| self.word(i).map(|names| names.split(',').map(|n| node(self.facts, n)).collect());
+                Note::Severed { fault: self.number(1)? as u16, from: side(2)?, to: side(3)? }
+            }
             "givenup" => Note::GivenUp { group, msg: self.msg()? },
             "shutting" => Note::ShutdownBegan { index: 0 },
             "shut" => Note::ShutdownEnded { index: 0 },

@@ -11,7 +11,13 @@
 pub enum Step {
     /// The client's first attempt at the set that failed, or the first route without it.
     Detected,
-    /// Enough members of a group are up to elect one of them.
+    /// A process that was waited for is started.
+    Started,
+    /// It begins to read its log.
+    Booted,
+    /// It has read it.
+    Recovered,
+    /// Enough members of a group can vote to elect one of them.
     Quorum,
     /// The first member that stands for election.
     VoteBegan,
@@ -19,6 +25,8 @@ pub enum Step {
     Elected,
     /// A broker takes the set's messages.
     Opened,
+    /// A slave that was waited for gets the log again.
+    Replicated,
     /// The client's nameserver knows it as the set's master.
     Registered,
     /// The client has that route.
@@ -40,12 +48,16 @@ pub enum Step {
 }
 
 impl Step {
-    pub const ALL: [Step; 14] = [
+    pub const ALL: [Step; 18] = [
         Step::Detected,
+        Step::Started,
+        Step::Booted,
+        Step::Recovered,
         Step::Quorum,
         Step::VoteBegan,
         Step::Elected,
         Step::Opened,
+        Step::Replicated,
         Step::Registered,
         Step::Routed,
         Step::Favoured,

@@ -37,7 +37,14 @@ fn judge_one(counters: &[Counter], expected: &Expected) -> ExpectationResult {
         ),
         (Some(_), None) => {
             let near = nearest(counters, &expected.counter);
-            (Verdict::Unknown, format!("\"{}\" had nothing to count in this run; nearest with a value: {near}", expected.counter))
+            let entity = expected.counter.strip_prefix("lost").filter(|rest| rest.is_empty() || rest.starts_with('@'));
+            let missed = entity.map(|rest| format!("missed{rest}"));
+            let broadcasting = missed.filter(|m| counters.iter().any(|c| c.name == *m && c.value.is_some()));
+            let hint = match broadcasting {
+                Some(missed) => format!("what members of a broadcasting group did not get is counted as \"{missed}\""),
+                None => format!("nearest with a value: {near}"),
+            };
+            (Verdict::Unknown, format!("\"{}\" had nothing to count in this run; {hint}", expected.counter))
         }
         _ if expected.fault_touched == Some(0) => (Verdict::Unknown, "the fault it rests on touched nothing".to_owned()),
         (Some(counter), Some(got)) => {
@@ -139,6 +146,23 @@ mod tests {
             "{}",
             nothing.detail
         );
+    }
+
+    /// The members of a broadcasting group each miss their own: the counter for that has another name.
+    #[test]
+    fn lost_of_a_broadcasting_group_is_called_missed() {
+        let counter = |name: &str, value| Counter { name: name.to_owned(), value, unit: Unit::Count, causes: Vec::new() };
+        let expected = Expected { counter: "lost@bg".to_owned(), max: Some(0), ..Expected::default() };
+        let all = [counter("lost@bg", None), counter("lost@cg", Some(0)), counter("missed@bg", Some(4))];
+        let judged = judge(&all, std::slice::from_ref(&expected)).remove(0);
+        assert_eq!(judged.verdict, Verdict::Unknown);
+        assert!(
+            judged.detail.ends_with("what members of a broadcasting group did not get is counted as \"missed@bg\""),
+            "{}",
+            judged.detail
+        );
+        let without = judge(&all[..2], &[expected]).remove(0);
+        assert!(without.detail.ends_with("nearest with a value: \"lost@cg\""), "{}", without.detail);
     }
 
     #[test]

@@ -14,7 +14,12 @@ pub(super) fn run(args: &Args) -> Result<Exit, CliError> {
     let mut exit = Exit::Pass;
     for path in &args.files {
         match super::load(path, &Changes::default()) {
-            Ok(_) => super::print(&format!("ok  {}\n", path.display()))?,
+            Ok(loaded) => {
+                super::print(&format!("ok  {}\n", path.display()))?;
+                for remark in crate::run::remarks::remarks(&loaded.spec) {
+                    super::remark(&format!("warning: {}: {remark}", path.display()));
+                }
+            }
             Err(error) => {
                 super::complain(&error.to_string());
                 exit = Exit::Wrong;

@@ -289,6 +289,9 @@ fn load(path: &Path, changes: &Changes) -> Result<crate::scenario::Loaded, CliEr
     let known = crate::scenario::Known { counters: Some(&counters), times: &times, ..Default::default() };
     let loaded = crate::scenario::load_with(path, &changes.overrides(), &known)
         .map_err(|errors| CliError::Scenario(errors.to_string().trim_end().to_owned()))?;
+    if let Some(unbuilt) = &loaded.unbuilt {
+        return Err(CliError::Scenario(unbuilt.to_string().trim_end().to_owned()));
+    }
     let missing = crate::world::unbuilt::missing(&loaded.spec);
     if missing.is_empty() {
         return Ok(loaded);
@@ -322,6 +325,14 @@ mod tests {
         let mut command = Cli::command();
         let help = command.render_long_help().to_string();
         assert!(help.contains("Exit codes:") && help.contains("windtunnel verify"), "{help}");
+    }
+
+    /// Nobody meets a counter's name without what it says; and no words are left of a counter that is gone.
+    #[test]
+    fn every_counter_has_words() {
+        let counters: Vec<&str> = crate::meter::known_counters().iter().map(|c| c.name).collect();
+        assert_eq!(crate::report::words::names().collect::<Vec<_>>(), counters, "in the table's order");
+        assert!(counters.iter().all(|name| !crate::report::words::words(name).is_empty()));
     }
 
     #[test]

@@ -12,6 +12,7 @@ const EXAMPLES: &str = "\
 Examples:
   windtunnel seeds scenarios/quickstart.json
   windtunnel seeds scenarios/quickstart.json --seeds 1..1000 --jobs 2
+  windtunnel seeds scenarios/quickstart.json --all
   windtunnel seeds scenarios/quickstart.json --set duration=10m --format json
 
 Ctrl-C ends the survey early; what was found so far is reported, as unknown.";
@@ -39,6 +40,9 @@ pub(super) struct Args {
     /// What standard output gets: the answer for people, or JSON
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
+    /// Every figure: causes, groups, producers, queues, stages and bins of ten seconds too
+    #[arg(long)]
+    all: bool,
     /// No progress and no remarks on standard error
     #[arg(short, long)]
     quiet: bool,
@@ -56,7 +60,7 @@ pub(super) fn run(args: &Args) -> Result<Exit, CliError> {
     // The seed comes first and is the survey's own.
     let arguments: Vec<String> = changes.arguments(0).split_off(1);
     super::print(&match args.format {
-        Format::Text => crate::report::seeds::render(&survey, &path, &arguments),
+        Format::Text => crate::report::seeds::render(&survey, &path, &arguments, args.all),
         Format::Json => crate::report::seeds::json(&survey, &path, &arguments),
     })?;
     Ok(Exit::of(survey.verdict()))

@@ -393,6 +393,7 @@ pub enum Note {
     BrokerRegistered {
         broker: BrokerName,
         id: u64,
+        addr: Addr,
     },
     BrokerForgotten {
         broker: BrokerName,
@@ -466,6 +467,11 @@ pub enum Note {
         queue: MessageQueue,
         why: RpcFailure,
     },
+    /// A pull was answered with nothing: mostly a parked one whose time is up.
+    PulledNothing {
+        group: GroupId,
+        queue: MessageQueue,
+    },
     /// A pull was answered with nothing, for the offset it had asked for, and with the order to ask again at once.
     PulledInVain {
         group: GroupId,
@@ -537,6 +543,12 @@ pub enum Note {
         index: u16,
         on: bool,
         touched: u64,
+    },
+    /// A fault of the scenario cuts these nodes off from those, in one direction at least, until it ends.
+    Severed {
+        fault: u16,
+        from: Arc<[NodeId]>,
+        to: Arc<[NodeId]>,
     },
     /// The node's wall clock was set forward or back.
     ClockStepped {

@@ -142,6 +142,10 @@ impl Walk<'_> {
         for (broker, t) in &s.longest_time_without_success_by_broker_s {
             self.seconds(&format!("{path}.longest_time_without_success_by_broker_s.{broker}"), Some(*t));
         }
+        self.seconds(&format!("{path}.without_answer_s"), s.without_answer_s);
+        for (broker, t) in &s.without_answer_by_broker_s {
+            self.seconds(&format!("{path}.without_answer_by_broker_s.{broker}"), Some(*t));
+        }
         for (broker, causes) in &s.failed_by_broker {
             causes.iter().for_each(|(cause, n)| self.count(&format!("{path}.failed_by_broker.{broker}: {cause}"), *n));
         }

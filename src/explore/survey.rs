@@ -25,6 +25,8 @@ pub struct Survey {
     pub unknown: Vec<u64>,
     /// Laws and expectations that some seed broke, with how many did.
     pub broken: BTreeMap<String, u64>,
+    /// Counters that the scenario's `expect` bounds.
+    pub judged: Vec<String>,
     /// Stopped from outside: some seeds were not run.
     pub interrupted: bool,
     /// By path.
@@ -104,6 +106,7 @@ pub fn survey(loaded: &Loaded, seeds: Seeds, crew: &Crew, stop: &AtomicBool, pro
         failed: of(Verdict::Fail),
         unknown: of(Verdict::Unknown),
         broken: gathered.broken,
+        judged: loaded.spec.expect.iter().map(|e| e.counter.clone()).collect(),
         interrupted: stop.load(Ordering::Relaxed),
         figures: gathered.columns.into_iter().filter_map(|(path, column)| distribution(path, column.0?, column.1)).collect(),
     }
@@ -157,6 +160,7 @@ mod tests {
             failed: failed.to_vec(),
             unknown: unknown.to_vec(),
             broken: BTreeMap::new(),
+            judged: Vec::new(),
             interrupted,
             figures: Vec::new(),
         };

@@ -56,7 +56,7 @@ static TABLE: &[CounterDoc] = &[
         "longest_time_without_success",
         Duration,
         P,
-        "between two answers, from the first call to the first answer, or from the last answer to the last failure",
+        "between two answers, from the first call to the first answer, or from the last answer to the last failure, or to the end of the load while calls are open",
     ),
     doc(
         "last_failed_send",
@@ -68,7 +68,7 @@ static TABLE: &[CounterDoc] = &[
         "rto",
         Duration,
         P,
-        "longest time from a strike (kill, host loss, freeze, stop) at the broker that took a set's messages until this producer, which had used the set, was answered there again as well as before; up to the end of the load; by stage",
+        "longest time from a strike (kill, host loss, freeze, stop, cut, a lost majority or slave, a slow or full disk) at the broker that took a set's messages until this producer, which had used the set, was answered there again as well as before; up to the end of the load; by stage",
     ),
     doc("send_latency_p50", Duration, P, "from the beginning of an answered send to its answer"),
     doc("send_latency_p90", Duration, P, "the same, 90th percentile"),
@@ -80,7 +80,7 @@ static TABLE: &[CounterDoc] = &[
         "lost",
         Count,
         G,
-        "acknowledged (or preloaded) and owed to a clustering group, but not delivered to it by the end of the run; by send status and reason",
+        "acknowledged (or preloaded) and owed to a clustering group, but not delivered to it by the end of the run; by send status and reason; no value where nothing was owed",
     ),
     doc(
         "missed",
@@ -212,13 +212,13 @@ static TABLE: &[CounterDoc] = &[
         "route_removal",
         Duration,
         R,
-        "longest time from the death or freeze of a broker until a nameserver forgot it; up to the end of the load",
+        "longest time from the death or freeze of a broker until a nameserver forgot it, or took another master of its name; up to the end of the load",
     ),
     doc(
         "stale_route",
         Duration,
         R,
-        "longest time from the death or freeze of a master until a living client's publish routes dropped it; up to the end of the load",
+        "longest time from the death or freeze of a master until a living client's publish routes dropped it, or had another master of its name; up to the end of the load",
     ),
     doc(
         "avoided_broker_time",

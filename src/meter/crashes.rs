@@ -48,6 +48,8 @@ impl Watch {
             *causes.entry(*lay).or_default() += n;
         }
         let total = crashes.iter().map(|c| c.discarded_total() as i64).sum();
-        (Some(total), causes.into_iter().map(|(lay, n)| (lay.describe(), n as i64)).collect())
+        // Of nothing that was answered SEND_OK nothing can be discarded.
+        let any = self.sends.iter().any(|s| s.acked[0] > 0);
+        (any.then_some(total), causes.into_iter().map(|(lay, n)| (lay.describe(), n as i64)).collect())
     }
 }

@@ -84,8 +84,8 @@ impl Watch {
             losses::discard(&mut self.ledger, &self.delivery, &queues, Message::GONE | Message::UNINDEXED, |_, _, _| {});
             return;
         }
-        let durability = &mut self.durability;
-        let tell = |table, n, row: &Message| durability.discarded(of, table, n, row);
+        let (durability, now) = (&mut self.durability, self.clock.now);
+        let tell = |table, n, row: &Message| durability.discarded(of, table, n, row, now);
         self.ghosts += losses::discard(&mut self.ledger, &self.delivery, &queues, Message::GONE, tell);
     }
 
@@ -94,6 +94,8 @@ impl Watch {
     pub(super) fn serves(&mut self, node: NodeId, upto: u64) {
         if let Some(broker) = self.durability.set_of(node) {
             self.recovery.opened(broker, node, self.clock.now);
+            self.outages.enablers.opened(broker, node, self.clock.now);
+            self.support.serves(broker, node, &self.roster);
         }
         let Some((before, cuts)) = self.durability.serves(node, upto, &self.ledger, &self.index) else { return };
         (self.cuts.of, self.cuts.entries) = (before, false);

@@ -17,11 +17,14 @@ mod recovery;
 pub mod routes;
 pub mod sends;
 pub mod series;
+mod strikes;
+mod support;
 mod tally;
 pub mod transactions;
 mod truth;
 mod watch;
 
 pub use counters::{CounterDoc, Scope, describe, known_counters};
+pub use drain::rests_on_the_end;
 pub use findings::{End, Findings};
 pub use watch::Watch;

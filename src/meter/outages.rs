@@ -8,11 +8,11 @@ use super::sends::Gap;
 use crate::base::ids::{BrokerName, GroupId, NodeId};
 use crate::base::names::Names;
 use crate::base::time::{MS, SEC};
-use crate::check::facts::RunFacts;
+use crate::check::facts::{NodeKind, RunFacts};
 use crate::check::index::{Index, Rows};
 use crate::check::law::moment;
 use crate::check::roster::Roster;
-use crate::contract::note::ForgetWhy;
+use crate::contract::note::{AttemptError, ForgetWhy, RpcFailure};
 use crate::run::outcome::Outage;
 use std::sync::Arc;
 
@@ -30,6 +30,17 @@ pub struct Enablers {
     back: Vec<Option<(u64, NodeId, bool)>>,
     /// By client node: isolation of a broker, until when.
     aside: Vec<Vec<(BrokerName, u64)>>,
+    /// By brokerName: a node of it took its messages.
+    opened: Vec<Option<(u64, NodeId)>>,
+    /// By fault: when it last ended.
+    faults: Vec<Option<u64>>,
+    /// By producer: its latest attempt that failed.
+    attempt: Vec<Option<(u64, BrokerName, AttemptError)>>,
+    /// By feed: when the latest pull brought something, ns; when a listener last failed one of its messages.
+    got: Rows<u64>,
+    failed: Rows<u64>,
+    /// By feed: the latest pull that brought nothing; `None`: it was answered with nothing.
+    pull: Rows<Option<(u64, Option<RpcFailure>)>>,
     broker_forgotten: Vec<Option<(u64, NodeId, ForgetWhy)>>,
     member_forgotten: Vec<Option<(u64, ForgetWhy, Arc<str>)>>,
     /// By feed: when a member got it, its lock.
@@ -44,6 +55,12 @@ impl Enablers {
             route: vec![0; facts.nodes.len()],
             back: vec![None; brokers],
             aside: vec![Vec::new(); facts.nodes.len()],
+            opened: vec![None; brokers],
+            faults: vec![None; facts.faults.len()],
+            attempt: vec![None; facts.producers.len()],
+            got: Rows::default(),
+            failed: Rows::default(),
+            pull: Rows::default(),
             broker_forgotten: vec![None; brokers],
             member_forgotten: vec![None; facts.names.groups().count()],
             assigned: Rows::default(),
@@ -56,6 +73,29 @@ impl Enablers {
     }
     pub fn back(&mut self, broker: BrokerName, node: NodeId, thawed: bool, at: u64) {
         self.back[broker.0 as usize] = Some((at, node, thawed));
+    }
+    pub fn opened(&mut self, broker: BrokerName, node: NodeId, at: u64) {
+        self.opened[broker.0 as usize] = Some((at, node));
+    }
+    pub fn fault_ended(&mut self, fault: u16, at: u64) {
+        if let Some(ended) = self.faults.get_mut(fault as usize) {
+            *ended = Some(at);
+        }
+    }
+    pub fn attempt_failed(&mut self, producer: usize, broker: BrokerName, error: AttemptError, at: u64) {
+        if let Some(attempt) = self.attempt.get_mut(producer) {
+            *attempt = Some((at, broker, error));
+        }
+    }
+    pub fn pulled_in_vain(&mut self, feed: u32, why: Option<RpcFailure>, at: u64) {
+        *self.pull.at(feed) = Some((at, why));
+    }
+    #[inline]
+    pub fn pulled(&mut self, feed: u32, at: u64) {
+        *self.got.at(feed) = at;
+    }
+    pub fn listener_failed(&mut self, feed: u32, at: u64) {
+        *self.failed.at(feed) = at;
     }
     pub fn avoided(&mut self, client: NodeId, broker: BrokerName, ms: u32, at: u64) {
         let aside = &mut self.aside[client.0 as usize];
@@ -206,7 +246,42 @@ impl Outages {
                 latest.offer(at, || format!("{ns} forgetting {broker} ({})", why.describe()));
             }
         }
-        latest.or(facts.zero, "a later call that succeeded".to_owned())
+        for (_, opened) in enablers.opened.iter().enumerate().filter(|(b, _)| concerns(BrokerName(*b as u16))) {
+            if let Some((at, node)) = *opened {
+                latest.offer(at, || format!("{} taking messages", facts.nodes[node.0 as usize].name));
+            }
+        }
+        self.offer_faults(&mut latest, &|n| n == node || self.serves(n, concerns));
+        // Nothing that stood in the way went away: it was the calls themselves that waited.
+        let attempt = enablers.attempt[producer].filter(|a| (gap.from..=gap.until).contains(&a.0));
+        let calls = match attempt {
+            Some((at, broker, error)) => format!(
+                "an answer after the last attempt at {} had failed ({}) at {}",
+                self.names().broker_name(broker),
+                error.describe(),
+                moment(at, facts.zero)
+            ),
+            None => "an answer that was long in coming: no attempt failed meanwhile".to_owned(),
+        };
+        latest.or(facts.zero, calls)
+    }
+
+    /// Faults that strike somebody of these have ended.
+    fn offer_faults(&self, latest: &mut Latest, concerns: &dyn Fn(NodeId) -> bool) {
+        for (fault, ended) in self.facts.faults.iter().zip(&self.enablers.faults) {
+            if let Some(at) = ended.filter(|_| fault.touches.iter().any(|n| concerns(*n))) {
+                latest.offer(at, || format!("the end of \"{}\"", fault.label));
+            }
+        }
+    }
+
+    /// A broker of such a set, or a nameserver.
+    fn serves(&self, node: NodeId, of: impl Fn(BrokerName) -> bool) -> bool {
+        match self.facts.nodes[node.0 as usize].kind {
+            NodeKind::Broker { broker, .. } => of(broker),
+            NodeKind::Nameserver => true,
+            NodeKind::Client => false,
+        }
     }
 
     /// A group got nothing of a queue for a while.
@@ -252,7 +327,42 @@ impl Outages {
         if let Some((at, node, thawed)) = enablers.back[broker.0 as usize] {
             latest.offer(at, || format!("the {} of {}", returned(thawed), facts.nodes[node.0 as usize].name));
         }
-        latest.or(facts.zero, format!("{}, which went on by itself", name(member)))
+        if let Some((at, node)) = enablers.opened[broker.0 as usize] {
+            latest.offer(at, || format!("{} taking messages", facts.nodes[node.0 as usize].name));
+        }
+        let consumer = roster.node_of(member);
+        self.offer_faults(&mut latest, &|n| n == consumer || self.serves(n, |b| b == broker));
+        // A pull that nobody answers keeps its queue from every other; one that fails at once is tried again a second later.
+        let pull = enablers.pull.get(feed).copied().flatten().filter(|p| (from..=until).contains(&p.0));
+        if let Some((at, Some(RpcFailure::Timeout))) = pull {
+            latest.offer(at, || format!("the time-out of a pull of {}, which nobody had answered,", name(member)));
+        }
+        let pulls = match pull {
+            Some((at, Some(_))) => {
+                format!("the next pull of {} after one that failed at {}", name(member), moment(at, facts.zero))
+            }
+            Some((at, None)) => {
+                format!(
+                    "the next pull of {} after one that was answered with nothing at {}",
+                    name(member),
+                    moment(at, facts.zero)
+                )
+            }
+            None => match (enablers.failed.get(feed), enablers.got.get(feed)) {
+                (Some(failed), _) if (from..until).contains(failed) => {
+                    format!("another try by {} of what its listener had failed at {}", name(member), moment(*failed, facts.zero))
+                }
+                (_, Some(got)) if *got > from && *got <= until => {
+                    format!(
+                        "the answer to a pull of {} that the broker had kept until {}",
+                        name(member),
+                        moment(*got, facts.zero)
+                    )
+                }
+                _ => format!("{} coming to what it had pulled before", name(member)),
+            },
+        };
+        latest.or(facts.zero, pulls)
     }
 
     /// In the order of their beginnings.
@@ -272,7 +382,7 @@ impl Outages {
 
 #[cfg(test)]
 mod tests {
-    use crate::check::script::{facts, orderly, play_with, sent_at};
+    use crate::check::script::{facts, node, orderly, play_with, sent_at};
 
     fn ended_by(script: &str, orderly_group: bool) -> String {
         let facts = if orderly_group { orderly() } else { facts() };
@@ -295,7 +405,37 @@ mod tests {
             found.outages.iter().find(|o| o.what == "sends of pg-0 to broker-b").unwrap().ended_by.clone()
         };
         assert_eq!(of("21 pg-0 avoided b 5000;"), "end of the isolation of broker-b at pg-0 at 26.000 s");
-        assert_eq!(of("21 pg-0 avoided b 600000; 30.5 pg-0 avoided b 0;"), "a later call that succeeded");
+        assert_eq!(
+            of("21 pg-0 avoided b 600000; 30.5 pg-0 avoided b 0;"),
+            "an answer that was long in coming: no attempt failed meanwhile"
+        );
+        assert_eq!(
+            of("22 pg-0 missed 60 b;"),
+            "an answer after the last attempt at broker-b had failed (wait response timeout) at 22.000 s"
+        );
+    }
+
+    /// The end of a fault is what lets a group go on, if nothing came later.
+    #[test]
+    fn the_end_of_a_fault_is_named() {
+        let mut facts = facts();
+        let fault = |label: &str, whom: &str| crate::check::FaultFacts {
+            label: label.to_owned(),
+            at: 0,
+            ends: true,
+            restarts: Vec::new(),
+            slows: Vec::new(),
+            touches: vec![node(&facts, whom)],
+        };
+        facts.faults = vec![fault("slow disk broker-b", "broker-b"), fault("freeze c1", "c1")];
+        let others: String = (1..40).map(|i| sent_at(i, 1.0 + 0.5 * i as f64, "a:0", i as u64 - 1)).collect();
+        let (first, last) = (sent_at(0, 1.0, "b:0", 0), sent_at(40, 30.5, "b:0", 1));
+        let script = format!(
+            "{first} {others} 10 ns-0 fault 0 1; 28 ns-0 fault 0 1 off; 29 broker-a serving 100; 29.5 ns-0 fault 1 1 off; {last}"
+        );
+        let found = play_with(facts, &script);
+        let of = |what: &str| found.outages.iter().find(|o| o.what == what).map(|o| o.ended_by.as_str());
+        assert_eq!(of("sends of pg-0 to broker-b"), Some("the end of \"slow disk broker-b\" at 28.000 s"), "others ended later");
     }
 
     #[test]
@@ -317,7 +457,24 @@ mod tests {
             ended_by("12 broker-a frozen; 30 broker-a thawed; 30.5 c1 entered 1 a:0 1", false),
             "the thaw of broker-a at 30.000 s"
         );
-        assert_eq!(ended_by("30.5 c1 entered 1 a:0 1", false), "c1, which went on by itself");
+        assert_eq!(ended_by("30.5 c1 entered 1 a:0 1", false), "c1 coming to what it had pulled before");
+        assert_eq!(
+            ended_by("30.4 c1 pulled a:0 1 2; 30.5 c1 entered 1 a:0 1", false),
+            "the answer to a pull of c1 that the broker had kept until 30.400 s"
+        );
+        assert_eq!(
+            ended_by("12 c1 entered 0 a:0 0; 13 c1 left 0 a:0 0 failed; 30.5 c1 entered 1 a:0 1", false),
+            "another try by c1 of what its listener had failed at 13.000 s"
+        );
+        assert_eq!(
+            ended_by("29 c1 unanswered a:0; 30.5 c1 entered 1 a:0 1", false),
+            "the time-out of a pull of c1, which nobody had answered, at 29.000 s"
+        );
+        assert_eq!(
+            ended_by("29 c1 empty a:0; 30.5 c1 entered 1 a:0 1", false),
+            "the next pull of c1 after one that was answered with nothing at 29.000 s"
+        );
+        assert_eq!(ended_by("20 broker-a serving 900; 30.5 c1 entered 1 a:0 1", false), "broker-a taking messages at 20.000 s");
         assert_eq!(ended_by("", false), "not ended");
     }
 }

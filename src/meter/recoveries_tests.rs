@@ -1,8 +1,8 @@
 //! Outages of planted histories, stage by stage.
 
-use crate::base::ids::Addr;
+use crate::base::ids::{Addr, NodeId};
 use crate::base::time::MS;
-use crate::check::facts::{FaultFacts, NodeFacts, Waits};
+use crate::check::facts::{FaultFacts, Needs, NodeFacts, Waits};
 use crate::check::script::{causes, counter, facts, facts_with_slave, node, play_with, sent_at};
 use crate::meter::Findings;
 use crate::run::outcome::{Recovery, Rpo, Waited};
@@ -119,11 +119,11 @@ fn a_lesser_status_is_a_stage_and_no_end() {
 fn a_cut_is_an_outage_for_those_behind_it() {
     let play = |from: &str, script: &str| {
         let mut facts = facts_with_slave();
-        let of = |name: &str| vec![node(&facts, name)];
-        let (label, cut) = (format!("cut {from} | broker-a"), Some((of(from), of("broker-a"))));
-        facts.faults = vec![FaultFacts { label, at: 0, ends: true, restarts: Vec::new(), cut }];
+        let label = format!("cut {from} | broker-a");
+        facts.faults =
+            vec![FaultFacts { label, at: 0, ends: true, restarts: Vec::new(), slows: Vec::new(), touches: Vec::new() }];
         let start = "-9 broker-a serving 0; -9 broker-b serving 0; -5 pg-0 asks ns-0; -5 pg-0 route a,b;";
-        play_with(facts, &format!("{start} {} 10 ns-0 fault 0 1; {script}", sent_at(0, 9.0, "a:0", 0)))
+        play_with(facts, &format!("{start} {} 10 ns-0 severed 0 {from} broker-a; {script}", sent_at(0, 9.0, "a:0", 0)))
     };
     // What was under way at the cut is no return.
     let late = "10.1 pg-0 began 5; 10.1 broker-a stored 5 a:0 5; 10.1 pg-0 acked 5 a:0 5;";
@@ -138,16 +138,19 @@ fn a_cut_is_an_outage_for_those_behind_it() {
     assert!(play("c1", &back).recoveries.is_empty(), "others do not wait for it");
     // A second cut before the first answer lengthens the wait; a broker that is killed behind the cut does not serve when the link is whole.
     let again = format!(
-        "13 pg-0 missed 9 a; 20 ns-0 fault 0 1 off; 22 ns-0 fault 0 1; 30 ns-0 fault 0 1 off; {}",
+        "13 pg-0 missed 9 a; 20 ns-0 fault 0 1 off; 22 ns-0 severed 0 pg-0 broker-a; 30 ns-0 fault 0 1 off; {}",
         sent_at(1, 32.0, "a:0", 6)
     );
     assert_eq!(told(&only(&play("pg-0", &again)).senders[0]), "detected 3000, opened 7000, first answer 12000");
     let killed = "13 pg-0 missed 9 a; 20 broker-a killed; 30 ns-0 fault 0 1 off; 50 broker-a up; 51 broker-a serving 100; 51.5 ns-0 brokerup a;";
     let found = play("pg-0", &format!("{killed} {}", sent_at(1, 60.0, "a:0", 6)));
-    assert_eq!(told(&only(&found).senders[0]), "detected 3000, opened 38000, registered 500, first answer 8500");
+    assert_eq!(
+        told(&only(&found).senders[0]),
+        "detected 3000, process started 37000, opened 1000, registered 500, first answer 8500"
+    );
     // One that is in another outage already goes on waiting there.
     let before = format!(
-        "13 pg-0 missed 9 a; 12 broker-a killed; 14 broker-a up; 15 broker-a serving 100; 16 ns-0 fault 0 1; 18 ns-0 fault 0 1 off; {}",
+        "13 pg-0 missed 9 a; 12 broker-a killed; 14 broker-a up; 15 broker-a serving 100; 16 ns-0 severed 0 c1 broker-a; 18 ns-0 fault 0 1 off; {}",
         sent_at(1, 19.0, "a:0", 6)
     );
     assert!(play("c1", &before).recoveries.len() == 1, "the kill alone");
@@ -159,35 +162,188 @@ fn a_cut_is_an_outage_for_those_behind_it() {
     assert_eq!(told(&only(&found).senders[0]), stages);
 }
 
-/// A leader that stands down for want of a majority: what is waited for is the member that makes it one again.
+/// `broker-a` leads two others, all of them ready; `pg-0` has used it and goes on at 33 s.
+fn group(script: &str) -> Findings {
+    let mut facts = facts_with_slave();
+    let kind = facts.nodes[node(&facts, "broker-a-s").0 as usize].kind;
+    let third =
+        NodeFacts { name: "broker-a-t".to_owned(), kind, addr: Addr(90), waits: Waits::default(), needs: Needs::default() };
+    facts.nodes.push(third);
+    facts.nodes.iter_mut().filter(|n| n.name.starts_with("broker-a")).for_each(|n| n.needs = Needs::Majority);
+    facts.log_read_rate = 1 << 20;
+    let ready = ["broker-a", "broker-a-s", "broker-a-t"].map(|n| format!("-9 {n} recovered 0;")).concat();
+    let start = format!("{ready} -9 broker-a elected; -9 broker-a serving 0; -5 pg-0 asks ns-0; -5 pg-0 route a,b;");
+    play_with(facts, &format!("{start} {} {script} {}", sent_at(0, 9.0, "a:0", 0), sent_at(1, 33.0, "a:0", 1)))
+}
+
+/// Nothing is acknowledged from the moment at which the leader has no majority, whenever it notices: that is where the outage begins, and what is waited
+/// for is a majority that can vote.
 #[test]
-fn a_lost_quorum_is_an_outage_from_the_leaders_step_down() {
-    let play = |script: &str| {
-        let mut facts = facts_with_slave();
-        let kind = facts.nodes[node(&facts, "broker-a-s").0 as usize].kind;
-        let third = NodeFacts { name: "broker-a-t".to_owned(), kind, addr: Addr(90), waits: Waits::default() };
-        facts.nodes.push(third);
-        facts.nodes.iter_mut().for_each(|n| n.waits.vote = "votes".to_owned());
-        let start = "-9 broker-a serving 0; -5 pg-0 asks ns-0; -5 pg-0 route a,b;";
-        play_with(facts, &format!("{start} {} {script} {}", sent_at(0, 9.0, "a:0", 0), sent_at(1, 33.0, "a:0", 1)))
-    };
-    let lost = "9.5 broker-a-s killed; 9.5 broker-a-t killed; 10 broker-a elected not; 10 broker-a stands; 11 pg-0 missed 9 a;";
-    let back = "30 broker-a-t up; 31 broker-a elected; 31.5 broker-a serving 100; 32 broker-a-s up;";
-    let found = play(&format!("{lost} {back}"));
+fn a_lost_quorum_is_an_outage_from_the_loss_on() {
+    let lost = "9.5 broker-a-s killed; 9.6 broker-a-t killed; 11 pg-0 missed 9 a; 14 broker-a elected not; 14 broker-a stands;";
+    let back = "20 broker-a-t up; 30 broker-a-t recovered 0 read=4194304; 31 broker-a elected; 31.5 broker-a serving 100; 32 broker-a-s up;";
+    let found = group(&format!("{lost} {back}"));
     let r = only(&found);
-    assert_eq!(r.what, "broker-a leads no longer");
-    assert_eq!(told(&r.senders[0]), "detected 1000, quorum back 19000, elected 1000, opened 500, first answer 1500");
-    assert_eq!(r.senders[0].stages[1].waits_for, "the return of broker-a-t: a majority of the group");
+    assert_eq!((r.what.as_str(), r.at_s), ("broker-a without a majority", 9.6));
+    let stages =
+        "detected 1400, process started 9000, booted 6000, quorum back 4000, elected 1000, opened 500, first answer 1500";
+    assert_eq!(told(&r.senders[0]), stages);
+    let waits = |stage: &str| r.senders[0].stages.iter().find(|s| s.name == stage).unwrap().waits_for.clone();
+    assert_eq!(waits("process started"), "the restart of broker-a-t");
+    assert_eq!(
+        waits("quorum back"),
+        "broker-a-t has read its log (DLedgerMmapFileStore#recover: 4.0 MiB of its log): a majority of the group can vote"
+    );
     // A member that led before the power failed is told after its return that it does not: no strike.
-    let power = "10 broker-a killed; 10 broker-a-s killed; 20 broker-a up; 20 broker-a-s up; 26 broker-a-s elected; 26.1 broker-a stands; \
-        26.2 broker-a elected not; 26.5 broker-a-s serving 100;";
-    let found = play(power);
+    let power = "10 broker-a killed; 10 broker-a-s killed; 20 broker-a up; 20 broker-a-s up; 20 broker-a recovered 0; 20 broker-a-s recovered 0; \
+        26 broker-a-s elected; 26.1 broker-a stands; 26.2 broker-a elected not; 26.5 broker-a-s serving 100;";
+    let found = group(power);
     assert_eq!(only(&found).struck_again, 0);
     assert!(told(&only(&found).senders[0]).contains("elected 6000"), "{}", told(&only(&found).senders[0]));
+    // One blow that takes the leader last is no want of a majority.
+    let found =
+        group(&power.replace(
+            "10 broker-a killed; 10 broker-a-s killed",
+            "10 broker-a-s killed; 10 broker-a-t killed; 10 broker-a killed",
+        ));
+    assert_eq!((only(&found).what.as_str(), only(&found).struck_again), ("broker-a killed", 0));
     // One that steps down with a majority beside it waits for votes alone.
-    let found = play("10 broker-a elected not; 10.5 broker-a-s stands; 11 broker-a-s elected; 11.5 broker-a-s serving 100;");
+    let found = group("10 broker-a elected not; 10.5 broker-a-s stands; 11 broker-a-s elected; 11.5 broker-a-s serving 100;");
+    assert_eq!(only(&found).what, "broker-a leads no longer");
     assert_eq!(told(&only(&found).senders[0]), "election begun 500, elected 500, opened 500, first answer 21500");
-    assert!(play("10 broker-a-s elected not;").recoveries.is_empty(), "a follower that leads nothing steps down from nothing");
+    assert!(group("10 broker-a-s elected not;").recoveries.is_empty(), "a follower that leads nothing steps down from nothing");
+}
+
+/// A leader that its followers are cut off from: over with the cut, or with another leader, whichever comes first.
+#[test]
+fn a_cut_leader_is_away_until_it_has_a_majority_again_or_another_opens() {
+    let cut = "10 ns-0 severed 0 broker-a broker-a-s,broker-a-t; 13 pg-0 missed 9 a;";
+    let found = group(&format!("{cut} 14 ns-0 fault 0 1 off;"));
+    assert_eq!(told(&only(&found).senders[0]), "detected 3000, opened 1000, first answer 19000");
+    assert_eq!(only(&found).senders[0].stages[1].waits_for, "a majority of the group in reach of the leader again");
+    // It has stepped down before the links are whole.
+    let moved = "14 broker-a elected not; 15 broker-a-s stands; 16 broker-a-s elected; 16.5 broker-a-s serving 100; 20 ns-0 fault 0 1 off;";
+    let found = group(&format!("{cut} {moved}"));
+    assert_eq!(
+        told(&only(&found).senders[0]),
+        "detected 3000, election begun 2000, elected 1000, opened 500, first answer 16500"
+    );
+    let all = "10 ns-0 severed 0 broker-a broker-a-s,broker-a-t; 10 ns-0 severed 1 broker-a-s broker-a-t; 13 pg-0 missed 9 a; \
+        14 broker-a elected not; 20 ns-0 fault 0 1 off; 22 broker-a elected; 22.5 broker-a serving 100;";
+    let found = group(all);
+    assert_eq!(told(&only(&found).senders[0]), "detected 3000, quorum back 7000, elected 2000, opened 500, first answer 10500");
+    assert_eq!(only(&found).senders[0].stages[1].waits_for, "the end of the cut: a majority of the group can vote");
+    // Cut off from its clients as well, it has stepped down when the link is whole: that opens nothing.
+    let from_all = "10 ns-0 severed 0 broker-a pg-0,broker-a-s,broker-a-t; 13 pg-0 missed 9 a; 14 broker-a elected not; 20 ns-0 fault 0 1 off; \
+        22 broker-a elected; 22.5 broker-a serving 100;";
+    let found = group(from_all);
+    assert_eq!((only(&found).what.as_str(), only(&found).struck_again), ("broker-a cut off", 0));
+    assert_eq!(told(&only(&found).senders[0]), "detected 3000, elected 9000, opened 500, first answer 10500");
+    // Nobody had noticed when it was over.
+    let brief = "10 ns-0 severed 0 broker-a broker-a-s,broker-a-t; 10.2 ns-0 fault 0 1 off;";
+    assert!(group(brief).recoveries.is_empty());
+}
+
+/// A SYNC_MASTER that reaches no slave is there and answers with less: over with the first SEND_OK.
+#[test]
+fn a_lost_slave_is_an_outage_for_those_who_get_a_lesser_status() {
+    let play = |needs: Needs, script: &str| {
+        let mut facts = facts_with_slave();
+        facts.nodes[1].needs = needs;
+        facts.log_read_rate = 1 << 20;
+        let start =
+            "-9 broker-a recovered 0; -9 broker-a-s recovered 0; -9 broker-a serving 0; -5 pg-0 asks ns-0; -5 pg-0 route a,b;";
+        play_with(facts, &format!("{start} {} {script}", sent_at(0, 9.0, "a:0", 0)))
+    };
+    // What was under way at the strike says nothing of what comes after it.
+    let lesser = "9.9 pg-0 began 9; 9.9 broker-a stored 9 a:1 0; 10.1 pg-0 acked 9 a:1 0; 10.5 pg-0 began 1; 10.5 broker-a stored 1 a:0 1; 13.5 pg-0 acked 1 a:0 1 FLUSH_SLAVE_TIMEOUT; \
+        20 pg-0 began 2; 20 broker-a stored 2 a:0 2; 20 pg-0 acked 2 a:0 2 SLAVE_NOT_AVAILABLE;";
+    let back = format!("30 ns-0 fault 0 1 off; 32 broker-a-s replicated 100; {}", sent_at(3, 33.0, "a:0", 3));
+    let cut = format!("10 ns-0 severed 0 broker-a broker-a-s; {lesser} {back}");
+    let found = play(Needs::Replica, &cut);
+    let r = only(&found);
+    assert_eq!((r.what.as_str(), r.died, r.rpo), ("broker-a without a slave", false, None));
+    assert_eq!(told(&r.senders[0]), "detected 3500, opened 16500, replicating 2000, SEND_OK 1000");
+    let waits: Vec<_> = r.senders[0].stages.iter().map(|s| s.waits_for.as_str()).collect();
+    assert_eq!(waits[..2], ["the first answer with FLUSH_SLAVE_TIMEOUT", "a slave in reach again"]);
+    assert!(r.queues.is_empty(), "deliveries go on");
+    let never =
+        play(Needs::Replica, &format!("10 ns-0 severed 0 broker-a broker-a-s; {lesser} 30 ns-0 fault 0 1 off; 40 pg-0 began 8;"));
+    let last = only(&never).senders[0].stages.last().map(|s| (s.name, s.waits_for.as_str()));
+    assert_eq!(last, Some(("not back", "answers came with SLAVE_NOT_AVAILABLE only")));
+    assert!(play(Needs::Nobody, &cut).recoveries.is_empty(), "an ASYNC_MASTER waits for nobody");
+    // A message that no slave was waited for (waitStoreMsgOK false): hindered nobody.
+    let ok = format!("10 ns-0 severed 0 broker-a broker-a-s; {}", sent_at(1, 11.0, "a:0", 1));
+    assert!(play(Needs::Replica, &ok).recoveries.is_empty());
+    // Killed: the start is told in its parts.
+    let killed = format!(
+        "10 broker-a-s killed; {lesser} 20 broker-a-s up; 30 broker-a-s recovered 0 abnormal read=2097152; 32 broker-a-s replicated 100; {}",
+        sent_at(3, 33.0, "a:0", 3)
+    );
+    let found = play(Needs::Replica, &killed);
+    let stages = "detected 3500, process started 6500, booted 8000, log recovered 2000, replicating 2000, SEND_OK 1000";
+    assert_eq!(told(&only(&found).senders[0]), stages);
+    let waits: Vec<_> = only(&found).senders[0].stages.iter().map(|s| s.waits_for.as_str()).collect();
+    assert_eq!((waits[1], waits[3]), ("the restart of broker-a-s", "CommitLog#recoverAbnormally: 2.0 MiB of its log"));
+    // The master's death ends what it lacked, and begins an outage for those whom that had not touched.
+    let both = format!("10 broker-a-s killed; 10.1 broker-a killed; 20 broker-a serving 100; {}", sent_at(1, 21.0, "a:0", 1));
+    let found = play(Needs::Replica, &both);
+    assert_eq!(
+        (only(&found).what.as_str(), told(&only(&found).senders[0]).as_str()),
+        ("broker-a killed", "opened 9900, first answer 1000")
+    );
+    let touched =
+        format!("10 broker-a-s killed; {lesser} 25 broker-a killed; 30 broker-a serving 300; {}", sent_at(3, 31.0, "a:0", 3));
+    let found = play(Needs::Replica, &touched);
+    assert_eq!((only(&found).what.as_str(), only(&found).struck_again), ("broker-a without a slave", 1));
+}
+
+/// A disk that stands still, or is full, keeps puts from being done: an outage for those whose calls failed meanwhile.
+#[test]
+fn a_disk_that_keeps_puts_from_being_done_is_an_outage_for_those_whose_calls_fail() {
+    let play = |script: &str| {
+        let mut facts = facts_with_slave();
+        facts.faults[0].slows = vec![NodeId(1)];
+        let start = "-9 broker-a serving 0; -5 pg-0 asks ns-0; -5 pg-0 route a,b;";
+        play_with(facts, &format!("{start} {} {script} {}", sent_at(0, 9.0, "a:0", 0), sent_at(5, 33.0, "a:0", 5)))
+    };
+    let found = play("10 ns-0 fault 0 1; 13 pg-0 missed 9 a; 20 ns-0 fault 0 1 off;");
+    let r = only(&found);
+    assert_eq!(
+        (r.what.as_str(), told(&r.senders[0]).as_str()),
+        ("disk of broker-a slow", "detected 3000, opened 7000, first answer 13000")
+    );
+    assert_eq!(r.senders[0].stages[1].waits_for, "the end of the fault at the disk");
+    // Some calls go on being done: whoever got SEND_OK for one begun meanwhile is back.
+    let slow = format!("10 ns-0 fault 0 1; 13 pg-0 missed 9 a; {} 20 ns-0 fault 0 1 off;", sent_at(1, 15.0, "a:0", 1));
+    assert_eq!(told(&only(&play(&slow)).senders[0]), "detected 3000, first answer 2000");
+    assert!(play("10 ns-0 fault 0 1; 20 ns-0 fault 0 1 off;").recoveries.is_empty(), "no call failed");
+    let found = play("10 broker-a diskfull; 10.2 pg-0 missed 9 a; 20 broker-a diskfull off;");
+    assert_eq!(only(&found).what, "disk of broker-a full");
+    assert_eq!(told(&only(&found).senders[0]), "detected 200, opened 9800, first answer 13000");
+}
+
+/// What a pull waited for is told by how the one before it ended.
+#[test]
+fn a_pull_that_was_parked_is_not_one_that_failed() {
+    let of = |before: &str| {
+        let base = "-9 broker-a serving 0; -9 broker-b serving 0; -5 c1 asks ns-0; -5 c1 reads a,b; -5 c1 assigned a:0 0;";
+        let way = "10 broker-a elected not; 20 broker-a serving 100; 20.5 ns-0 brokerup a;";
+        let script = format!(
+            "{base} {} 9.5 c1 entered 0 a:0 0; {way} {} {before} 40 c1 pulled a:0 1 2; 40.5 c1 entered 1 a:0 1",
+            sent_at(0, 9.0, "a:0", 0),
+            sent_at(1, 25.0, "a:0", 1)
+        );
+        let mut facts = facts();
+        for node in &mut facts.nodes {
+            (node.waits.parked, node.waits.pull_again) = ("15 s".to_owned(), "1 s".to_owned());
+        }
+        let found = play_with(facts, &script);
+        only(&found).queues[0].stages.iter().find(|s| s.name == "pulled").unwrap().waits_for.clone()
+    };
+    assert_eq!(of("39 c1 unanswered a:0;"), "the next pull, after a failed one 1 s");
+    assert_eq!(of("12 c1 unanswered a:0; 39.9 c1 empty a:0;"), "the next pull, after one that was parked at broker-a: 15 s");
+    assert_eq!(of(""), "the next pull");
 }
 
 /// A second strike belongs to the outage of whoever still waits, and is one of its own for those who were back.
@@ -199,7 +355,7 @@ fn a_second_strike_lengthens_the_outage_it_falls_into() {
         sent_at(1, 31.0, "a:0", 1)
     ));
     let r = only(&found);
-    assert_eq!((told(&r.senders[0]).as_str(), r.struck_again), ("opened 20000, first answer 1000", 1));
+    assert_eq!((told(&r.senders[0]).as_str(), r.struck_again), ("process started 19000, opened 1000, first answer 1000", 1));
     let found = set(&format!(
         "{} 10 broker-a killed; 19 broker-a up; 20 broker-a serving 100; {} 22 broker-a killed; 29 broker-a up; 30 broker-a serving 100; {}",
         sent_at(0, 9.0, "a:0", 0),
@@ -207,7 +363,13 @@ fn a_second_strike_lengthens_the_outage_it_falls_into() {
         sent_at(2, 31.0, "a:0", 2)
     ));
     let rows: Vec<_> = found.recoveries.iter().map(|r| (r.at_s, told(&r.senders[0]))).collect();
-    assert_eq!(rows, [(10.0, "opened 10000, first answer 1000".to_owned()), (22.0, "opened 8000, first answer 1000".to_owned())]);
+    assert_eq!(
+        rows,
+        [
+            (10.0, "process started 9000, opened 1000, first answer 1000".to_owned()),
+            (22.0, "process started 7000, opened 1000, first answer 1000".to_owned())
+        ]
+    );
     assert_eq!(counter(&found, "rto"), Some(11_000_000_000), "the longest of both");
 }
 
@@ -251,7 +413,7 @@ fn a_queue_is_back_when_something_pulled_after_the_return_is_delivered() {
     let found = play_with(
         facts(),
         &format!(
-            "{base} {} 10.1 c1 pulled a:0 0 1; 10.2 c1 entered 0 a:0 0; {way} 55 c1 pulled a:0 0 2; 55.5 c1 entered 0 a:0 0",
+            "{base} {} 10.1 c1 pulled a:0 0 1; {way} 55 c1 pulled a:0 0 2; 55.5 c1 entered 0 a:0 0",
             sent_at(0, 9.0, "a:0", 0) + &sent_at(1, 54.0, "a:0", 1)
         ),
     );
@@ -259,6 +421,16 @@ fn a_queue_is_back_when_something_pulled_after_the_return_is_delivered() {
         told(&only(&found).queues[0]),
         "opened 30000, registered 500, route refreshed 9500, queue assigned 1000, pulled 4000, first delivery 500"
     );
+    // Nor is a copy of what the group has got before.
+    let found = play_with(
+        facts(),
+        &format!(
+            "{base} {} 10.1 c1 pulled a:0 0 1; 10.2 c1 entered 0 a:0 0; {way} 55 c1 pulled a:0 0 2; 55.5 c1 entered 0 a:0 0; \
+             58 c1 entered 1 a:0 1",
+            sent_at(0, 9.0, "a:0", 0) + &sent_at(1, 54.0, "a:0", 1)
+        ),
+    );
+    assert_eq!(counter(&found, "rto_deliveries@cg"), Some(48_000_000_000));
     // A pull under way at the strike that nobody answers: until then the consumer knows of nothing.
     let found = play_with(
         facts(),

@@ -1,13 +1,15 @@
 //! How the clients of a broker set came through its outages: the moments that each producer and each consumed queue waited for.
 //!
-//! An outage begins when the broker that takes a set's messages is struck: its process killed, its host lost, the process frozen or stopped, its link to
-//! clients cut, or when it leads its group no longer. From then on everybody who had used the set, over a cut link if that is the strike, is followed to the first answer, or the first delivery, after somebody takes the set's messages
+//! An outage begins when the broker that takes a set's messages is struck ([`Strike`]): it is gone, or it is there and its puts are not done. From then on everybody
+//! who had used the set, over a cut link if that is the strike, is followed to the first answer, or the first delivery, after somebody takes the set's messages
 //! again (what was under way at the strike is no sign of a return). The moments are kept as they come; `recoveries.rs` tells them as stages
 //! ([`crate::check::stages`]). A second strike before somebody is back belongs to the outage he is already in: the set's own moments begin anew,
-//! his beginning stays.
+//! his beginning stays. A strike that only hinders is an outage for those to whom a call failed, or a lesser status came, before one begun after it was
+//! answered as well as before; the others it has not touched.
 //!
-//! Not followed: what sends wait for a quorum before a leader has noticed that it has none, producers that send oneway, and clients that died meanwhile.
+//! Not followed: producers that send oneway, and clients that died meanwhile.
 
+use super::strikes::{Majority, Sign, Strike};
 use crate::base::ids::{Addr, BrokerName, MessageId, NodeId, TopicId};
 use crate::base::time::MS;
 use crate::check::facts::{NodeKind, RunFacts};
@@ -15,40 +17,9 @@ use crate::check::index::Index;
 use crate::check::ledger::{Ledger, Message};
 use crate::check::ownership::Ownership;
 use crate::check::roster::Roster;
-use crate::contract::note::{AttemptError, RpcFailure, SendStatus};
+use crate::contract::note::{AttemptError, RpcFailure, SendStatus, Walk};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-
-/// What became of the broker that took the set's messages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Strike {
-    Killed,
-    HostLost,
-    Stopped,
-    Frozen,
-    /// A fault of this number cuts it off from clients.
-    CutOff {
-        fault: u16,
-    },
-    /// A DLedger member that leads no longer.
-    Deposed,
-}
-
-impl Strike {
-    /// Its host answers nothing, not even that nobody listens.
-    pub(super) fn is_silent(self) -> bool {
-        matches!(self, Strike::HostLost | Strike::CutOff { .. })
-    }
-}
-
-/// How a client came to know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sign {
-    Attempt(AttemptError),
-    /// A route without the set.
-    Route,
-    Pull(RpcFailure),
-}
 
 /// A producer that had been answered by the set.
 #[derive(Clone, Debug)]
@@ -62,6 +33,8 @@ pub(super) struct Sender {
     pub(super) served: Option<u64>,
     /// It had got SEND_OK from the set: anything less is no return.
     pub(super) had_ok: bool,
+    /// What it got instead while the broker's puts were not done: the latest such answer.
+    pub(super) lesser: Option<SendStatus>,
     /// The queues that had answered it, and the first answer of each.
     pub(super) queues: Vec<(u32, Option<u64>)>,
     /// Longest time between two answers of any set meanwhile, ns.
@@ -86,6 +59,8 @@ pub(super) struct Reader {
     pub(super) feed: u32,
     /// Its first pull that failed.
     pub(super) detected: Option<(u64, RpcFailure)>,
+    /// How the latest pull before the one that brought something ended: `None` for one that was answered with nothing.
+    pub(super) in_vain: Option<(u64, Option<RpcFailure>)>,
     pub(super) assigned: Option<u64>,
     /// First record appended after the set opened: when, and its offset.
     pub(super) stored: Option<(u64, u64)>,
@@ -94,6 +69,24 @@ pub(super) struct Reader {
     pub(super) delivered: Option<(u64, u16, u64)>,
     /// Messages that pulls brought before: from a slave, but for what was under way.
     pub(super) meanwhile: u64,
+}
+
+impl Reader {
+    fn ended_in_vain(&mut self, at: u64, why: Option<RpcFailure>) {
+        if self.pulled.is_none() {
+            self.in_vain = Some((at, why));
+        }
+    }
+}
+
+/// How a call was answered.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Answered {
+    pub(super) status: SendStatus,
+    pub(super) set: BrokerName,
+    pub(super) queue: u32,
+    /// ns
+    pub(super) began: u64,
 }
 
 /// What a client believes about the way to the set.
@@ -114,6 +107,15 @@ impl View {
     }
 }
 
+/// A process of the set that was started after the strike.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Start {
+    pub(super) node: NodeId,
+    pub(super) at: u64,
+    /// When it had read its log, and what of it.
+    pub(super) recovered: Option<(u64, Walk)>,
+}
+
 /// One outage of a set.
 #[derive(Clone, Debug)]
 pub(super) struct Away {
@@ -121,15 +123,19 @@ pub(super) struct Away {
     pub(super) node: NodeId,
     pub(super) strike: Strike,
     /// The latest strike: what must be over before anybody is served.
-    closed_by: Strike,
+    pub(super) closed_by: Strike,
     pub(super) at: u64,
     /// How often who then took the set's messages was struck before everybody was back.
     pub(super) again: u64,
-    /// When a majority of the set's DLedger group was up again, and with whom.
-    pub(super) quorum: Option<(u64, NodeId)>,
+    /// The latest start of each.
+    pub(super) starts: Vec<Start>,
+    /// When a majority of the set's DLedger group could vote again, and with whom.
+    pub(super) quorum: Option<(u64, Majority)>,
     pub(super) vote: Option<(u64, NodeId)>,
     pub(super) elected: Option<(u64, NodeId)>,
     pub(super) opened: Option<(u64, NodeId)>,
+    /// The first time that a slave got anything from who serves since then.
+    pub(super) replicated: Option<(u64, NodeId)>,
     /// By nameserver, the first time each.
     pub(super) registered: Vec<(NodeId, u64)>,
     pub(super) views: BTreeMap<NodeId, View>,
@@ -143,6 +149,14 @@ impl Away {
     pub(super) fn registered_at(&self, nameserver: Option<NodeId>) -> Option<(u64, NodeId)> {
         let known = self.registered.iter().filter(|r| nameserver.is_none_or(|ns| ns == r.0));
         known.map(|(ns, at)| (*at, *ns)).min_by_key(|r| r.0)
+    }
+    /// When this broker's latest start was over, stage by stage.
+    pub(super) fn start_of(&self, node: NodeId) -> Option<&Start> {
+        self.starts.iter().find(|s| s.node == node)
+    }
+    /// Whom the strike touched: all whom it took the broker from, and of those whom it only hindered the ones that saw it.
+    pub(super) fn touched(&self, sender: &Sender) -> bool {
+        !self.strike.hinders() || sender.detected.is_some()
     }
     fn done(&self) -> bool {
         self.opened.is_some() && self.senders.iter().all(Sender::done) && self.readers.iter().all(|r| r.delivered.is_some())
@@ -243,6 +257,7 @@ impl Recovery {
                 answered: None,
                 served: None,
                 had_ok,
+                lesser: None,
                 queues: queues.into_keys().map(|q| (q, None)).collect(),
                 dark: 0,
                 gone: false,
@@ -254,32 +269,57 @@ impl Recovery {
                 && index.queue_of(*feed).mq.broker == set
                 && ownership.members(*feed).any(|member| hits(roster.node_of(member)))
         };
-        let reader =
-            |feed| Reader { feed, detected: None, assigned: None, stored: None, pulled: None, delivered: None, meanwhile: 0 };
-        let mut readers: Vec<Reader> = (0..index.feeds.len() as u32).filter(of_set).map(reader).collect();
-        // A link that nobody used is nobody's outage.
-        let cut = matches!(strike, Strike::CutOff { .. });
-        let mut waiting = cut;
+        let reader = |feed| Reader {
+            feed,
+            detected: None,
+            in_vain: None,
+            assigned: None,
+            stored: None,
+            pulled: None,
+            delivered: None,
+            meanwhile: 0,
+        };
+        let feeds = if strike.stops_readers() { 0..index.feeds.len() as u32 } else { 0..0 };
+        let mut readers: Vec<Reader> = feeds.filter(of_set).map(reader).collect();
+        // A link that nobody used, or help that nobody needed, is nobody's outage.
+        let partial = matches!(strike, Strike::CutOff { .. }) || strike.hinders();
+        let mut waiting = partial;
         for away in self.of_set(set) {
-            if cut {
+            if partial {
                 // Whoever waits already goes on waiting there: for others the set is as it was.
                 senders.retain(|s| !away.senders.iter().any(|old| old.producer == s.producer && old.back().is_none()));
                 readers.retain(|r| !away.readers.iter().any(|old| old.feed == r.feed && old.delivered.is_none()));
                 continue;
             }
+            if away.strike.hinders() && away.at < at {
+                // Whom the hindrance has not touched so far, it will not: this is the beginning of his outage.
+                away.senders.retain(|s| s.detected.is_some() || s.back().is_some());
+                if away.senders.iter().all(|s| s.back().is_some()) {
+                    away.readers.retain(|r| r.delivered.is_some());
+                    away.opened.get_or_insert((at, node));
+                    continue;
+                }
+            }
             waiting = true;
-            (away.quorum, away.vote, away.elected, away.opened) = (None, None, None, None);
-            (away.closed_by, away.again) = (strike, away.again + 1);
+            (away.quorum, away.vote, away.elected, away.opened, away.replicated) = (None, None, None, None, None);
+            away.starts.clear();
             away.registered.clear();
+            if away.at == at && away.strike.hinders() {
+                // One blow took the broker and those who help it.
+                (away.strike, away.closed_by, away.node) = (strike, strike, node);
+            } else {
+                (away.closed_by, away.again) = (strike, away.again + 1);
+            }
             for sender in away.senders.iter_mut().filter(|s| s.back().is_none()) {
                 sender.answered = None;
                 senders.retain(|s| s.producer != sender.producer);
             }
             for reader in away.readers.iter_mut().filter(|r| r.delivered.is_none()) {
-                (reader.stored, reader.pulled) = (None, None);
+                (reader.stored, reader.pulled, reader.in_vain) = (None, None, None);
                 readers.retain(|r| r.feed != reader.feed);
             }
         }
+        self.settle();
         if waiting && senders.is_empty() && readers.is_empty() {
             return;
         }
@@ -291,10 +331,12 @@ impl Recovery {
             closed_by: strike,
             at,
             again: 0,
+            starts: Vec::new(),
             quorum: None,
             vote: None,
             elected: None,
             opened: None,
+            replicated: None,
             registered: Vec::new(),
             views: BTreeMap::new(),
             senders,
@@ -309,14 +351,48 @@ impl Recovery {
         }
     }
 
-    /// The cut is over: its link is whole again.
-    pub(super) fn healed(&mut self, fault: u16, at: u64) {
+    /// What kept the set from its clients is over, and its broker serves them again.
+    pub(super) fn over(&mut self, set: Option<BrokerName>, what: Strike, at: u64) {
         for &i in &self.open {
             let away = &mut self.all[i];
-            if away.closed_by == (Strike::CutOff { fault }) {
+            if away.closed_by == what && set.is_none_or(|set| set == away.set) {
                 away.opened.get_or_insert((at, away.node));
             }
         }
+        self.settle();
+    }
+
+    /// A leader steps down while its set is away: whatever it was away for, another opens now.
+    pub(super) fn stepped_down(&mut self, node: NodeId) {
+        for &i in &self.open {
+            let away = &mut self.all[i];
+            let was_there = away.strike.hinders() || matches!(away.strike, Strike::CutOff { .. });
+            if away.node == node && away.opened.is_none() && was_there {
+                away.closed_by = Strike::Deposed;
+            }
+        }
+    }
+
+    /// A process of the set was started.
+    pub(super) fn started(&mut self, set: BrokerName, node: NodeId, at: u64) {
+        for away in self.of_set(set) {
+            away.starts.retain(|s| s.node != node);
+            away.starts.push(Start { node, at, recovered: None });
+        }
+    }
+
+    /// It has read its log.
+    pub(super) fn recovered(&mut self, set: BrokerName, node: NodeId, walk: Walk, at: u64) {
+        for away in self.of_set(set) {
+            if let Some(start) = away.starts.iter_mut().find(|s| s.node == node) {
+                start.recovered = Some((at, walk));
+            }
+        }
+    }
+
+    /// Another broker of the set got something of the log.
+    pub(super) fn replicated(&mut self, set: BrokerName, node: NodeId, at: u64) {
+        self.of_set(set).filter(|away| away.opened.is_some()).for_each(|away| _ = away.replicated.get_or_insert((at, node)));
     }
 
     /// Whether somebody waits for the set to be taken over, or to return.
@@ -339,9 +415,9 @@ impl Recovery {
 
     // ---- the set
 
-    /// A majority of the set's group is up again, with this member.
-    pub(super) fn quorum_back(&mut self, set: BrokerName, node: NodeId, at: u64) {
-        self.of_set(set).filter(|away| away.elected.is_none()).for_each(|away| away.quorum = Some((at, node)));
+    /// A majority of the set's group can vote again.
+    pub(super) fn quorum_back(&mut self, set: BrokerName, with: Majority, at: u64) {
+        self.of_set(set).filter(|away| away.elected.is_none()).for_each(|away| away.quorum = Some((at, with)));
     }
 
     pub(super) fn vote_began(&mut self, node: NodeId, at: u64) {
@@ -357,6 +433,7 @@ impl Recovery {
 
     pub(super) fn opened(&mut self, set: BrokerName, node: NodeId, at: u64) {
         self.of_set(set).for_each(|away| _ = away.opened.get_or_insert((at, node)));
+        self.settle();
     }
 
     pub(super) fn registered(&mut self, nameserver: NodeId, set: BrokerName, at: u64) {
@@ -429,29 +506,36 @@ impl Recovery {
         self.producer_nodes = nodes;
     }
 
-    /// A call was answered.
+    /// A call that began then was answered.
     #[inline]
-    pub(super) fn answered(&mut self, producer: usize, status: SendStatus, set: BrokerName, queue: u32, at: u64) {
+    pub(super) fn answered(&mut self, producer: usize, answer: Answered, at: u64) {
         if !self.open.is_empty() {
-            self.answered_meanwhile(producer, status, set, queue, at);
+            self.answered_meanwhile(producer, answer, at);
         }
         self.last_answer[producer] = at;
     }
 
     #[cold]
-    fn answered_meanwhile(&mut self, producer: usize, status: SendStatus, set: BrokerName, queue: u32, at: u64) {
+    fn answered_meanwhile(&mut self, producer: usize, Answered { status, set, queue, began }: Answered, at: u64) {
         let silent = at - self.last_answer[producer];
         let mut done = false;
         for &i in &self.open {
             let away = &mut self.all[i];
-            let open = away.set == set && away.opened.is_some();
+            let (there, after) = (away.closed_by.hinders(), began >= away.at);
+            let open = away.set == set && (away.opened.is_some() || there && after);
             let Some(sender) = find_sender(&mut away.senders, producer) else { continue };
             if sender.back().is_none() {
                 sender.dark = sender.dark.max(silent);
             }
-            if open {
+            let as_before = status == SendStatus::SendOk || !sender.had_ok;
+            if away.set == set && there && !as_before && sender.back().is_none() {
+                // It says that the message is in less safety than it was sent for.
+                sender.detected.get_or_insert((at, Sign::Lesser(status)));
+                sender.lesser = Some(status);
+            }
+            if open && (as_before || !there) {
                 sender.answered.get_or_insert(at);
-                if status == SendStatus::SendOk || !sender.had_ok {
+                if as_before {
                     sender.served.get_or_insert(at);
                     if let Some(place) = sender.queues.iter_mut().find(|q| q.0 == queue) {
                         place.1.get_or_insert(at);
@@ -493,6 +577,16 @@ impl Recovery {
         for away in self.of_set(set) {
             if let Some(reader) = find_reader(&mut away.readers, feed) {
                 reader.detected.get_or_insert((at, why));
+                reader.ended_in_vain(at, Some(why));
+            }
+        }
+    }
+
+    /// A pull was answered with nothing.
+    pub(super) fn pulled_nothing(&mut self, set: BrokerName, feed: u32, at: u64) {
+        for away in self.of_set(set) {
+            if let Some(reader) = find_reader(&mut away.readers, feed) {
+                reader.ended_in_vain(at, None);
             }
         }
     }

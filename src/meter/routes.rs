@@ -2,9 +2,11 @@
 //! route dropped it; and how long clients kept a broker aside of their own accord.
 //!
 //! Beginnings come from the world's truth, ends from the believers' own notes. A broker that comes back ends the count without a result; a
-//! believer that is dead believes nothing; what is believed at the end of the load is measured up to there.
+//! believer that is dead believes nothing; what is believed at the end of the load is measured up to there. A new master of the same brokerName
+//! takes the dead one's place at a nameserver when it registers (`RouteInfoManager#registerBroker`, 4.9.8), and at a client with the first changed route that
+//! it takes afterwards.
 
-use crate::base::ids::{BrokerName, NodeId, TopicId};
+use crate::base::ids::{Addr, BrokerName, NodeId, TopicId};
 use crate::base::time::MS;
 use crate::check::facts::{NodeKind, RunFacts};
 use crate::check::roster::Roster;
@@ -16,6 +18,8 @@ struct Doubt {
     believer: NodeId,
     broker: NodeId,
     since: u64,
+    /// It was its set's master.
+    master: bool,
 }
 
 /// Worst of a kind, and whose.
@@ -59,6 +63,9 @@ pub struct Routes {
     /// By client node, then broker; empty for clients that avoid nobody.
     aside: Vec<Vec<Aside>>,
     brokers: usize,
+    addrs: Vec<Addr>,
+    /// By brokerName: who last registered as its master.
+    masters: Vec<Option<NodeId>>,
 }
 
 impl Routes {
@@ -77,6 +84,8 @@ impl Routes {
             stale: Worst::default(),
             aside: vec![Vec::new(); nodes],
             brokers,
+            addrs: facts.nodes.iter().map(|n| n.addr).collect(),
+            masters: vec![None; brokers],
         }
     }
 
@@ -94,19 +103,20 @@ impl Routes {
     pub fn silenced(&mut self, node: NodeId, dead: bool, roster: &Roster, at: u64) {
         match self.kinds[node.0 as usize] {
             NodeKind::Broker { broker, broker_id } if (self.zero..self.load_end).contains(&at) => {
+                let master = self.masters[broker.0 as usize].map_or(broker_id == 0, |master| master == node);
                 for (believer, registered) in self.registered.iter().enumerate() {
                     let believer = NodeId(believer as u16);
                     let known = self.at_nameservers.iter().any(|d| d.believer == believer && d.broker == node);
                     if registered.contains(&node) && !known && roster.life(believer).up {
-                        self.at_nameservers.push(Doubt { believer, broker: node, since: at });
+                        self.at_nameservers.push(Doubt { believer, broker: node, since: at, master });
                     }
                 }
                 // Sends go to masters only.
-                for (believer, routes) in self.believed.iter().enumerate().filter(|_| broker_id == 0) {
+                for (believer, routes) in self.believed.iter().enumerate().filter(|_| master) {
                     let believer = NodeId(believer as u16);
                     let known = self.at_clients.iter().any(|d| d.believer == believer && d.broker == node);
                     if routes.iter().any(|r| r.1.contains(&broker)) && !known && roster.life(believer).up {
-                        self.at_clients.push(Doubt { believer, broker: node, since: at });
+                        self.at_clients.push(Doubt { believer, broker: node, since: at, master });
                     }
                 }
             }
@@ -134,8 +144,25 @@ impl Routes {
         self.at_clients.retain(|d| d.broker != node);
     }
 
-    pub fn registered(&mut self, nameserver: NodeId, name: BrokerName, id: u64) {
-        if let Some(broker) = self.node_of(name, id) {
+    /// `addr` says who it is: a promoted slave registers with the id of the master that it follows.
+    pub fn registered(&mut self, nameserver: NodeId, name: BrokerName, id: u64, addr: Addr, at: u64) {
+        let who = self.addrs.iter().position(|a| *a == addr).map(|n| NodeId(n as u16));
+        if let (0, Some(who)) = (id, who) {
+            self.masters[name.0 as usize] = Some(who);
+            let (kinds, removal, load_end) = (&self.kinds, &mut self.removal, self.load_end);
+            let replaced = |d: &Doubt| {
+                let of_set = matches!(kinds[d.broker.0 as usize], NodeKind::Broker { broker, .. } if broker == name);
+                d.believer == nameserver && d.broker != who && d.master && of_set
+            };
+            self.at_nameservers.retain(|doubt| {
+                let ended = replaced(doubt);
+                if ended {
+                    removal.add(*doubt, at.min(load_end), false);
+                }
+                !ended
+            });
+        }
+        if let Some(broker) = who.or_else(|| self.node_of(name, id)) {
             let known = &mut self.registered[nameserver.0 as usize];
             if !known.contains(&broker) {
                 known.push(broker);
@@ -158,10 +185,14 @@ impl Routes {
             Some(route) => route.1 = brokers.clone(),
             None => routes.push((topic, brokers.clone())),
         }
-        let (kinds, stale, load_end) = (&self.kinds, &mut self.stale, self.load_end);
+        let (kinds, masters, stale, load_end) = (&self.kinds, &self.masters, &mut self.stale, self.load_end);
         self.at_clients.retain(|doubt| {
             let NodeKind::Broker { broker, .. } = kinds[doubt.broker.0 as usize] else { return false };
-            let ended = doubt.believer == client && !routes.iter().any(|r| r.1.contains(&broker));
+            let replaced = || {
+                let another = masters[broker.0 as usize].is_some_and(|master| master != doubt.broker);
+                another && brokers.contains(&broker)
+            };
+            let ended = doubt.believer == client && (!routes.iter().any(|r| r.1.contains(&broker)) || replaced());
             if ended {
                 stale.add(*doubt, at.min(load_end), false);
             }
@@ -200,7 +231,7 @@ impl Routes {
 #[cfg(test)]
 mod tests {
     use crate::base::time::SEC;
-    use crate::check::script::{causes, counter, play};
+    use crate::check::script::{causes, counter, facts_with_slave, play, play_with};
 
     const KNOWN: &str = "-5 ns-0 brokerup a; -5 ns-0 brokerup b; -4 pg-0 route a,b; -4 c1 route a,b;";
     const S: i64 = SEC as i64;
@@ -220,6 +251,18 @@ mod tests {
         let never = play(&format!("{KNOWN} 10 c1 killed; 90 broker-b hostlost"));
         assert_eq!((counter(&never, "route_removal"), counter(&never, "stale_route")), (Some(10 * S), Some(10 * S)));
         assert_eq!(causes(&never, "stale_route"), "broker-b at pg-0 (still at the end) 10000000000");
+    }
+
+    /// Of a set whose slave becomes its master: the nameserver drops the dead one then, each client with its next route.
+    #[test]
+    fn a_new_master_of_the_same_name_takes_the_place_of_the_dead_one() {
+        let known = "-5 ns-0 brokerup a; -5 ns-0 brokerup b; -4 pg-0 route a,b;";
+        let of = |script: &str| play_with(facts_with_slave(), &format!("{known} 10 broker-a hostlost; {script}"));
+        let found = of("25 ns-0 brokerup a broker-a-s; 40 pg-0 route a,b; 70 pg-0 route b");
+        assert_eq!((counter(&found, "route_removal"), counter(&found, "stale_route")), (Some(15 * S), Some(30 * S)));
+        assert_eq!(causes(&found, "stale_route"), "broker-a at pg-0 30000000000");
+        let other_name = of("25 ns-0 brokerup b broker-b; 40 pg-0 route a,b");
+        assert_eq!(counter(&other_name, "stale_route"), Some(90 * S), "a route that leads to the dead one still");
     }
 
     #[test]

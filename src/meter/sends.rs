@@ -267,11 +267,12 @@ impl Sends {
     pub fn last_failed(&self) -> Option<u64> {
         (self.failed.n > 0).then_some(self.failed.last)
     }
-    /// Longest time without success, ns: between two, from the first call to the first, from the last one to the last call that failed.
-    /// `None` without any success.
-    pub fn longest_without_success(&self) -> Option<u64> {
+    /// Longest time without success, ns: between two, from the first call to the first, from the last one to the last call that failed, or to `end` where
+    /// calls are still open there that began before. `None` without any success.
+    pub fn longest_without_success(&self, end: u64) -> Option<u64> {
         let last = self.last_success?;
-        Some(self.between.max(self.head).max(self.last_ended - last))
+        let open = self.wanting.filter(|from| self.pending > 0 && *from < end).map_or(0, |_| end.saturating_sub(last));
+        Some(self.between.max(self.head).max(self.last_ended - last).max(open))
     }
 
     /// Stretches without success that last until `end`.
@@ -302,6 +303,9 @@ impl Sends {
 
     pub fn figures(&self, names: &Names, clock: &Clock, end: u64) -> SendFigures {
         let bins = clock.bins(end);
+        let seconds = |ns: u64| ns as f64 / SEC as f64;
+        let open: BTreeMap<BrokerName, u64> =
+            self.open_gaps(end.min(clock.load_end)).iter().filter_map(|gap| Some((gap.broker?, gap.until - gap.from))).collect();
         let mut figures = SendFigures {
             n: self.begun,
             round_trip_ms: self.round_trip.ms(),
@@ -310,6 +314,7 @@ impl Sends {
             not_send_ok: self.not_ok.n,
             failed_per_10s: padded(&self.failed_bins, bins),
             slow_per_10s: padded(&self.slow_bins, bins),
+            without_answer_s: self.longest_without_success(end.min(clock.load_end)).map(seconds),
             longest_time_without_success_s: self.last_success.map(|_| self.successes.longest() as f64 / SEC as f64),
             ..SendFigures::default()
         };
@@ -335,7 +340,9 @@ impl Sends {
         }
         for (broker, to) in self.brokers.iter().enumerate().filter(|(_, to)| to.last.is_some()) {
             let name = names.broker_name(BrokerName(broker as u16)).to_string();
-            figures.longest_time_without_success_by_broker_s.insert(name.clone(), to.successes.longest() as f64 / SEC as f64);
+            figures.longest_time_without_success_by_broker_s.insert(name.clone(), seconds(to.successes.longest()));
+            let open = open.get(&BrokerName(broker as u16)).copied().unwrap_or(0);
+            figures.without_answer_by_broker_s.insert(name.clone(), seconds(to.successes.longest().max(open)));
             figures.acked_by_broker_per_10s.insert(name, padded(&to.acked, bins));
         }
         figures
@@ -386,6 +393,17 @@ mod tests {
             .map(|o| (o.what.as_str(), o.from_s, o.until_s))
             .collect();
         assert_eq!(open, [("sends of pg-0", 2.0, Some(100.0))], "until the load ended, though the run went on to 200 s");
+        let f = &found.sends["pg-0"];
+        assert_eq!(
+            (f.without_answer_s, f.longest_time_without_success_s),
+            (Some(59.0), Some(0.0)),
+            "the live figure has no open end"
+        );
+        let hangs = play(&format!("{} 2 pg-0 began 1", sent_at(0, 1.0, "a:0", 0)));
+        assert_eq!(counter(&hangs, "longest_time_without_success"), Some(99 * SEC as i64), "a call that never ends");
+        let starved: String = (1..40).map(|i| sent_at(i, 1.0 + 0.5 * i as f64, "a:0", i as u64 - 1)).collect();
+        let found_b = play(&format!("{} {starved}", sent_at(0, 1.0, "b:0", 0)));
+        assert_eq!(found_b.sends["pg-0"].without_answer_by_broker_s["broker-b"], 99.0);
         assert_eq!(causes(&found, "failed_sends"), "MQClientException: Send failed, last: connect failed, last at broker-a 1");
     }
 

@@ -60,7 +60,8 @@ impl Watch {
         each(book, "send_retries", sum, &|s| count(s.retries));
         each(book, "not_offered", sum, &|s| count(s.not_offered));
         each(book, "sends_over_1s", sum, &|s| count(s.slow()));
-        each(book, "longest_time_without_success", worst, &|s| duration(s.longest_without_success()));
+        let until = end.min(self.facts.load_end);
+        each(book, "longest_time_without_success", worst, &|s| duration(s.longest_without_success(until)));
         let last_failed =
             |s: &Sends| duration(first_fault.filter(|_| s.begun > 0).map(|f| s.last_failed().unwrap_or(0).saturating_sub(f)));
         each(book, "last_failed_send", worst, &last_failed);
@@ -86,17 +87,19 @@ impl Watch {
             |group: GroupId, entry: Entry| if self.index.group(group).clustering() { entry } else { (None, Vec::new()) };
         each(book, "deliveries", sum, &|g| count(meter(g).deliveries));
         each(book, "delivered", sum, &|g| count(meter(g).distinct));
-        each(book, "lost", sum, &|g| clustering(g, (Some(found(g).lost_total() as i64), found(g).lost_causes().collect())));
-        each(book, "missed", sum, &|g| {
-            let group = self.index.group(g);
-            let missed: &[u64] = if group.broadcasting { &found(g).missed } else { &[] };
-            let name = |member: &u16| self.facts.consumers[*member as usize].name.clone();
-            (
-                Some(missed.iter().sum::<u64>() as i64),
-                group.members.iter().map(name).zip(missed.iter().map(|n| *n as i64)).collect(),
-            )
+        // Where nothing was owed nothing was compared.
+        let owed = |g: GroupId, entry: Entry| if found(g).owed > 0 { entry } else { (None, Vec::new()) };
+        each(book, "lost", sum, &|g| {
+            clustering(g, owed(g, (Some(found(g).lost_total() as i64), found(g).lost_causes().collect())))
         });
-        each(book, "lost_at_load_end", sum, &|g| clustering(g, count(found(g).lost_at_load_end)));
+        each(book, "missed", sum, &|g| {
+            let (group, missed) = (self.index.group(g), &found(g).missed);
+            let name = |member: &u16| self.facts.consumers[*member as usize].name.clone();
+            let of_members = group.members.iter().map(name).zip(missed.iter().map(|n| *n as i64));
+            let entry = (Some(missed.iter().sum::<u64>() as i64), of_members.collect());
+            if group.broadcasting { owed(g, entry) } else { (None, Vec::new()) }
+        });
+        each(book, "lost_at_load_end", sum, &|g| clustering(g, owed(g, count(found(g).lost_at_load_end))));
         each(book, "duplicates", sum, &|g| {
             let causes = Cause::ALL.map(|cause| (cause.name().to_owned(), meter(g).copies[cause as usize] as i64));
             (Some(meter(g).copies.iter().sum::<u64>() as i64), causes.into())
@@ -148,7 +151,7 @@ impl Watch {
         });
         each(book, "takeover", worst, &|g| self.takeovers(g));
         each(book, "ghost_members", worst, &|g| (self.members.worst(g), Vec::new()));
-        let rollback = |amounts: [u64; 3]| {
+        let rollback = |amounts: [u64; RollbackCause::ALL.len()]| {
             let causes = RollbackCause::ALL.map(|cause| (cause.name().to_owned(), amounts[cause as usize] as i64));
             (Some(amounts.iter().sum::<u64>() as i64), causes.into())
         };

@@ -3,12 +3,14 @@
 //! Roles only believe; these notes are the world's. Everything that is measured against the truth (ownership, takeover, routes, convergence)
 //! is told from here, the roster first.
 
-use super::recovery::Strike;
+use super::strikes::Strike;
+use super::support::{Change, Support};
 use super::watch::{FaultLog, Watch};
-use crate::base::ids::NodeId;
-use crate::check::facts::NodeKind;
+use crate::base::ids::{BrokerName, NodeId};
+use crate::check::facts::{Needs, NodeKind};
 use crate::check::ownership::Unowned;
-use crate::contract::note::{Note, Stamp};
+use crate::contract::note::{Note, Stamp, Walk};
+use std::sync::Arc;
 
 impl Watch {
     /// A process dies, stands still, or is there again.
@@ -21,10 +23,12 @@ impl Watch {
                 self.struck(node, if host { Strike::HostLost } else { Strike::Killed });
                 self.durability.died(node, host, at, &self.ledger, &self.index);
                 self.disks.full(node, false, at);
+                self.support.ready(node, false);
             }
             Note::Exited => {
                 self.struck(node, Strike::Stopped);
                 self.disks.full(node, false, at);
+                self.support.ready(node, false);
             }
             Note::Frozen => self.struck(node, Strike::Frozen),
             Note::Thawed => {
@@ -40,8 +44,7 @@ impl Watch {
     fn struck(&mut self, node: NodeId, strike: Strike) {
         match self.durability.set_of(node) {
             Some(set) if self.durability.serving(set) == Some(node) && self.roster.life(node).up => {
-                let sources = (&self.ledger, &self.index, &self.ownership, &self.roster);
-                self.recovery.struck(node, strike, self.clock.now, sources, &|_| true);
+                self.strike(node, strike, &|_| true);
             }
             Some(_) => {}
             None if strike != Strike::Frozen => self.recovery.died(node),
@@ -49,32 +52,113 @@ impl Watch {
         }
     }
 
+    /// A strike at the broker that takes its set's messages, for the clients on these nodes.
+    fn strike(&mut self, node: NodeId, strike: Strike, hits: &dyn Fn(NodeId) -> bool) {
+        let sources = (&self.ledger, &self.index, &self.ownership, &self.roster);
+        self.recovery.struck(node, strike, self.clock.now, sources, hits);
+    }
+
     /// A DLedger member leads, or no longer.
     #[cold]
     pub(super) fn leads(&mut self, node: NodeId, leads: bool) {
+        self.support.leads(node, leads);
         if leads {
-            self.recovery.elected(node, self.clock.now);
-        } else if self.roster.life(node).awake() && self.durability.set_of(node).is_some_and(|set| !self.recovery.is_away(set)) {
+            return self.recovery.elected(node, self.clock.now);
+        }
+        if self.roster.life(node).awake() && self.durability.set_of(node).is_some_and(|set| !self.recovery.is_away(set)) {
             // A member that led before the set went away is told again that it does not.
             self.struck(node, Strike::Deposed);
+        } else {
+            self.recovery.stepped_down(node);
+        }
+        self.look(self.durability.set_of(node), None);
+    }
+
+    /// A broker has read its log: it can vote, and take what a master sends.
+    #[cold]
+    pub(super) fn ready(&mut self, node: NodeId, walk: Walk) {
+        let Some(set) = self.durability.set_of(node) else { return };
+        self.recovery.recovered(set, node, walk, self.clock.now);
+        self.support.ready(node, true);
+        self.look(Some(set), Some(node));
+    }
+
+    /// A slave or follower got something of the log.
+    #[cold]
+    pub(super) fn replicated(&mut self, node: NodeId) {
+        if let Some(set) = self.durability.set_of(node) {
+            self.recovery.replicated(set, node, self.clock.now);
         }
     }
 
-    /// A fault that cuts links begins or ends.
+    /// A broker refuses what it is sent for want of room, or takes it again.
     #[cold]
-    pub(super) fn link(&mut self, fault: u16, on: bool) {
-        let facts = self.facts.clone();
-        let Some(cut) = facts.faults.get(fault as usize).filter(|f| f.cut.is_some()) else { return };
+    pub(super) fn disk_full(&mut self, node: NodeId, on: bool) {
+        self.disks.full(node, on, self.clock.now);
+        self.kept_from_its_puts(node, Strike::DiskFull, on);
+    }
+
+    /// What keeps a broker's puts from being done while it is there begins or ends.
+    fn kept_from_its_puts(&mut self, node: NodeId, strike: Strike, on: bool) {
+        let Some(set) = self.durability.set_of(node).filter(|set| self.durability.serving(*set) == Some(node)) else { return };
         if !on {
-            return self.recovery.healed(fault, self.clock.now);
+            self.recovery.over(Some(set), strike, self.clock.now);
+        } else if self.roster.life(node).up {
+            self.strike(node, strike, &|_| true);
         }
-        for node in (0..facts.nodes.len() as u16).map(NodeId) {
+    }
+
+    /// Somebody of this set, or of all of them a link, is not what it was: who serves may have lost those whom it needs, or got them back.
+    fn look(&mut self, set: Option<BrokerName>, cause: Option<NodeId>) {
+        let sets = match set {
+            Some(set) => set.0..set.0 + 1,
+            None => 0..self.broker_awake.len() as u16,
+        };
+        for set in sets.map(BrokerName) {
+            let serving = self.durability.serving(set);
+            let lacks = |support: &Support, node| match support.needs(node) {
+                Needs::Majority => Strike::NoMajority,
+                _ => Strike::NoSlave,
+            };
+            match self.support.look(set, serving, &self.roster) {
+                Some(Change::Lost(node)) => self.strike(node, lacks(&self.support, node), &|_| true),
+                Some(Change::Regained(node)) => self.recovery.over(Some(set), lacks(&self.support, node), self.clock.now),
+                None => {}
+            }
+            if let Some(with) = self.support.elects(set, cause, &self.roster) {
+                self.recovery.quorum_back(set, with, self.clock.now);
+            }
+        }
+    }
+
+    /// Links are cut: whoever serves may be cut off from clients, and from those whom it needs.
+    #[cold]
+    pub(super) fn severed(&mut self, fault: u16, from: &Arc<[NodeId]>, to: &Arc<[NodeId]>) {
+        self.support.severed(fault, from, to);
+        for node in (0..self.facts.nodes.len() as u16).map(NodeId) {
             let serves = self.durability.set_of(node).is_some_and(|set| self.durability.serving(set) == Some(node));
             if serves && self.roster.life(node).up {
-                let sources = (&self.ledger, &self.index, &self.ownership, &self.roster);
-                let severed = |client| cut.severs(node, client);
+                let (support, sources) = (&self.support, (&self.ledger, &self.index, &self.ownership, &self.roster));
+                let severed = |client| support.severs(Some(fault), node, client);
                 self.recovery.struck(node, Strike::CutOff { fault }, self.clock.now, sources, &severed);
             }
+        }
+        self.look(None, None);
+    }
+
+    /// A fault begins or ends: the cut that it was is over, the disks that it strikes are slow, or well again.
+    #[cold]
+    pub(super) fn hindrance(&mut self, fault: u16, on: bool) {
+        if !on && self.facts.faults.get(fault as usize).is_some_and(|f| f.ends) {
+            self.outages.enablers.fault_ended(fault, self.clock.now);
+        }
+        if !on && self.support.healed(fault) {
+            self.recovery.over(None, Strike::CutOff { fault }, self.clock.now);
+            self.look(None, None);
+        }
+        let facts = self.facts.clone();
+        for node in facts.faults.get(fault as usize).map_or(&[][..], |f| &f.slows) {
+            self.kept_from_its_puts(*node, Strike::SlowDisk { fault }, on);
         }
     }
 
@@ -109,16 +193,10 @@ impl Watch {
         if dead {
             self.broker_down_at[broker.0 as usize] = at;
         }
-        if back && !self.facts.nodes[node.0 as usize].waits.vote.is_empty() {
-            let members = || {
-                let of_set = |n: &NodeId| self.durability.set_of(*n) == Some(broker);
-                (0..self.facts.nodes.len() as u16).map(NodeId).filter(of_set)
-            };
-            let up = members().filter(|n| self.roster.life(*n).awake()).count();
-            if up == members().count() / 2 + 1 {
-                self.recovery.quorum_back(broker, node, at);
-            }
+        if back && !thawed {
+            self.recovery.started(broker, node, at);
         }
+        self.look(Some(broker), Some(node));
         if back {
             self.routes.back(node);
             self.outages.enablers.back(broker, node, thawed, at);
@@ -130,6 +208,7 @@ impl Watch {
             of_name.map(|(n, _)| self.roster.life(NodeId(n as u16)))
         };
         let awake = lives().any(|life| life.awake());
+        let frozen = !dead && !back;
         let silent = match awake {
             true => None,
             false if lives().any(|life| life.up) => Some(Unowned::BrokerFrozen),
@@ -144,6 +223,9 @@ impl Watch {
         for feed in 0..self.index.feeds.len() as u32 {
             if self.index.queue_of(feed).mq.broker == broker && self.index.feeds[feed as usize].counted {
                 self.ownership.broker(feed, silent, at);
+                if frozen {
+                    self.offsets.broker_frozen(feed, self.index.queue_of(feed).top);
+                }
                 self.recheck(feed);
             }
         }

@@ -9,10 +9,11 @@ use super::cuts::Cuts;
 use super::disks::Disks;
 use super::groups::{Change, Delivered, GroupMeter, Spread};
 use super::outages::{Outages, SendsEnd, Stall};
-use super::recovery::Recovery;
+use super::recovery::{Answered, Recovery};
 use super::routes::Routes;
 use super::sends::Sends;
 use super::series::{PerSecond, Thin};
+use super::support::Support;
 use super::transactions::Transactions;
 use crate::base::ids::{BrokerName, GroupId, MessageId, MessageQueue, NodeId, RecordId};
 use crate::base::time::{MS, SEC, WALL_EPOCH_MS};
@@ -97,6 +98,7 @@ pub struct Watch {
     pub(super) disks: Disks,
     pub(super) outages: Outages,
     pub(super) recovery: Recovery,
+    pub(super) support: Support,
     pub(super) delivery_points: Thin,
     pub(super) send_points: Thin,
     pub(super) per_second: PerSecond,
@@ -148,6 +150,7 @@ impl Watch {
             disks: Disks::default(),
             outages: Outages::new(&facts),
             recovery: Recovery::new(&facts),
+            support: Support::new(&facts),
             delivery_points: Thin::default(),
             send_points: Thin::default(),
             per_second: PerSecond::default(),
@@ -203,7 +206,7 @@ impl Watch {
                 row.ack(status);
                 match offset {
                     ONEWAY_OFFSET => self.recovery.oneway(producer),
-                    _ => self.recovery.answered(producer, status, mq.broker, queue, at),
+                    _ => self.recovery.answered(producer, Answered { status, set: mq.broker, queue, began }, at),
                 }
                 for gap in sends.acked(status, mq.broker, began, &self.clock).into_iter().flatten() {
                     self.outages.sends(producer, gap, SendsEnd::Success);
@@ -342,7 +345,8 @@ impl Watch {
             self.per_second.record(delivered.from_due);
         }
         if place.counted {
-            if !self.recovery.calm() {
+            // A copy of what the group has got already is no sign of a return.
+            if first && !self.recovery.calm() {
                 self.recovery.delivered(rec.queue.broker, feed, member, rec.offset, at);
             }
             let top = self.index.queue_of(feed).top;
@@ -374,6 +378,10 @@ impl Watch {
         let Some(member) = self.index.listener(stamp.node, group, consumer) else { return };
         let Some(table) = self.ledger.table(msg) else { return };
         self.delivery.left(table, member, msg, ok);
+        if !ok {
+            let feed = self.index.feed(group, rec.queue);
+            self.outages.enablers.listener_failed(feed, self.clock.now);
+        }
         if self.ledger.key(msg).is_some() {
             self.orders[self.delivery.slot(member)].left(msg, member);
         }
@@ -483,20 +491,44 @@ impl Watch {
             | Note::PulledInVain { .. } => {}
             Note::Elected { leads, .. } => self.leads(node, *leads),
             Note::VoteBegan { .. } => self.recovery.vote_began(node, at),
-            Note::AttemptFailed { msg, broker, error, .. } => self.recovery.attempt_failed(*msg, *broker, *error, at),
+            Note::AttemptFailed { msg, broker, error, .. } => {
+                self.recovery.attempt_failed(*msg, *broker, *error, at);
+                self.outages.enablers.attempt_failed(msg.producer() as usize, *broker, *error, at);
+            }
             Note::NameserverChosen { addr } => self.recovery.chose(node, *addr),
             Note::PullFailed { group, queue, why } => {
                 let feed = self.index.feed(*group, *queue);
                 self.recovery.pull_failed(queue.broker, feed, *why, at);
+                self.outages.enablers.pulled_in_vain(feed, Some(*why), at);
+            }
+            Note::PulledNothing { group, queue } => {
+                let feed = self.index.feed(*group, *queue);
+                self.outages.enablers.pulled_in_vain(feed, None, at);
+                if !self.recovery.calm() {
+                    self.recovery.pulled_nothing(queue.broker, feed, at);
+                }
             }
             Note::RpcFailed { .. } => {}
             Note::Flushed { upto } => self.durability.flushed(node, *upto),
             Note::FlushedInVain { upto, held } => self.durability.flushed_in_vain(node, *upto, *held),
-            Note::PageCached { upto } | Note::Replicated { upto } => self.durability.cached(node, *upto),
-            Note::Recovered { upto, buffered, walk } => self.durability.recovered(node, *upto, *buffered, *walk),
+            Note::PageCached { upto } => self.durability.cached(node, *upto),
+            Note::Replicated { upto } => {
+                self.durability.cached(node, *upto);
+                if !self.recovery.calm() {
+                    self.replicated(node);
+                }
+            }
+            Note::Recovered { upto, buffered, walk } => {
+                self.durability.recovered(node, *upto, *buffered, *walk);
+                self.ready(node, *walk);
+            }
             Note::Serving { upto } => self.serves(node, *upto),
-            // An assignment names the offset it begins at; a correction shows as skipped or repeated messages.
-            Note::OffsetCorrected { .. } | Note::OffsetInitialised { .. } => {}
+            // An assignment names the offset it begins at.
+            Note::OffsetCorrected { group, queue, from, to } => {
+                let feed = self.index.feed(*group, *queue);
+                self.offsets.corrected(feed, *from, *to);
+            }
+            Note::OffsetInitialised { .. } => {}
 
             Note::BrokerAvoided { broker, ms } => {
                 self.routes.avoided(node, *broker, *ms, at);
@@ -524,7 +556,7 @@ impl Watch {
                 }
             }
             Note::FileDeleted { expired, .. } => self.disks.deleted(node, *expired),
-            Note::DiskFull { on } => self.disks.full(node, *on, at),
+            Note::DiskFull { on } => self.disk_full(node, *on),
             Note::Busy { code } => *self.busy.entry(*code).or_default() += 1,
             Note::TransactionChecked { msg } => self.transactions.checked(&self.ledger, *msg, &self.clock),
             Note::NotOffered { msg } => {
@@ -552,11 +584,11 @@ impl Watch {
                 self.locks.released(node, feed, client);
             }
 
-            Note::BrokerRegistered { broker, id } => {
+            Note::BrokerRegistered { broker, id, addr } => {
                 if *id == 0 {
                     self.recovery.registered(node, *broker, at);
                 }
-                self.routes.registered(node, *broker, *id);
+                self.routes.registered(node, *broker, *id, *addr, at);
             }
             Note::BrokerForgotten { broker, id, why } => {
                 self.routes.forgotten(node, *broker, *id, at);
@@ -583,6 +615,7 @@ impl Watch {
             Note::Revoked { group, queue, .. } => {
                 if let Some((feed, member)) = self.held(node, *group, *queue) {
                     self.ownership.revoked(feed, member, at);
+                    self.offsets.given_up(feed, at);
                     self.recheck(feed);
                 }
             }
@@ -601,10 +634,11 @@ impl Watch {
                 self.life(stamp, note);
             }
             Note::Killed | Note::HostLost | Note::Exited | Note::Frozen | Note::Thawed | Note::Up => self.fate(stamp, note),
+            Note::Severed { fault, from, to } => self.severed(*fault, from, to),
             Note::ClockStepped { ms } => self.locks.clock_stepped(node, *ms),
             Note::Fault { index, on, touched } => {
                 self.fault(*index, *on, *touched);
-                self.link(*index, *on);
+                self.hindrance(*index, *on);
             }
         }
     }
@@ -656,10 +690,11 @@ impl Observer for Watch {
                 self.births.attempted(*msg, *attempt, *queue, at);
             }
             Note::Pulled { group, queue, from, count, .. } => {
-                if !self.recovery.calm()
-                    && let Some((feed, member)) = self.held(node, *group, *queue)
-                {
-                    self.recovery.pulled(queue.broker, feed, member, (*from, *count), at);
+                if let Some((feed, member)) = self.held(node, *group, *queue) {
+                    self.outages.enablers.pulled(feed, at);
+                    if !self.recovery.calm() {
+                        self.recovery.pulled(queue.broker, feed, member, (*from, *count), at);
+                    }
                 }
             }
             Note::PulledInVain { group } => self.groups[group.0 as usize].pulls_in_vain += 1,

@@ -218,10 +218,10 @@ pub(super) fn failed(s: &SendFigures) -> u64 {
 }
 
 fn longest(s: &SendFigures) -> String {
-    let all = s.longest_time_without_success_s.map_or("no success".to_owned(), text::seconds);
-    let worst = s.longest_time_without_success_by_broker_s.iter().max_by(|a, b| a.1.total_cmp(b.1));
+    let all = s.without_answer_s.map_or("no success".to_owned(), text::seconds);
+    let worst = s.without_answer_by_broker_s.iter().max_by(|a, b| a.1.total_cmp(b.1));
     match worst {
-        Some((broker, t)) if s.longest_time_without_success_by_broker_s.len() > 1 => {
+        Some((broker, t)) if s.without_answer_by_broker_s.len() > 1 => {
             format!("{all} ({broker} {})", text::seconds(*t))
         }
         _ => all,
@@ -297,7 +297,9 @@ fn crashes(outcome: &Outcome, page: &mut Page) {
     };
     let row = |c: &&crate::run::outcome::CrashReport| {
         let read = c.read.filter(|read| read.bytes > 0);
-        let read = read.map_or(String::new(), |read| format!("its next life read {} of its log", text::bytes(read.bytes)));
+        let read = read.map_or(String::new(), |read| {
+            format!("its next life read {} of its log", crate::base::size::pretty_bytes(read.bytes))
+        });
         vec![moment(c.at_s), c.what.clone(), list(&c.answered), format!("gone: {}", list(&c.discarded)), read]
     };
     let rows: Vec<Vec<String>> = told.iter().map(row).collect();

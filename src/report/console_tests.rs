@@ -28,9 +28,9 @@ fn the_answer_to_a_frozen_broker() {
       cg     14,762    13,000     1,253  4 ms  67.7 s  251.5 s  broker-b:1 71.5 s
 
     counters
-      duplicates                        1,762  offset not committed before the queue moved 1,700 · producer retry stored twice 62
-      delivered_though_refused            330  timeout 330
-      offset_rollbacks                      3
+      duplicates                        1,762  delivered again without being asked for: offset not committed before the queue moved 1,700 · producer retry stored twice 62
+      delivered_though_refused            330  delivered although the call threw: timeout 330
+      offset_rollbacks                      3  committed offsets that went back
       unowned                   382.0 queue·s  ghost members 260.0 queue·s · route dropped the broker 122.0 queue·s
       doubly_owned               1.50 queue·s
       load_skew                         1.125

@@ -3,6 +3,7 @@
 use super::console::{ROWS, WIDTH, failed};
 use super::page::{Ink, Page};
 use super::text::{self, Align, count};
+use super::words::words;
 use crate::run::outcome::{Counter, Outcome, Unit};
 
 /// Every counter once: those with a value and their causes, then the names of those at zero, then of those that nothing was there to count.
@@ -40,7 +41,7 @@ pub(super) fn counters(outcome: &Outcome, page: &mut Page) {
         {
             continue;
         }
-        rows.push(vec![c.name.clone(), text::value(v, c.unit), causes_of(c)]);
+        rows.push(vec![c.name.clone(), text::value(v, c.unit), in_words(c)]);
     }
     let names = |wanted: Option<i64>| -> Vec<&str> {
         all.iter().filter(|c| c.value == wanted && !judged(c)).map(|c| c.name.as_str()).collect()
@@ -84,6 +85,12 @@ fn all_answered(outcome: &Outcome) -> u64 {
     outcome.sends.values().map(|s| s.n - failed(s).min(s.n)).sum()
 }
 
+/// "acknowledged, never delivered: SEND_OK, discarded at recovery 5".
+fn in_words(c: &Counter) -> String {
+    let parts = [words(&c.name).to_owned(), causes_of(c)];
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(": ")
+}
+
 fn causes_of(c: &Counter) -> String {
     const SHOWN: usize = 4;
     let mut parts: Vec<String> =
@@ -105,6 +112,20 @@ fn causes_of(c: &Counter) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_figure_stands_beside_what_its_name_means() {
+        let of = |name: &str, causes: &[(&str, i64)]| {
+            let causes = causes.iter().map(|(cause, n)| ((*cause).to_owned(), *n)).collect();
+            in_words(&Counter { name: name.into(), value: Some(5), unit: Unit::Count, causes })
+        };
+        assert_eq!(of("delivered_though_refused@cg", &[]), "delivered although the call threw");
+        assert_eq!(
+            of("lost", &[("SEND_OK, discarded at recovery", 5)]),
+            "acknowledged, never delivered: SEND_OK, discarded at recovery 5"
+        );
+        assert_eq!(of("of another build", &[]), "");
+    }
 
     #[test]
     fn stalls_of_different_queues_are_not_added_up() {

@@ -239,6 +239,8 @@ fn sends(s: &SendFigures) -> Json {
         ("slow_per_10s", numbers(&s.slow_per_10s)),
         ("longest_time_without_success_s", Json::maybe_seconds(s.longest_time_without_success_s)),
         ("longest_time_without_success_by_broker_s", map(&s.longest_time_without_success_by_broker_s, |t| Json::seconds(*t))),
+        ("without_answer_s", Json::maybe_seconds(s.without_answer_s)),
+        ("without_answer_by_broker_s", map(&s.without_answer_by_broker_s, |t| Json::seconds(*t))),
         ("failed_by_broker", map(&s.failed_by_broker, |causes| map(causes, |n| Json::U(*n)))),
         ("failed_attempts_by_broker", map(&s.failed_attempts_by_broker, |n| Json::U(*n))),
     ])

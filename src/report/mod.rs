@@ -13,6 +13,7 @@ mod page;
 mod recovery;
 pub mod seeds;
 pub(crate) mod text;
+pub(crate) mod words;
 
 #[cfg(test)]
 pub(crate) mod sample;

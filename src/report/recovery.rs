@@ -80,7 +80,7 @@ fn row(r: &Recovery) -> Vec<String> {
     let lost = match r.rpo {
         Some(rpo) if rpo.messages == 0 => "none".to_owned(),
         Some(rpo) => format!("{} messages, {}", count(rpo.messages), ns(rpo.span)),
-        None if r.itself.over || r.what.ends_with("frozen") => none(),
+        None if r.itself.over || !r.died => none(),
         None => "not back".to_owned(),
     };
     let blame = r.senders.first().and_then(|w| to_blame(w)).map_or(String::new(), |s| format!("{} {}", s.name, ns(s.took)));

@@ -140,6 +140,8 @@ pub(crate) fn broker_freeze() -> Outcome {
             ("broker-a".to_owned(), 1.746),
             ("broker-b".to_owned(), 206.302),
         ]),
+        without_answer_s: Some(1.746),
+        without_answer_by_broker_s: BTreeMap::from([("broker-a".to_owned(), 1.746), ("broker-b".to_owned(), 206.302)]),
         failed_by_broker: BTreeMap::from([
             ("broker-b".to_owned(), BTreeMap::from([("RemotingTimeoutException: wait response timeout".to_owned(), 210)])),
             ("broker-a".to_owned(), BTreeMap::from([("RemotingTooMuchRequestException: call timeout".to_owned(), 120)])),
@@ -414,6 +416,7 @@ pub(crate) fn away() -> Outcome {
         waited(&format!("orders broker-a:{q} to cg"), true, &stages)
     };
     outcome.recoveries.push(Recovery {
+        died: true,
         what: "host of broker-a:0 lost".to_owned(),
         set: "broker-a".to_owned(),
         at_s: 60.0,
@@ -425,6 +428,7 @@ pub(crate) fn away() -> Outcome {
     });
     let gone = [("detected", 3_010, "sendMsgTimeout 3 s"), ("not back", 20_000, "nobody took the set's messages")];
     outcome.recoveries.push(Recovery {
+        died: true,
         what: "broker-b:0 frozen".to_owned(),
         set: "broker-b".to_owned(),
         at_s: 187.0,

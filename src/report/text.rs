@@ -80,13 +80,6 @@ pub(crate) fn millis(ms: u64) -> String {
     duration(i64::try_from(ms as u128 * MS as u128).unwrap_or(i64::MAX))
 }
 
-/// Bytes in the largest unit that leaves a whole part: "900 B", "13.2 MiB".
-pub(crate) fn bytes(n: u64) -> String {
-    let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
-    let fit = units.into_iter().find(|(shift, _)| n >> shift > 0);
-    fit.map_or_else(|| format!("{n} B"), |(shift, unit)| format!("{} {unit}", plain(n as f64 / (1u64 << shift) as f64, 1)))
-}
-
 /// Seconds of a live-shaped figure as a duration.
 pub(crate) fn seconds(s: f64) -> String {
     if s.is_finite() { duration((s * SEC as f64).round() as i64) } else { "?".to_owned() }
@@ -239,14 +232,6 @@ pub(crate) fn columns(indent: &str, align: &[Align], rows: &[Vec<String>]) -> Ve
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn bytes_take_the_largest_unit_that_fits() {
-        let table = [(0, "0 B"), (1_023, "1023 B"), (1_024, "1.0 KiB"), (13_841_203, "13.2 MiB"), (5 << 30, "5.0 GiB")];
-        for (n, text) in table {
-            assert_eq!(bytes(n), text);
-        }
-    }
 
     #[test]
     fn figures_read_as_people_write_them() {

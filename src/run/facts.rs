@@ -2,13 +2,16 @@
 
 use crate::base::ids::{MessageQueue, NodeId};
 use crate::base::time::MS;
-use crate::check::facts::{ConsumerFacts, FaultFacts, NodeFacts, NodeKind as Kind, ProducerFacts, RunFacts, TagFilter, Waits};
+use crate::check::facts::{
+    ConsumerFacts, FaultFacts, Needs, NodeFacts, NodeKind as Kind, ProducerFacts, RunFacts, TagFilter, Waits,
+};
 use crate::rocketmq::broker::delay_level::DelayLevels;
+use crate::rocketmq::broker::ha::CONNECT_AGAIN_MS;
 use crate::rocketmq::broker::ha::dledger::config::DLedgerConfig;
 use crate::rocketmq::broker::ha::dledger::protocol::PeerId;
-use crate::rocketmq::client::consumer::pull::TIMEOUT_MS as PULL_TIMEOUT_MS;
-use crate::rocketmq::settings::MessageModel;
-use crate::world::spec::{BrokerSpec, ClientSpec, FaultKind, FaultSpec, MemberRole, NodeKind, NodeSpec, Spec};
+use crate::rocketmq::client::consumer::pull::{SUSPEND_MS, TIMEOUT_MS as PULL_TIMEOUT_MS};
+use crate::rocketmq::settings::{BrokerRole, MessageModel};
+use crate::world::spec::{BrokerSpec, ClientSpec, FaultKind, FaultSpec, MemberRole, NodeKind, Spec};
 
 /// How long a delay level waits, by the table of the first broker.
 fn delay(spec: &Spec, level: u8) -> u64 {
@@ -25,6 +28,7 @@ pub fn of(spec: &Spec) -> RunFacts {
         zero: spec.warmup,
         load_end: spec.warmup + spec.duration,
         faults: spec.faults.iter().map(|f| fault(f, spec)).collect(),
+        log_read_rate: spec.disks.recovery,
         ..RunFacts::default()
     };
     for (i, node) in spec.nodes.iter().enumerate() {
@@ -41,7 +45,12 @@ pub fn of(spec: &Spec) -> RunFacts {
             NodeKind::Broker(b) => broker_waits(b),
             NodeKind::Client(c) => client_waits(c),
         };
-        facts.nodes.push(NodeFacts { name: node.name.clone(), kind, addr: node.addr, waits });
+        let needs = match &node.kind {
+            NodeKind::Broker(b) if b.dledger.is_some() => Needs::Majority,
+            NodeKind::Broker(b) if b.settings.broker_role == BrokerRole::SyncMaster => Needs::Replica,
+            _ => Needs::Nobody,
+        };
+        facts.nodes.push(NodeFacts { name: node.name.clone(), kind, addr: node.addr, waits, needs });
         let NodeKind::Client(client) = &node.kind else { continue };
         for (m, member) in client.members.iter().enumerate() {
             match &member.role {
@@ -86,11 +95,12 @@ fn ms(ms: u64) -> String {
     if ms.is_multiple_of(1_000) { format!("{} s", ms / 1_000) } else { format!("{ms} ms") }
 }
 
-/// `DLedgerLeaderElector#maintainAsFollower` and `#getNextTimeToRequestVote` (DLedger 0.3.1.2), `DLedgerRoleChangeHandler` and
+/// `HAService.HAClient#run`, `DLedgerLeaderElector#maintainAsFollower` and `#getNextTimeToRequestVote` (DLedger 0.3.1.2), `DLedgerRoleChangeHandler` and
 /// `BrokerController#registerBrokerAll` (4.9.8).
 fn broker_waits(broker: &BrokerSpec) -> Waits {
     let mut waits = Waits {
         register: format!("when it opens, else registerNameServerPeriod {}", ms(broker.settings.register_name_server_period)),
+        connect_again: format!("HAClient: a pause of {} between connects", ms(CONNECT_AGAIN_MS)),
         ..Waits::default()
     };
     if broker.dledger.is_some() {
@@ -126,6 +136,7 @@ fn client_waits(client: &ClientSpec) -> Waits {
                     "a change of members or queues, or rocketmq.client.rebalance.waitInterval {}",
                     ms(instance.rebalance_wait_interval)
                 );
+                waits.parked = format!("BROKER_SUSPEND_MAX_TIME_MILLIS {}", ms(u64::from(SUSPEND_MS)));
                 waits.pull = format!("CONSUMER_TIMEOUT_MILLIS_WHEN_SUSPEND {}", ms(PULL_TIMEOUT_MS));
                 let pause = instance.pull_time_delay_mills_when_exception;
                 waits.pull_again = format!("pullTimeDelayMillsWhenException {}", ms(pause));
@@ -142,15 +153,52 @@ fn fault(fault: &FaultSpec, spec: &Spec) -> FaultFacts {
         }
         _ => Vec::new(),
     };
+    let slows = match &fault.what {
+        FaultKind::SlowDisk { nodes, .. } => nodes.clone(),
+        _ => Vec::new(),
+    };
+    FaultFacts {
+        label: fault.label.clone(),
+        at: fault.at,
+        ends: fault.lasts.is_some(),
+        restarts,
+        slows,
+        touches: touches(&fault.what, spec),
+    }
+}
+
+/// Whom a fault strikes.
+fn touches(what: &FaultKind, spec: &Spec) -> Vec<NodeId> {
     let on = |hosts: &[u16]| -> Vec<NodeId> {
-        let here = |(n, node): (usize, &NodeSpec)| hosts.contains(&node.host).then_some(NodeId(n as u16));
+        let here = |(n, node): (usize, &crate::world::spec::NodeSpec)| hosts.contains(&node.host).then_some(NodeId(n as u16));
         spec.nodes.iter().enumerate().filter_map(here).collect()
     };
-    let cut = match &fault.what {
-        FaultKind::Cut { from, to, .. } => Some((on(from), on(to))),
-        _ => None,
-    };
-    FaultFacts { label: fault.label.clone(), at: fault.at, ends: fault.lasts.is_some(), restarts, cut }
+    match what {
+        FaultKind::Kill { nodes }
+        | FaultKind::Freeze { nodes }
+        | FaultKind::Shutdown { nodes, .. }
+        | FaultKind::Restart { nodes, .. }
+        | FaultKind::RollingRestart { nodes, .. }
+        | FaultKind::Start { nodes, .. }
+        | FaultKind::Promote { nodes }
+        | FaultKind::SlowDisk { nodes, .. }
+        | FaultKind::FillDisk { nodes, .. }
+        | FaultKind::Fsync { nodes, .. }
+        | FaultKind::ClockStep { nodes, .. }
+        | FaultKind::ClockDrift { nodes, .. }
+        | FaultKind::Hold { nodes, .. } => nodes.clone(),
+        FaultKind::UpdateTopic { brokers, .. } => brokers.clone(),
+        FaultKind::LoseHost { hosts } => on(hosts),
+        FaultKind::Cut { from, to, .. } | FaultKind::SlowLink { from, to, .. } => [on(from), on(to)].concat(),
+        FaultKind::Reset { a, b } => [&a[..], &b[..]].concat(),
+        FaultKind::Intercept { from, to, .. } => [&from[..], &to[..]].concat(),
+        FaultKind::WipeWritePerm { broker } => {
+            let of = |(n, node): (usize, &crate::world::spec::NodeSpec)| {
+                matches!(&node.kind, NodeKind::Broker(b) if b.broker == *broker).then_some(NodeId(n as u16))
+            };
+            spec.nodes.iter().enumerate().filter_map(of).collect()
+        }
+    }
 }
 
 fn filter(expression: &str) -> TagFilter {

@@ -4,6 +4,7 @@
 
 pub mod facts;
 pub mod outcome;
+pub mod remarks;
 
 use self::outcome::{Header, Outcome, Verdict};
 use crate::base::ids::NodeId;
@@ -11,7 +12,7 @@ use crate::base::time::SEC;
 use crate::check::replicas::{Divergence, compare};
 use crate::check::verdict::{Expected, judge, overall};
 use crate::contract::note::Observer;
-use crate::meter::{End, Watch};
+use crate::meter::{End, Watch, rests_on_the_end};
 use crate::world::spec::{NodeKind, Spec};
 use crate::world::{Planted, Stop, World};
 use std::sync::Arc;
@@ -83,7 +84,11 @@ fn judged(spec: &Spec, control: &Control<'_>, planted: Option<Planted>) -> Outco
         })
         .collect();
     let expectations = judge(&found.counters, &expected);
-    let mut warnings = found.warnings;
+    let mut warnings = remarks::remarks(&spec);
+    warnings.extend(found.warnings);
+    if found.goes_on && !ended.interrupted {
+        warnings.extend(rests_on_the_end(&expectations));
+    }
     match ended.stop {
         Stop::Events => warnings.push(format!("the run ended at its limit of {} events", spec.max_events)),
         Stop::Livelock => {

@@ -151,7 +151,8 @@ pub struct LogRead {
 /// An outage of a broker set: how long each client of it was away, and what for.
 #[derive(Clone, Debug)]
 pub struct Recovery {
-    /// "broker-a:0 killed", "host of broker-a:0 lost", "broker-a:0 frozen", "broker-a:0 stopped", "broker-a:0 cut off", "broker-a:0 leads no longer".
+    /// "broker-a:0 killed", "host of broker-a:0 lost", "broker-a:0 frozen", "broker-a:0 stopped", "broker-a:0 cut off", "broker-a:0 leads no longer",
+    /// "broker-a:0 without a majority", "broker-a:0 without a slave", "disk of broker-a:0 slow", "disk of broker-a:0 full".
     pub what: String,
     pub set: String,
     /// Seconds from time 0.
@@ -160,6 +161,8 @@ pub struct Recovery {
     pub struck_again: u64,
     /// The set, until its first client was answered.
     pub itself: Waited,
+    /// The broker's process died of it: RPO is a question.
+    pub died: bool,
     /// Producers that had used the set, the worst first.
     pub senders: Vec<Waited>,
     /// Queues of the set, by group, the worst first.
@@ -244,6 +247,9 @@ pub struct SendFigures {
     pub slow_per_10s: Vec<u64>,
     pub longest_time_without_success_s: Option<f64>,
     pub longest_time_without_success_by_broker_s: BTreeMap<String, f64>,
+    /// The counter `longest_time_without_success`, and the same by broker, stretches that lasted to the end of the load included.
+    pub without_answer_s: Option<f64>,
+    pub without_answer_by_broker_s: BTreeMap<String, f64>,
     /// Failed calls by broker of the last attempt and cause. The broker that cost a call its time may be another one.
     pub failed_by_broker: BTreeMap<String, BTreeMap<String, u64>>,
     /// Attempts that no broker acknowledged, by broker: those of calls that a later attempt saved, too.

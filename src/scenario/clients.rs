@@ -99,6 +99,9 @@ impl Draft {
             }
         }
         let instance = fields.settings(InstanceSettings::default());
+        if let Some(node) = fields.given_setting("vipChannelEnabled").filter(|_| instance.vip_channel_enabled) {
+            fields.ctx.unbuilt(node.place, "vipChannelEnabled is not built; requests share one connection a broker");
+        }
         Entry {
             place: fields.place,
             group,

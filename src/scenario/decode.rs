@@ -44,6 +44,10 @@ pub(super) fn decode(ctx: &Ctx<'_>, tree: &Node, name: &str) -> Option<(Spec, No
     draft.consumers(&mut fields);
     let roster = Roster::new(&draft);
     let autos = check_topics(ctx, &draft, &topics);
+    let preloaded = topics.by_name.values().filter(|(i, _)| topics.list.get(*i).is_some_and(|t| t.1.preload.is_some()));
+    for (_, place) in preloaded.filter(|_| draft.broker_drafts().any(|b| b.dledger.is_some())) {
+        ctx.unbuilt(*place, "a DLedger group cannot begin with preloaded messages");
+    }
     let names = names(ctx, &fields, &draft, &topics)?;
     check_config_queues(ctx, &draft, &names);
     let start_offsets = start_offsets(ctx, &draft, &topics, &names);

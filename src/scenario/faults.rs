@@ -28,7 +28,7 @@ type Verb = (FaultKind, String, Node);
 const ENDLESS: &[&str] = &["restart", "rolling_restart", "start", "promote", "clock_step", "reset", "update_topic"];
 
 /// Verbs that `only` can narrow down to those brokers that lead, or do not.
-const NARROWED: &[&str] = &["kill", "lose_host", "freeze", "shutdown", "restart", "slow_disk", "fill_disk", "fsync"];
+const NARROWED: &[&str] = &["kill", "lose_host", "freeze", "shutdown", "restart", "slow_disk", "fill_disk", "fsync", "cut"];
 
 /// Verbs after which `wipe` can take the disk away.
 const WIPED: &[&str] = &["kill", "lose_host"];

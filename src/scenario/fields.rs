@@ -28,11 +28,13 @@ pub(super) struct Ctx<'a> {
     arguments: &'a [String],
     errors: RefCell<Vec<ScenarioError>>,
     more: Cell<usize>,
+    /// What is well written and asks for a mechanism that this build does not have.
+    unbuilt: RefCell<Vec<ScenarioError>>,
 }
 
 impl<'a> Ctx<'a> {
     pub(super) fn new(known: &'a Known<'a>, arguments: &'a [String]) -> Self {
-        Ctx { known, arguments, errors: RefCell::default(), more: Cell::new(0) }
+        Ctx { known, arguments, errors: RefCell::default(), more: Cell::new(0), unbuilt: RefCell::default() }
     }
     /// Reports a mistake at a place.
     pub(super) fn push(&self, place: Place, error: ScenarioError) {
@@ -41,6 +43,13 @@ impl<'a> Ctx<'a> {
             errors.push(error.at(place, self.arguments));
         } else {
             self.more.set(self.more.get() + 1);
+        }
+    }
+    /// What is read and understood, and cannot run: `world::unbuilt` refuses it by name, this says where it stands.
+    pub(super) fn unbuilt(&self, place: Place, what: impl Into<String>) {
+        let mut unbuilt = self.unbuilt.borrow_mut();
+        if unbuilt.len() < MOST_ERRORS {
+            unbuilt.push(ScenarioError::new(Problem::NotBuilt, what).at(place, self.arguments));
         }
     }
     /// Reports a mistake that needs no further words.
@@ -54,8 +63,8 @@ impl<'a> Ctx<'a> {
     pub(super) fn is_clean(&self) -> bool {
         self.errors.borrow().is_empty()
     }
-    pub(super) fn into_errors(self) -> (Vec<ScenarioError>, usize) {
-        (self.errors.into_inner(), self.more.get())
+    pub(super) fn into_errors(self) -> (Vec<ScenarioError>, usize, Vec<ScenarioError>) {
+        (self.errors.into_inner(), self.more.get(), self.unbuilt.into_inner())
     }
     /// "line 12" or the argument: where something else stands, for messages.
     pub(super) fn whereabouts(&self, place: Place) -> String {
@@ -364,7 +373,9 @@ impl<'a> Fields<'a> {
                             (Kind::Choice(words), Some(text)) => error.did_you_mean(nearest(text, words.iter().copied())),
                             (Kind::Millis, Some(text)) => match parse_duration(text) {
                                 Ok(_) => error.remedy("RocketMQ counts whole milliseconds here"),
-                                Err(why) => error.remedy(short(&why.to_string())),
+                                // Its words end with what would have been right: only the text that they quote may be too long.
+                                Err(why) if text.chars().count() <= 40 => error.remedy(why.to_string()),
+                                Err(_) => error,
                             },
                             _ => error,
                         }

@@ -599,7 +599,7 @@ section! {
         FOR "for", SOME, Optional, "How long it lasts. Left out: it does not end by itself.";
         EVERY "every", Takes::Section(&every::SECTION), Optional, "It strikes again and again.";
         LABEL "label", Takes::Text, Optional, "What reports and needs_fault call it. Left out: verb and target.";
-        ONLY "only", Takes::Choice(&["leader", "followers"]), Optional, "Of the brokers it names, only those that take messages at that moment (the leader of a DLedger group, a master), or only the others. For kill, lose_host, freeze, shutdown, restart, slow_disk, fill_disk and fsync.";
+        ONLY "only", Takes::Choice(&["leader", "followers"]), Optional, "Of the brokers it names, only those that take messages at that moment (the leader of a DLedger group, a master), or only the others. For kill, lose_host, freeze, shutdown, restart, slow_disk, fill_disk, fsync and cut; a cut is narrowed on the first side that has brokers, and its other side is without them: [\"broker-a\", \"broker-a\"] with \"leader\" cuts a leader off from its followers.";
         WIPE "wipe", Takes::Flag, Optional, "true: their disks are gone with them, and the next life begins on empty ones. For kill and lose_host.";
         KILL "kill", Takes::Target, Optional, "SIGKILL; with `for`, started again on the same disk.";
         LOSE_HOST "lose_host", Takes::Target, Optional, "The hosts of these nodes lose power; with `for`, they return.";

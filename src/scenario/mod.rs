@@ -84,6 +84,8 @@ pub struct Loaded {
     pub spec: Spec,
     /// The scenario after all changes, as a scenario file with every default visible; it loads to the same [`Spec`].
     pub resolved: String,
+    /// Where it asks for what this build does not do; `world::unbuilt` says the same of a [`Spec`] that no file made.
+    pub unbuilt: Option<ScenarioErrors>,
 }
 
 /// Reads a scenario file and changes it as the command line says.
@@ -131,9 +133,12 @@ fn parse_named(file: &str, name: &str, text: &str, overrides: &Overrides, known:
     let arguments = overrides.arguments();
     let ctx = Ctx::new(known, &arguments);
     let decoded = decode::decode(&ctx, &tree, name);
-    let (errors, more) = ctx.into_errors();
+    let (errors, more, unbuilt) = ctx.into_errors();
     match decoded {
-        Some((spec, resolved)) if errors.is_empty() => Ok(Loaded { spec, resolved: resolved.to_json() }),
+        Some((spec, resolved)) if errors.is_empty() => {
+            let unbuilt = (!unbuilt.is_empty()).then(|| ScenarioErrors::sorted(file, unbuilt, 0));
+            Ok(Loaded { spec, resolved: resolved.to_json(), unbuilt })
+        }
         _ if errors.is_empty() => {
             Err(ScenarioErrors::one(file, ScenarioError::new(Problem::Conflict, "the scenario could not be resolved")))
         }

@@ -47,6 +47,9 @@ impl Draft {
         let batch = fields.count(&producer::BATCH).unwrap_or(1) as u16;
         let retry_response_codes = retry_codes(&mut fields);
         let transactional = transaction(&mut fields);
+        if transactional.is_some() {
+            ctx.unbuilt(fields.key_place(&producer::TRANSACTION), "transactional producers are not built yet");
+        }
         let wait_store_msg_ok = fields.flag(&producer::WAIT_STORE).unwrap_or(true);
         let warm_up_sends = fields.count(&producer::WARM_UP_SENDS).unwrap_or_default();
         let mut settings = ProducerSettings::default();

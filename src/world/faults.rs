@@ -195,7 +195,28 @@ impl<O: Observer> World<O> {
                 let any = |host: &u16| self.nodes_of(*host).iter().any(&chosen);
                 FaultKind::LoseHost { hosts: hosts.iter().filter(|h| any(h)).copied().collect() }
             }
+            FaultKind::Cut { from, to, both } => {
+                let (from, to) = self.narrowed_sides(from, to, &chosen);
+                FaultKind::Cut { from, to, both: *both }
+            }
             other => other.clone(),
+        }
+    }
+
+    /// The first side on which brokers stand keeps those of its hosts whose brokers are meant, and the other side is without them: so one list twice
+    /// tells a leader from its followers.
+    fn narrowed_sides(&self, from: &[u16], to: &[u16], chosen: &dyn Fn(&NodeId) -> bool) -> (Vec<u16>, Vec<u16>) {
+        let has_broker = |host: &u16| self.nodes_of(*host).iter().any(|n| self.is_broker(*n));
+        let any = |host: &u16| self.nodes_of(*host).iter().any(|n| self.is_broker(*n) && chosen(n));
+        let keep = |side: &[u16]| side.iter().copied().filter(any).collect::<Vec<u16>>();
+        let without = |side: &[u16], kept: &[u16]| side.iter().copied().filter(|h| !kept.contains(h)).collect::<Vec<u16>>();
+        if from.iter().any(has_broker) {
+            let from = keep(from);
+            let to = without(to, &from);
+            (from, to)
+        } else {
+            let to = keep(to);
+            (without(from, &to), to)
         }
     }
 
@@ -271,7 +292,12 @@ impl<O: Observer> World<O> {
                 }
                 (nodes.len() + members.len()) as u64
             }
-            FaultKind::Cut { from, to, both } => self.condition(f, from, to, *both, true, None, None),
+            FaultKind::Cut { from, to, both } => {
+                let on = |hosts: &[u16]| hosts.iter().flat_map(|host| self.nodes_of(*host)).collect::<Vec<NodeId>>().into();
+                let severed = Note::Severed { fault: f, from: on(from), to: on(to) };
+                self.truth(Self::owner(&self.spec, what), severed);
+                self.condition(f, from, to, *both, true, None, None)
+            }
             FaultKind::SlowLink { from, to, both, latency, bandwidth } => {
                 self.condition(f, from, to, *both, false, latency.clone(), *bandwidth)
             }

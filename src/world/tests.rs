@@ -342,6 +342,38 @@ fn producer(spec: &mut Spec) -> &mut ProducerSpec {
     }
 }
 
+/// The broker of each message's last attempt, the calls that failed with another one, and those that failed at all.
+#[derive(Clone, Debug, Default)]
+struct Blame(std::collections::BTreeMap<crate::base::ids::MessageId, crate::base::ids::BrokerName>, Vec<Note>, usize);
+
+impl Observer for Blame {
+    fn note(&mut self, _: Stamp, note: &Note) {
+        match note {
+            Note::Attempted { msg, queue, .. } => _ = self.0.insert(*msg, queue.broker),
+            Note::SendEnded { msg, end: SendEnd::Failed { broker, .. } | SendEnd::Unknown { broker, .. }, .. } => {
+                self.2 += 1;
+                if *broker != self.0.get(msg).copied() {
+                    self.1.push(note.clone());
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// `DefaultMQProducerImpl#sendDefaultImpl` (4.9.8) chooses the next queue before it looks at what is left of the budget: a call that has none fails at the broker
+/// that took it, not at the one that was never asked.
+#[test]
+fn a_call_fails_at_the_broker_that_was_asked_last() {
+    let mut spec = cluster(2, 1, 100, false);
+    spec.faults.push(fault(30, None, FaultKind::LoseHost { hosts: vec![spec.nodes[2].host] }));
+    let end = spec.warmup + 90 * SEC;
+    let mut world = World::new(Arc::new(spec), Blame::default());
+    world.run_until(end, u64::MAX);
+    let Blame(_, wrong, failed) = world.observer();
+    assert!(*failed > 5 && wrong.is_empty(), "{failed} failed, {wrong:?}");
+}
+
 /// Where each message was stored, in the order of storing.
 #[derive(Clone, Debug, Default)]
 struct Records(Vec<(u64, crate::base::ids::MessageQueue, u64)>, Vec<(u64, u64)>);

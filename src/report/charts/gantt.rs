@@ -17,6 +17,9 @@ const MOST_ROWS: usize = 60;
 /// Consumers in the legend before the rest is only counted.
 const MOST_KEYS: usize = 14;
 
+/// Widest name of the legend: a line of its own.
+const MOST_OF_A_LINE: i32 = 760;
+
 /// Okabe and Ito's colours without the reds, which mark unowned time; told apart by most colour-blind people.
 const PALETTE: [Ink; 7] = [
     Ink(0x56, 0xB4, 0xE9, 1.0),
@@ -86,7 +89,7 @@ pub fn ownership(outcome: &Outcome) -> String {
         for group in groups {
             y += 22;
             let of_group = || rows.iter().filter(|r| r.row.group == group);
-            c.bold(&fitted(&format!("group {group}"), SMALL, 400), (24, y - 11), SMALL, Anchor::Left, Ink::BLACK);
+            c.bold(&fitted(&format!("group {group}"), SMALL, RIGHT - 40), (24, y - 11), SMALL, Anchor::Left, Ink::BLACK);
             let (unowned, doubly): (f64, f64) = (of_group().map(|r| r.unowned).sum(), of_group().map(|r| r.doubly).sum());
             draw_total(c, UNOWNED_X, y - 11, unowned, true);
             draw_total(c, DOUBLY_X, y - 11, doubly, true);
@@ -151,7 +154,10 @@ fn legend(consumers: &[&str], rows: &[Row<'_>]) -> Vec<Key<'static>> {
     let shown = if consumers.len() <= MOST_KEYS { consumers.len() } else { MOST_KEYS - 1 };
     for (i, name) in consumers[..shown].iter().enumerate() {
         let ink = PALETTE[i % PALETTE.len()];
-        keys.push(Key { label: text::truncate(name, 30), mark: Box::new(move |c, b| c.fill(b.0, b.1, b.2, b.3, ink)) });
+        keys.push(Key {
+            label: fitted(name, SMALL, MOST_OF_A_LINE),
+            mark: Box::new(move |c, b| c.fill(b.0, b.1, b.2, b.3, ink)),
+        });
     }
     if shown < consumers.len() {
         let label = format!("and {} more, colours repeat", consumers.len() - shown);

@@ -35,6 +35,19 @@ fn odd_runs_have_a_chart() {
     well_formed(&ownership(&odd));
 }
 
+/// Members of a group with a long name differ in their last characters.
+#[test]
+fn long_names_are_whole_in_the_legend() {
+    let mut outcome = sample::nothing();
+    let name = |n: u32| format!("settlement-reconciliation-consumers-of-the-southern-region-{n}");
+    outcome.series.ownership = vec![sample::row(&name(0), "broker-a:0", &[(0.0, 1.0, &name(1)), (1.0, 2.0, &name(2))])];
+    let svg = ownership(&outcome);
+    well_formed(&svg);
+    for n in 0..3 {
+        assert!(svg.contains(&name(n)), "{n}");
+    }
+}
+
 #[test]
 fn totals_count_only_what_is_shown() {
     let time = Time { from: 0.0, until: 100.0, left: 0, right: 100 };

@@ -17,6 +17,11 @@ const MOST_OUTAGES: usize = 4;
 const MOST_ROWS: usize = 12;
 const BAR: i32 = 16;
 const PITCH: i32 = 21;
+/// What each further line of a name adds.
+const LINE: i32 = 13;
+const MOST_LINES: usize = 3;
+/// Most that names may take of the width before they are broken into lines.
+const NAMES: i32 = 250;
 const HEADING: i32 = 30;
 /// Between the last row of an outage and its frame, and between frames.
 const GAP: i32 = 8;
@@ -26,12 +31,16 @@ const RED: Ink = Ink(0xC4, 0x1E, 0x1E, 1.0);
 const PALE_RED: Ink = Ink(0xFC, 0xE3, 0xE0, 1.0);
 
 /// The stages in their order, and how each is drawn: warm while the cluster decides, blue while a broker is on its way, green from the client's route on.
-const INKS: [(&str, Ink); 14] = [
+const INKS: [(&str, Ink); 18] = [
     ("detected", Ink(0xF0, 0xE4, 0x42, 1.0)),
+    ("process started", Ink(0xA8, 0xC8, 0xE8, 1.0)),
+    ("booted", Ink(0x7F, 0xA3, 0xC7, 1.0)),
+    ("log recovered", Ink(0x3F, 0x7F, 0xA8, 1.0)),
     ("quorum back", Ink(0xD9, 0x5F, 0x4B, 1.0)),
     ("election begun", Ink(0xE6, 0x9F, 0x00, 1.0)),
     ("elected", Ink(0xB3, 0x5C, 0x00, 1.0)),
     ("opened", Ink(0x56, 0xB4, 0xE9, 1.0)),
+    ("replicating", Ink(0x8F, 0xD0, 0xD0, 1.0)),
     ("registered", Ink(0x2B, 0x4B, 0x95, 1.0)),
     ("route refreshed", Ink(0x00, 0x9E, 0x73, 1.0)),
     ("isolation over", Ink(0x8C, 0x6D, 0x46, 1.0)),
@@ -72,8 +81,8 @@ impl<'o> Rows<'o> {
         };
         Rows { kind, shown, more }
     }
-    fn height(&self) -> i32 {
-        (self.shown.len() as i32 + i32::from(!self.more.is_empty())) * PITCH
+    fn height(&self, pitch: i32) -> i32 {
+        (self.shown.len() as i32 + i32::from(!self.more.is_empty())) * pitch
     }
 }
 
@@ -84,8 +93,14 @@ struct Section<'o> {
 }
 
 impl Section<'_> {
+    /// Between its rows: more where a name takes several lines.
+    fn pitch(&self) -> i32 {
+        let lines = |w: &Waited| name_lines(&w.who, NAMES).len().max(1) as i32;
+        PITCH + LINE * (self.shown().map(lines).max().unwrap_or(1) - 1)
+    }
     fn height(&self) -> i32 {
-        HEADING + PITCH + self.rows.iter().map(Rows::height).sum::<i32>() + 2 * GAP
+        let pitch = self.pitch();
+        HEADING + pitch + self.rows.iter().map(|rows| rows.height(pitch)).sum::<i32>() + 2 * GAP
     }
     fn shown(&self) -> impl Iterator<Item = &Waited> {
         std::iter::once(&self.r.itself).chain(self.rows.iter().flat_map(|rows| rows.shown))
@@ -111,7 +126,7 @@ pub fn waterfall(outcome: &Outcome) -> String {
     // The set's own row is bold, which takes a tenth more.
     let own = sections.iter().map(|s| text_width(&own_name(&s.r.itself), SMALL) * 11 / 10);
     let widest = shown().map(|w| text_width(&w.who, SMALL)).chain(own).max().unwrap_or(0);
-    let left = 24 + widest.clamp(80, 230) + 10;
+    let left = 24 + widest.clamp(80, NAMES) + 10;
     let until = shown().map(|w| w.outage).max().unwrap_or(0);
     // A little beyond the longest, so that its end is seen to be one.
     let time = Time { from: 0.0, until: (until as f64 * 1.03 / 1e9).max(0.01), left, right: RIGHT };
@@ -150,19 +165,19 @@ fn draw_section(c: &mut Canvas<'_>, section: &Section<'_>, time: Time, top: i32)
     c.fill(20, top, WIDTH, top + HEADING, Ink::WHITE);
     let heading = fitted(&heading(section.r), 13, WIDTH - 48);
     c.bold(&heading, (24, top + HEADING / 2), 13, Anchor::Left, Ink::BLACK);
-    let mut y = top + HEADING;
-    draw_row(c, &section.r.itself, time, y, true);
-    y += PITCH;
+    let (mut y, pitch) = (top + HEADING, section.pitch());
+    draw_row(c, &section.r.itself, time, (y, pitch), true);
+    y += pitch;
     for rows in &section.rows {
         for row in rows.shown {
-            draw_row(c, row, time, y, false);
-            y += PITCH;
+            draw_row(c, row, time, (y, pitch), false);
+            y += pitch;
         }
         if !rows.more.is_empty() {
-            c.fill(time.left + 1, y + 1, RIGHT, y + PITCH, Ink::WHITE);
-            c.text(&rows.more, (time.left + 6, y + PITCH / 2), SMALL, Anchor::Left, Ink::GREY);
-            c.text(&format!("more {}", rows.kind), (time.left - 10, y + PITCH / 2), SMALL, Anchor::Right, Ink::GREY);
-            y += PITCH;
+            c.fill(time.left + 1, y + 1, RIGHT, y + pitch, Ink::WHITE);
+            c.text(&rows.more, (time.left + 6, y + pitch / 2), SMALL, Anchor::Left, Ink::GREY);
+            c.text(&format!("more {}", rows.kind), (time.left - 10, y + pitch / 2), SMALL, Anchor::Right, Ink::GREY);
+            y += pitch;
         }
     }
     c.outline(time.left, top + HEADING - 2, RIGHT, top + section.height() - GAP, Ink::GREY);
@@ -191,16 +206,50 @@ fn own_name(row: &Waited) -> String {
     format!("{} itself", row.who)
 }
 
-fn draw_row(c: &mut Canvas<'_>, row: &Waited, time: Time, top: i32, itself: bool) {
-    let middle = top + PITCH / 2;
+/// A name in as few lines as it takes, none wider than that, and at most three. It breaks before "to", then behind the last mark between its words that
+/// fits: what tells one long name from another may stand at either end.
+fn name_lines(who: &str, width: i32) -> Vec<String> {
+    if text_width(who, SMALL) <= width {
+        return vec![who.to_owned()];
+    }
+    let (queue, group) = who.find(" to ").map_or((who, ""), |at| (&who[..at], &who[at + 1..]));
+    let mut lines: Vec<String> = Vec::new();
+    for part in [queue, group] {
+        let mut rest = part;
+        while !rest.is_empty() && lines.len() < MOST_LINES {
+            let at = if lines.len() + 1 == MOST_LINES { rest.len() } else { fitting(rest, width) };
+            lines.push(fitted(rest[..at].trim_end(), SMALL, width));
+            rest = &rest[at..];
+        }
+    }
+    lines
+}
+
+/// How much of a text is set in a line of this width.
+fn fitting(text: &str, width: i32) -> usize {
+    let fits = |at: &usize| text_width(&text[..*at], SMALL) <= width;
+    if fits(&text.len()) {
+        return text.len();
+    }
+    // No name is so long that more than this could fit.
+    let ends = || text.char_indices().take(300).map(|(i, c)| (i + c.len_utf8(), c));
+    let mark = ends().filter(|(_, c)| " -_.:%".contains(*c)).map(|(at, _)| at).filter(fits).last();
+    mark.or_else(|| ends().map(|(at, _)| at).filter(fits).last()).unwrap_or(text.len())
+}
+
+fn draw_row(c: &mut Canvas<'_>, row: &Waited, time: Time, (top, pitch): (i32, i32), itself: bool) {
+    let middle = top + pitch / 2;
     let (y0, y1) = (middle - BAR / 2, middle + BAR / 2);
     let who = if itself { own_name(row) } else { row.who.clone() };
-    let who = fitted(&who, SMALL, time.left - 34);
-    let at = (time.left - 10, middle);
-    if itself {
-        c.bold(&who, at, SMALL, Anchor::Right, Ink::BLACK)
-    } else {
-        c.text(&who, at, SMALL, Anchor::Right, Ink::BLACK)
+    let lines = name_lines(&who, time.left - 34);
+    let n = lines.len() as i32;
+    for (i, line) in lines.iter().enumerate() {
+        let at = (time.left - 10, middle + (2 * i as i32 - (n - 1)) * LINE / 2);
+        if itself {
+            c.bold(line, at, SMALL, Anchor::Right, Ink::BLACK)
+        } else {
+            c.text(line, at, SMALL, Anchor::Right, Ink::BLACK)
+        }
     }
     let mut reached = 0u64;
     for stage in &row.stages {

@@ -48,10 +48,32 @@ fn bars_do_not_overlap() {
     for bar in bars {
         rows.entry(number(bar, "y")).or_default().push((number(bar, "x"), number(bar, "x") + number(bar, "width")));
     }
-    assert_eq!(rows.values().map(Vec::len).collect::<Vec<_>>(), [5, 7]);
+    assert_eq!(rows.values().map(Vec::len).collect::<Vec<_>>(), [5, 7], "the set and its client");
     for row in rows.values() {
         assert!(row.windows(2).all(|w| w[0].1 <= w[1].0 + 1), "{row:?}");
         assert!(row.iter().all(|(x0, x1)| x0 < x1 && *x1 <= RIGHT + 1), "{row:?}");
+    }
+}
+
+/// Both ends of a long name are there.
+#[test]
+fn long_names_take_more_lines() {
+    let group = "settlement-reconciliation-consumers-of-the-southern-region";
+    let mut outcome = sample::away();
+    outcome.recoveries[0].queues[0].who = format!("orders broker-a:3 to {group}");
+    let svg = waterfall(&outcome);
+    well_formed(&svg);
+    for line in ["orders broker-a:3", "to settlement-reconciliation-", "consumers-of-the-southern-region"] {
+        assert!(svg.contains(&format!("\n{line}\n")), "{line}");
+    }
+    let lines = |who: &str, width| name_lines(who, width);
+    assert_eq!(lines("pg-0", 250), ["pg-0"]);
+    assert_eq!(lines("orders broker-a:3 to the-group", 130), ["orders broker-a:3", "to the-group"]);
+    assert_eq!(lines(group, 250), ["settlement-reconciliation-consumers-", "of-the-southern-region"]);
+    assert!(lines(&group.repeat(4), 250).last().is_some_and(|line| line.ends_with('…')));
+    for odd in ["ä".repeat(300), "-".repeat(300), String::new(), " to ".repeat(99), "a to ".to_owned() + &"b".repeat(999)] {
+        let lines = lines(&odd, 250);
+        assert!(lines.len() <= MOST_LINES && lines.iter().all(|line| text_width(line, SMALL) <= 250), "{odd}: {lines:?}");
     }
 }
 

@@ -119,7 +119,7 @@ impl NameServer {
                 let known = self.routes.is_live(r.addr);
                 let result = self.routes.register_broker(registration, now.wall_ms);
                 if !known || result.new_id {
-                    out.note(Note::BrokerRegistered { broker: r.broker, id: r.broker_id });
+                    out.note(Note::BrokerRegistered { broker: r.broker, id: r.broker_id, addr: r.addr });
                 }
                 Some(Answer::Registered { master_addr: result.master_addr, ha_addr: result.ha_server_addr })
             }

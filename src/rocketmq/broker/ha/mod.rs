@@ -18,6 +18,9 @@ use crate::contract::{Conn, Input};
 use crate::rocketmq::protocol::{Frame, answer_code};
 use crate::rocketmq::settings::{BrokerRole, FlushDiskType};
 
+/// How long a slave that found no master waits before it connects again (`HAService.HAClient#run`, 4.9.8), ms.
+pub const CONNECT_AGAIN_MS: u64 = slave::PAUSE;
+
 /// What a put has to wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Ackable {

@@ -13,7 +13,7 @@ use crate::rocketmq::protocol::HaFrame;
 use std::collections::VecDeque;
 
 /// A pause after a failed connect or an exception, and the limit of a connect, ms.
-const PAUSE: u64 = 5_000;
+pub(super) const PAUSE: u64 = 5_000;
 /// `Selector#select`, ms.
 const SELECT: u64 = 1_000;
 /// The remoting instance that owns this connection, for [`ConnNumbers`](crate::rocketmq::remoting::client::ConnNumbers).

@@ -21,7 +21,7 @@ const FLOW_CONTROL_MS: u64 = 50;
 /// Pause after FLOW_CONTROL, ms.
 const BROKER_FLOW_CONTROL_MS: u64 = 20;
 /// `BROKER_SUSPEND_MAX_TIME_MILLIS`.
-const SUSPEND_MS: u32 = 15_000;
+pub const SUSPEND_MS: u32 = 15_000;
 /// `CONSUMER_TIMEOUT_MILLIS_WHEN_SUSPEND`.
 pub const TIMEOUT_MS: u64 = 30_000;
 /// Delay of the fix of an illegal offset, ms.
@@ -158,6 +158,7 @@ impl Instance {
                         if code == answer_code::PULL_RETRY_IMMEDIATELY && pq.next_offset == next_begin as i64 {
                             cx.out.note(Note::PulledInVain { group: consumer.config.group });
                         }
+                        cx.out.note(Note::PulledNothing { group: consumer.config.group, queue: pq.mq });
                         pq.next_offset = next_begin as i64;
                         if pq.queue.count() == 0 && !pq.queue.dropped {
                             pq.offset = Some(pq.offset.map_or(next_begin, |o| o.max(next_begin)));

@@ -110,6 +110,8 @@ pub(in crate::rocketmq::client) struct Send {
     budget_ms: i64,
     attempts: u8,
     queue: Option<MessageQueue>,
+    /// Broker of the last attempt that came to a request: the next one is chosen before the budget is looked at.
+    tried: Option<BrokerName>,
     acked: Option<SendEnd>,
     error: Option<AttemptError>,
     maybe_stored: bool,
@@ -135,6 +137,7 @@ impl Send {
             budget_ms: 0,
             attempts: 0,
             queue: None,
+            tried: None,
             acked: None,
             error: None,
             maybe_stored: false,
@@ -246,6 +249,7 @@ impl Send {
     fn kernel(&mut self, i: &mut Instance, cx: &mut Cx<'_, '_>, t: ThreadId) -> Step {
         let Some(queue) = self.queue else { return self.exhausted(i, cx, t) };
         let Some(addr) = i.master_addr(queue.broker) else {
+            self.tried = Some(queue.broker);
             return self.failed(i, cx, t, AttemptError::BrokerNotExist, false);
         };
         let config = &i.producers[self.p as usize].config;
@@ -253,6 +257,7 @@ impl Send {
         if left < 0 {
             return self.failed(i, cx, t, AttemptError::TooMuchRequest, false);
         }
+        self.tried = Some(queue.broker);
         let mut invoke = Invoke::Sync;
         let (request, luck) = match &self.what {
             What::Parcel(parcel) => {
@@ -357,7 +362,7 @@ impl Send {
     }
 
     fn finish(&mut self, _: &mut Instance, cx: &mut Cx<'_, '_>, _: ThreadId, result: Result<SendEnd, SendError>) -> Step {
-        let broker = self.queue.map(|q| q.broker);
+        let broker = self.tried;
         let ok = result.is_ok();
         if let What::Parcel(parcel) = &self.what {
             let end = result.unwrap_or_else(|error| end_of(error, broker, self.maybe_stored));
