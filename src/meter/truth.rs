@@ -8,6 +8,7 @@ use super::support::{Change, Support};
 use super::watch::{FaultLog, Watch};
 use crate::base::ids::{BrokerName, NodeId};
 use crate::check::facts::{Needs, NodeKind};
+use crate::check::index::Group;
 use crate::check::ownership::Unowned;
 use crate::contract::note::{Note, Stamp, Walk};
 use std::sync::Arc;
@@ -286,5 +287,21 @@ impl Watch {
                 fault.until = Some(self.clock.now);
             }
         }
+    }
+
+    /// Most minus fewest queues of a living member, by group.
+    pub(super) fn balance(&self) -> Vec<Option<u64>> {
+        let mut held = vec![0u64; self.facts.consumers.len()];
+        for feed in 0..self.index.feeds.len() as u32 {
+            if self.index.feeds[feed as usize].counted {
+                self.ownership.members(feed).for_each(|m| held[m as usize] += 1);
+            }
+        }
+        let of = |group: &Group| {
+            let living: Vec<u64> = group.members.iter().filter(|m| self.roster.running(**m)).map(|m| held[*m as usize]).collect();
+            let (most, fewest) = (living.iter().max()?, living.iter().min()?);
+            group.clustering().then(|| most - fewest)
+        };
+        self.index.groups.iter().map(of).collect()
     }
 }

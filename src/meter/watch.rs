@@ -458,22 +458,6 @@ impl Watch {
         }
     }
 
-    /// Most minus fewest queues of a living member, by group.
-    pub(super) fn balance(&self) -> Vec<Option<u64>> {
-        let mut held = vec![0u64; self.facts.consumers.len()];
-        for feed in 0..self.index.feeds.len() as u32 {
-            if self.index.feeds[feed as usize].counted {
-                self.ownership.members(feed).for_each(|m| held[m as usize] += 1);
-            }
-        }
-        let of = |group: &Group| {
-            let living: Vec<u64> = group.members.iter().filter(|m| self.roster.running(**m)).map(|m| held[*m as usize]).collect();
-            let (most, fewest) = (living.iter().max()?, living.iter().min()?);
-            group.clustering().then(|| most - fewest)
-        };
-        self.index.groups.iter().map(of).collect()
-    }
-
     /// What happens seldom: apart, so that the notes of the data path share no cache lines of code with it.
     #[inline(never)]
     fn seldom(&mut self, stamp: Stamp, note: &Note) {
