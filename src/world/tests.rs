@@ -685,6 +685,6 @@ fn a_producer_that_has_sent_little_is_slow() {
     let late = |warm_up: u64| ended(120 * MS, warm_up).iter().zip(&warm).map(|(slow, fast)| slow - fast).collect::<Vec<u64>>();
     let (few, many) = (late(0), late(200));
     // The route and heartbeats were answered before the first send.
-    assert!(few[0] > 15 * MS && few[0] <= 60 * MS && few[19] < few[0] / 3, "{few:?}");
+    assert!((30 * MS..=120 * MS).contains(&few[0]) && few[19] < few[0] / 10, "{few:?}");
     assert!(many.iter().all(|late| (500_000..600_000).contains(late)), "{many:?}");
 }

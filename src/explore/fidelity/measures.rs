@@ -370,6 +370,36 @@ mod tests {
     }
 
     #[test]
+    fn moments_count_from_what_had_happened_last() {
+        let window = |first: f64, last: f64| {
+            let sends = SendFigures { failed_first_s: Some(first), failed_last_s: Some(last), ..SendFigures::default() };
+            let found = measure(&[("p1".to_owned(), sends)].into(), &BTreeMap::new(), None, &[], &[30 * SECOND, 70 * SECOND]);
+            ["failed_first_s", "failed_last_s"].map(|path| match value(&found, &format!("sends.p1.{path}")) {
+                Some(Measure::Number(Some(ns))) => ns / 1_000_000,
+                other => panic!("{other:?}"),
+            })
+        };
+        assert_eq!(window(29.999, 83.5), [-1, 13_500], "what began within a second before an event is its work");
+        assert_eq!(window(12.0, 68.9), [-18_000, 38_900], "what came before all counts from the first");
+    }
+
+    #[test]
+    fn a_time_without_success_that_has_not_ended_is_not_measured() {
+        let sends = |b: &[u64]| SendFigures {
+            acked_by_broker_per_10s: [("a".to_owned(), vec![9, 9, 9, 9, 0]), ("b".to_owned(), b.to_vec())].into(),
+            longest_time_without_success_by_broker_s: [("a".to_owned(), 0.1), ("b".to_owned(), 0.2)].into(),
+            ..SendFigures::default()
+        };
+        let longest = |b: &[u64]| {
+            let found = measure(&[("p1".to_owned(), sends(b))].into(), &BTreeMap::new(), None, &[], &[]);
+            value(&found, "sends.p1.longest_time_without_success_by_broker_s.b")
+        };
+        assert_eq!(longest(&[9, 0, 0, 9, 0]), Some(Measure::Number(Some(200_000_000))));
+        assert_eq!(longest(&[9, 9, 9, 0, 0]), Some(Measure::Number(Some(200_000_000))), "a bin may be empty by chance");
+        assert_eq!(longest(&[9, 9, 0, 0, 0]), Some(Measure::Number(None)));
+    }
+
+    #[test]
     fn exceptions_count_by_class_and_what_is_not_mentioned_did_not_happen() {
         let sends = SendFigures {
             errors: [("MQClientException: Send [3] times", 4), ("MQClientException: other", 1)]

@@ -293,7 +293,27 @@ mod tests {
         assert_eq!(events(&[], &[], &delayed), [Event::Delayed].into());
         assert!(of(Kind::WithoutSuccess, &[Event::BrokerGone].into()).is_empty(), "a refused send is retried at once");
         assert_eq!(of(Kind::SendWindow, &[Event::BrokerGone].into()), [POLL]);
-        assert_eq!(of(Kind::DelayLevel, &BTreeSet::new()), [DELAY_SCAN, REPUT]);
+        assert_eq!(of(Kind::DelayLevel, &BTreeSet::new()), [DELAY_SCAN, REPUT, Machine]);
+    }
+
+    #[test]
+    fn who_leads_who_comes_back_and_whose_listener_fails_have_timers_of_their_own() {
+        let fault = |what: &str, node: &str| Fault { at: 0, what: what.into(), node: node.into() };
+        let with = |node: &str, options: &[(&str, &str)]| Client {
+            options: options.iter().map(|(k, v)| (k.to_string(), serde_json::json!(v))).collect(),
+            ..client(node, -5)
+        };
+        let cast = Cast::of(&serde_json::json!({"brokers": [{"name": "broker-n0", "dledger": {}}, {"name": "broker-a"}]}));
+        let told = |faults: &[Fault], clients: &[Client]| events(faults, clients, &cast).into_iter().collect::<Vec<Event>>();
+        assert_eq!(told(&[fault("kill", "broker-n0"), fault("restart", "broker-n0")], &[]), [Event::LeaderGone]);
+        assert_eq!(told(&[fault("kill", "broker-a"), fault("restart", "broker-a")], &[]), [Event::BrokerGone, Event::BrokerBack]);
+        let orderly = with("c1", &[("listen", "orderly"), ("failEvery", "7")]);
+        assert_eq!(told(&[fault("kill", "c1")], &[orderly]), [Event::MemberGone, Event::OrderlyMemberGone, Event::Suspended]);
+        assert_eq!(told(&[], &[with("c1", &[("failEvery", "-1")]), with("c2", &[("failEvery", "0")])]), [Event::SentBack]);
+        // The first retry waits for its topic, later ones do not.
+        let back = [Event::SentBack].into();
+        assert_eq!(of(Kind::FirstRetry, &back), [DELAY_SCAN, REPUT, Machine, POLL, REBALANCE]);
+        assert_eq!(of(Kind::BetweenAttempts, &back), [DELAY_SCAN, REPUT, Machine]);
     }
 
     #[test]
