@@ -409,10 +409,6 @@ impl Draft {
         });
         let dledger = dledger.flatten().map(|(group, index)| (group, index as u8, dledger_place));
         let disk = disk(&mut fields);
-        if dledger.is_some() && disk.size > 0 {
-            let what = "\"disk\" is not built for a DLedger group, whose store has a cleaning of its own";
-            ctx.unbuilt(fields.place_of(&keys::broker::DISK), what);
-        }
         let common = self.common(&mut fields, &self.services.broker, true);
         let settings = fields.settings(BrokerSettings::default());
         check_host(ctx, &common);
