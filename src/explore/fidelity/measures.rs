@@ -381,6 +381,7 @@ mod tests {
         };
         assert_eq!(window(29.999, 83.5), [-1, 13_500], "what began within a second before an event is its work");
         assert_eq!(window(12.0, 68.9), [-18_000, 38_900], "what came before all counts from the first");
+        assert_eq!(window(33.0, 69.5), [3_000, -500]);
     }
 
     #[test]
