@@ -7,13 +7,12 @@
 //! Left out on purpose: what happened before time 0 (processes start as fast as the machine lets them), the number of samples behind a
 //! quantile (it is another row), and `n` of sends, which is the load that was asked for.
 
+use super::SECOND;
 use super::live::{Client, Fault};
 use crate::explore::figures::{from_count, from_ms, from_seconds};
 use crate::explore::rank::Value;
 use crate::run::outcome::{AllocationChange, GroupFigures, MsQuantiles, SecondsSpread, SendFigures, TransactionFigures, Unit};
 use std::collections::{BTreeMap, BTreeSet};
-
-const SECOND: i64 = 1_000_000_000;
 
 /// What sort of figure a row is: decides which timers may spread it and how it is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -19,7 +19,7 @@ pub enum Event {
     /// A member of a DLedger group is gone; its leader, if it leads.
     LeaderGone,
     MemberGone,
-    /// The same, and it held ordered queues.
+    /// A member of an ordered group is gone.
     OrderlyMemberGone,
     MemberFrozen,
     /// A member started or was shut down in order.
@@ -128,7 +128,7 @@ const RULES: &[Rule] = &[
     // A message is looked for in its delay queue at each turn of the level's scan, in the consume queues after each turn of the dispatch.
     (&[Kind::DeliveryLatency], &[Event::Delayed], &[DELAY_SCAN, REPUT, Machine]),
     // A dead member's sockets close and the others are told; what it had not committed comes again; ordered locks must lapse.
-    (RECEIPTS, &[Event::MemberGone], &[PERSIST, LOCK]),
+    (RECEIPTS, &[Event::MemberGone, Event::OrderlyMemberGone], &[PERSIST, LOCK]),
     (RECEIPTS, &[Event::OrderlyMemberGone], &[LOCK_LIFE]),
     // What it had not committed comes again when it thaws, or when others have its queues: when its channel has expired.
     (&[Kind::DuplicateWindow], &[Event::MemberFrozen], &[CHANNEL_LIFE]),
@@ -196,8 +196,7 @@ pub fn events(faults: &[Fault], clients: &[Client], cast: &Cast) -> BTreeSet<Eve
     let fails = clients.iter().filter(|c| c.number("failEvery").is_some_and(|n| n != 0));
     let again = fails.map(|c| if c.is_orderly() { Event::Suspended } else { Event::SentBack });
     let load = cast.delayed.then_some(Event::Delayed).into_iter().chain(again);
-    let orderly = faults.iter().map(of).filter(|e| *e == Event::OrderlyMemberGone).map(|_| Event::MemberGone);
-    faults.iter().map(of).chain(orderly).chain(late).chain(load).collect()
+    faults.iter().map(of).chain(late).chain(load).collect()
 }
 
 /// The timers that may spread this kind of figure when these events struck, each once.
@@ -308,7 +307,7 @@ mod tests {
         assert_eq!(told(&[fault("kill", "broker-n0"), fault("restart", "broker-n0")], &[]), [Event::LeaderGone]);
         assert_eq!(told(&[fault("kill", "broker-a"), fault("restart", "broker-a")], &[]), [Event::BrokerGone, Event::BrokerBack]);
         let orderly = with("c1", &[("listen", "orderly"), ("failEvery", "7")]);
-        assert_eq!(told(&[fault("kill", "c1")], &[orderly]), [Event::MemberGone, Event::OrderlyMemberGone, Event::Suspended]);
+        assert_eq!(told(&[fault("kill", "c1")], &[orderly]), [Event::OrderlyMemberGone, Event::Suspended]);
         assert_eq!(told(&[], &[with("c1", &[("failEvery", "-1")]), with("c2", &[("failEvery", "0")])]), [Event::SentBack]);
         // The first retry waits for its topic, later ones do not.
         let back = [Event::SentBack].into();
