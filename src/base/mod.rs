@@ -3,6 +3,7 @@
 
 pub mod draw;
 pub mod ids;
+pub mod java_map;
 pub mod names;
 pub mod quantile;
 pub mod size;

@@ -5,6 +5,7 @@
 //! retry and dead-letter topics are named with it, whether or not they come to exist.
 
 use super::ids::{BrokerName, GroupId, MessageQueue, TopicId};
+use super::java_map::string_hash;
 use std::sync::Arc;
 
 /// `MixAll.RETRY_GROUP_TOPIC_PREFIX` (4.9.8).
@@ -52,7 +53,9 @@ impl NamesBuilder {
             .iter()
             .map(|t| t.strip_prefix(DLQ_PREFIX).and_then(|g| position(&groups, g)).map(|i| GroupId(i as u16)))
             .collect();
-        Names { topics, groups, brokers, retry, dlq, retry_of, dlq_of }
+        let hashes = |names: &[Arc<str>]| names.iter().map(|name| string_hash(name)).collect();
+        let (topic_hashes, broker_hashes) = (hashes(&topics), hashes(&brokers));
+        Names { topics, groups, brokers, retry, dlq, retry_of, dlq_of, topic_hashes, broker_hashes }
     }
 }
 
@@ -92,6 +95,8 @@ pub struct Names {
     dlq: Vec<Option<TopicId>>,
     retry_of: Vec<Option<GroupId>>,
     dlq_of: Vec<Option<GroupId>>,
+    topic_hashes: Vec<i32>,
+    broker_hashes: Vec<i32>,
 }
 
 impl Names {
@@ -138,6 +143,19 @@ impl Names {
     pub fn dlq_group(&self, topic: TopicId) -> Option<GroupId> {
         self.dlq_of.get(topic.0 as usize).copied().flatten()
     }
+    /// `String#hashCode` of a topic's name.
+    pub fn topic_hash(&self, id: TopicId) -> i32 {
+        self.topic_hashes[id.0 as usize]
+    }
+    /// `String#hashCode` of a broker's name.
+    pub fn broker_hash(&self, id: BrokerName) -> i32 {
+        self.broker_hashes[id.0 as usize]
+    }
+    /// `MessageQueue#hashCode` (4.9.8).
+    pub fn queue_hash(&self, mq: MessageQueue) -> i32 {
+        let of = |hash: i32, part: i32| hash.wrapping_mul(31).wrapping_add(part);
+        of(of(of(1, self.broker_hash(mq.broker)), mq.queue_id), self.topic_hash(mq.topic))
+    }
     /// "broker-a:3", as the live summaries and `mqadmin` spell a queue.
     pub fn queue(&self, mq: MessageQueue) -> String {
         format!("{}:{}", self.broker_name(mq.broker), mq.queue_id)
@@ -146,6 +164,7 @@ impl Names {
 
 #[cfg(test)]
 mod tests {
+    use super::super::java_map::JavaMap;
     use super::*;
 
     #[test]
@@ -161,6 +180,25 @@ mod tests {
         assert_eq!(n.dlq_group(n.topic("%DLQ%cg").unwrap()), Some(cg));
         // U+FFFF sorts after a surrogate pair in Java, before it in UTF-8.
         assert_eq!(java_cmp("\u{ffff}", "\u{10000}"), std::cmp::Ordering::Greater);
+    }
+
+    /// The order in which a `HashSet<MessageQueue>` of Java 17, filled in order, listed the queues of one topic.
+    #[test]
+    fn queues_are_listed_as_java_lists_them() {
+        let table = [(2, 4, "a2 b3 a1 b2 a3 a0 b1 b0"), (3, 5, "c0 a0 b1 c2 b0 c1 a2 b3 c4 a1 b2 c3 a4 a3 b4")];
+        for (brokers, queues, listed) in table {
+            let mut b = NamesBuilder::default();
+            b.topic("T").broker("broker-a").broker("broker-b").broker("broker-c");
+            let n = b.freeze();
+            let mut all: Vec<MessageQueue> = (0..brokers)
+                .flat_map(|b| {
+                    (0..queues).map(move |queue_id| MessageQueue { topic: TopicId(0), broker: BrokerName(b), queue_id })
+                })
+                .collect();
+            JavaMap::Hash.list(&mut all, |mq| n.queue_hash(*mq));
+            let short: Vec<String> = all.iter().map(|mq| n.queue(*mq).replace("broker-", "").replace(':', "")).collect();
+            assert_eq!(short.join(" "), listed);
+        }
     }
 
     #[test]

@@ -241,7 +241,8 @@ pub enum WorkClass {
     Failure,
     /// A thread that a batch has woken takes it to the listener.
     Delivery,
-    /// The same for a batch that waited in the process for a timer: one thread hands it to another, and nothing comes from a socket.
+    /// One thread of a process hands a job to another that waits for it, and nothing comes from a socket: a batch that waited for a timer, a pull request, the
+    /// word to rebalance.
     HandOver,
 }
 

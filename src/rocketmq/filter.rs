@@ -6,16 +6,12 @@
 //! that decide the odd expressions.
 
 use crate::base::ids::TopicId;
+pub use crate::base::java_map::string_hash;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// `SubscriptionData.SUB_ALL`: every message.
 pub const SUB_ALL: &str = "*";
-
-/// `String#hashCode`: over UTF-16 units, wrapping at 32 bits.
-pub fn string_hash(text: &str) -> i32 {
-    text.encode_utf16().fold(0i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)))
-}
 
 /// `String#split` by a literal separator: empty pieces at the end are dropped, those elsewhere are kept, and text
 /// without the separator (the empty text too) is one piece.

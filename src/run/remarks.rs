@@ -2,7 +2,8 @@
 //!
 //! RocketMQ starts with each of these and says nothing (4.9.8): a SYNC_MASTER whose puts wait for a slave that nobody set up
 //! (`CommitLog#submitReplicaRequest`), a SLAVE that has nobody to copy (`HAService.HAClient#connectMaster`), a pool that its own getter hides
-//! (`MessageStoreConfig#isTransientStorePoolEnable`).
+//! (`MessageStoreConfig#isTransientStorePoolEnable`). One remark is about this program instead: a disk without a byte left (`FaultKind::FillDisk` at 100 %), where a JVM
+//! meets pages without a block (`InternalError`) and what happens is the compiler's chance.
 
 use crate::base::time::Pretty;
 use crate::rocketmq::settings::{BrokerRole, FlushDiskType};
@@ -37,6 +38,13 @@ pub fn remarks(spec: &Spec) -> Vec<String> {
     for fault in spec.faults.iter().filter(late) {
         let (at, end) = (Pretty(fault.at.unsigned_abs()), Pretty(spec.duration));
         found.push(format!("the fault \"{}\" strikes at {at}, and the load ends at {end}: no send will meet it", fault.label));
+    }
+    let to_the_brim = |f: &&FaultSpec| matches!(f.what, FaultKind::FillDisk { percent: 100, .. });
+    for fault in spec.faults.iter().filter(to_the_brim) {
+        found.push(format!(
+            "the fault \"{}\" leaves no byte: a real broker may then acknowledge what it cannot write and lose its dispatch until a restart, which is not modelled; below 100 all of it is",
+            fault.label
+        ));
     }
     found
 }
@@ -100,5 +108,17 @@ mod tests {
         assert_eq!(of(plain, late), ["the fault \"kill a:0\" strikes at 60s, and the load ends at 60s: no send will meet it"]);
         assert_eq!(of(plain, r#"{"at": "59s", "kill": "a:0"}"#), [""; 0]);
         assert_eq!(of(plain, r#"{"at": "61s", "kill": "cg"}"#), [""; 0], "deliveries go on after the load");
+    }
+
+    #[test]
+    fn a_disk_without_a_byte_left_is_remarked() {
+        let fill = |percent: u32| {
+            of(
+                r#"{"brokerName": "a", "disk": "100GiB"}"#,
+                &format!(r#"{{"at": "5s", "fill_disk": {{"target": "a", "percent": {percent}}}}}"#),
+            )
+        };
+        assert_eq!(fill(99), [""; 0]);
+        assert!(fill(100)[0].contains("leaves no byte"), "{:?}", fill(100));
     }
 }

@@ -213,6 +213,7 @@ section! {
         EXIT "exit", Takes::Delay, Optional, "From a kill until the kernel closes the process's sockets.";
         FIRST_DELIVERY "first_delivery", Takes::Delay, Optional, "What a consumer process's first delivery costs a processor; the n-th costs an n-th of it.";
         FIRST_SEND "first_send", Takes::Delay, Optional, "What the first answered call of a producer's process costs a processor; the n-th costs an n-th of it.";
+        FIRST_CALL "first_call", Takes::Delay, Optional, "The same for a process that has consumers only.";
     }
 }
 
@@ -234,6 +235,7 @@ section! {
         EXIT "exit", Takes::Delay, Default(r#"{"p50": "30ms", "p99": "80ms"}"#), "From a kill until the kernel closes the process's sockets: its threads must run once more to die, and its memory is given back before its files are closed (Linux do_exit: exit_mm before exit_files); a JVM of some hundred megabytes.";
         FIRST_DELIVERY "first_delivery", Takes::Delay, Default(r#""0s""#), "What a consumer process's first delivery costs a processor; the n-th costs an n-th of it: classes are loaded, then interpreted, then compiled.";
         FIRST_SEND "first_send", Takes::Delay, Default(r#""0s""#), "What the first answered call of a producer's process costs a processor; the n-th costs an n-th of it. Calls before the load count: `warm_up_sends`.";
+        FIRST_CALL "first_call", Takes::Delay, Default(r#""0s""#), "What the first answered call of a process with consumers only costs a processor; the n-th costs an n-th of it. It delays a joining member: from its first heartbeat, which the others are told of at once, to its first rebalance.";
         NAMESERVER "nameserver", Takes::Section(&services::SECTION), Optional, "On nameservers.";
         BROKER "broker", Takes::Section(&services::SECTION), Optional, "On brokers.";
         CLIENT "client", Takes::Section(&services::SECTION), Optional, "On producers and consumers.";

@@ -5,6 +5,8 @@
 
 mod application;
 pub mod clock;
+#[cfg(test)]
+mod cold_tests;
 mod faults;
 mod lives;
 mod load;
@@ -25,7 +27,7 @@ use self::clock::NodeClock;
 use self::load::Load;
 use self::net::{ConnId, Connection, Direction, End, Item, Links, Wire};
 use self::process::{AnyRole, Blueprint, Call, Held, Host, Listener, Process, State, hosts};
-use self::processors::Processor;
+use self::processors::{Boots, Processor};
 use self::set_up::blueprint;
 use self::spec::{ListenerScript, MemberRole, NodeKind, Spec, StartSpec};
 use crate::base::draw::{Draws, Purpose};
@@ -506,7 +508,7 @@ impl<O: Observer> World<O> {
                             let cold = self.first_delivery(node);
                             lasts + self.runs_cold(node, cold)
                         }
-                        WorkClass::Resume => match self.first_send(node) {
+                        WorkClass::Resume => match self.first_call(node) {
                             0 => self.in_line(node, class, lasts),
                             cold => lasts + self.runs_cold(node, cold),
                         },

@@ -143,6 +143,8 @@ pub(super) struct Host {
     pub(super) processors: Vec<Processor>,
     /// More than one process runs on it.
     pub(super) shared: bool,
+    /// Processes that are starting.
+    pub(super) boots: Boots,
 }
 
 /// The hosts of a specification. Processes that share one share its processors: as many as the largest of them is told it has.
@@ -153,6 +155,7 @@ pub(super) fn hosts(spec: &Spec) -> Vec<Host> {
         host.shared = !host.processors.is_empty();
         let cpus = host.processors.len().max(node.cpus.max(1) as usize);
         host.processors.resize_with(cpus, Processor::default);
+        host.boots.cpus = cpus as u64;
     }
     hosts
 }

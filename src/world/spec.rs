@@ -121,6 +121,8 @@ pub struct Services {
     pub first_delivery: Quantiles,
     /// What the first answered call of a producer's process costs, the n-th costs an n-th of it.
     pub first_send: Quantiles,
+    /// The same for a process that has consumers only.
+    pub first_call: Quantiles,
 }
 
 impl Services {
@@ -143,10 +145,11 @@ impl Services {
             exit: q(),
             first_delivery: q(),
             first_send: q(),
+            first_call: q(),
         }
     }
     /// All of them, in the order in which scenario files list them.
-    pub fn slots(&mut self) -> [&mut Quantiles; 15] {
+    pub fn slots(&mut self) -> [&mut Quantiles; 16] {
         [
             &mut self.send,
             &mut self.pull,
@@ -163,6 +166,7 @@ impl Services {
             &mut self.exit,
             &mut self.first_delivery,
             &mut self.first_send,
+            &mut self.first_call,
         ]
     }
     pub fn of(&self, class: WorkClass) -> &Quantiles {

@@ -63,6 +63,7 @@ fn node(name: &str, index: u16, names: &mut Vec<String>, kind: NodeKind) -> Node
             exit: us(30_000, 80_000),
             first_delivery: Quantiles::constant(0),
             first_send: Quantiles::constant(0),
+            first_call: Quantiles::constant(0),
         },
         kind,
     }
@@ -553,7 +554,7 @@ impl Observer for OfNode {
     }
 }
 
-fn notes_of(spec: Spec, node: u16, until: u64) -> Vec<(u64, Note)> {
+pub(super) fn notes_of(spec: Spec, node: u16, until: u64) -> Vec<(u64, Note)> {
     let mut world = World::new(Arc::new(spec), OfNode(NodeId(node), Vec::new()));
     world.run_until(until, u64::MAX);
     world.into_observer().1
@@ -645,46 +646,4 @@ fn a_process_that_is_still_dying_starts_again() {
     let until = spec.warmup + 15 * SEC;
     let ups = notes_of(spec, 3, until).iter().filter(|(_, n)| matches!(n, Note::Up)).count();
     assert_eq!(ups, 2);
-}
-
-/// The n-th delivery of a life costs an n-th of the first.
-#[test]
-fn the_first_delivery_of_a_life_is_the_slowest() {
-    let first = |cost: u64| {
-        let mut spec = cluster(1, 1, 10, false);
-        for node in &mut spec.nodes {
-            (node.services.resume, node.services.first_delivery) = (Quantiles::constant(MS), Quantiles::constant(cost));
-        }
-        let until = spec.warmup + 5 * SEC;
-        let entered = notes_of(spec, 3, until).into_iter().filter(|(_, n)| matches!(n, Note::ListenerEntered { .. }));
-        entered.map(|(at, _)| at).take(20).collect::<Vec<u64>>()
-    };
-    let late: Vec<u64> = first(60 * MS).iter().zip(first(0)).map(|(slow, fast)| slow - fast).collect();
-    assert_eq!((late[0], late[1], late[2], late[19]), (60 * MS, 30 * MS, 20 * MS, 3 * MS));
-}
-
-/// An answered call costs its share of the first, and the calls before the load count.
-#[test]
-fn a_producer_that_has_sent_little_is_slow() {
-    let ended = |cost: u64, warm_up: u64| {
-        let mut spec = cluster(1, 1, 10, false);
-        for node in &mut spec.nodes {
-            (node.services.resume, node.services.first_send) = (Quantiles::constant(MS), Quantiles::constant(cost));
-            let NodeKind::Client(client) = &mut node.kind else { continue };
-            for member in &mut Arc::make_mut(client).members {
-                if let MemberRole::Producer(producer) = &mut member.role {
-                    producer.warm_up_sends = warm_up;
-                }
-            }
-        }
-        let until = spec.warmup + 5 * SEC;
-        let notes = notes_of(spec, 2, until).into_iter().filter(|(_, n)| matches!(n, Note::SendEnded { .. }));
-        notes.map(|(at, _)| at).take(20).collect::<Vec<u64>>()
-    };
-    let warm = ended(0, 0);
-    let late = |warm_up: u64| ended(120 * MS, warm_up).iter().zip(&warm).map(|(slow, fast)| slow - fast).collect::<Vec<u64>>();
-    let (few, many) = (late(0), late(200));
-    // Heartbeats were answered before, and the first send asks for its route.
-    assert!((30 * MS..=120 * MS).contains(&few[0]) && few[19] < few[0] / 10, "{few:?}");
-    assert!(many[1..].iter().all(|late| (530_000..600_000).contains(late)) && many[0] > 2 * many[1], "{many:?}");
 }

@@ -3,6 +3,8 @@
 //! A client asks it for every send and every pull, and it has a few rows: they lie side by side, sorted.
 
 use crate::base::ids::{Addr, BrokerName};
+use crate::base::java_map::JavaMap;
+use crate::base::names::Names;
 use std::collections::BTreeMap;
 
 #[derive(Clone, Copy, Debug)]
@@ -33,22 +35,29 @@ impl BrokerAddrs {
     pub(super) fn retain(&mut self, keep: impl Fn(Addr) -> bool) {
         self.0.retain(|row| keep(row.addr));
     }
-    /// Ids and addresses, by name and id.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (u64, Addr)> + '_ {
-        self.0.iter().map(|row| (row.id, row.addr))
+    /// Ids and addresses as the map of maps lists them: names by their bins, ids by number (their bins, below 16).
+    pub(super) fn listed(&self, names: &Names) -> impl Iterator<Item = (u64, Addr)> + use<> {
+        let mut rows = self.0.clone();
+        let brokers = self.0.chunk_by(|a, b| a.broker == b.broker).count();
+        JavaMap::Concurrent.list_of(brokers, &mut rows, |row| names.broker_hash(row.broker));
+        rows.into_iter().map(|row| (row.id, row.addr))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::names::NamesBuilder;
 
     #[test]
     fn a_route_replaces_what_was_known_of_its_brokers_alone() {
+        let mut names = NamesBuilder::default();
+        (0..10).for_each(|n| _ = names.broker(&n.to_string()));
+        let names = names.freeze();
         let mut table = BrokerAddrs::default();
         let mut set = |broker, ids: &[(u64, u16)]| {
             table.set(BrokerName(broker), &ids.iter().map(|(id, addr)| (*id, Addr(*addr))).collect());
-            table.iter().map(|(id, addr)| (id, addr.0)).collect::<Vec<_>>()
+            table.listed(&names).map(|(id, addr)| (id, addr.0)).collect::<Vec<_>>()
         };
         assert_eq!(set(4, &[(0, 40), (2, 42)]), [(0, 40), (2, 42)]);
         assert_eq!(set(1, &[(1, 11)]), [(1, 11), (0, 40), (2, 42)]);
@@ -59,5 +68,18 @@ mod tests {
         assert_eq!(table.first(BrokerName(4)), Some((1, Addr(41))));
         table.retain(|addr| addr != Addr(41));
         assert_eq!(table.first(BrokerName(4)), Some((7, Addr(47))));
+    }
+
+    /// Who is asked first follows from the hash of the names, not from their order: broker-b before broker-a.
+    #[test]
+    fn brokers_are_listed_by_their_bins_and_their_processes_by_number() {
+        let mut names = NamesBuilder::default();
+        names.broker("broker-a").broker("broker-b");
+        let names = names.freeze();
+        let mut table = BrokerAddrs::default();
+        for broker in [0u16, 1] {
+            table.set(BrokerName(broker), &[(1, Addr(broker * 10 + 1)), (0, Addr(broker * 10))].into());
+        }
+        assert_eq!(table.listed(&names).map(|(_, addr)| addr.0).collect::<Vec<_>>(), [10, 11, 0, 1]);
     }
 }

@@ -82,7 +82,12 @@ impl Instance {
     /// Every address of every broker; masters only when the instance has no consumer.
     fn heartbeat_targets(&self) -> Vec<Addr> {
         let masters_only = self.consumers.is_empty();
-        self.addrs.iter().filter(|(id, _)| *id == 0 || !masters_only).map(|(_, addr)| addr).collect()
+        self.addrs.listed(&self.config.names).filter(|(id, _)| *id == 0 || !masters_only).map(|(_, addr)| addr).collect()
+    }
+
+    /// Every address of every broker, in the order in which a client that ends takes its leave of them.
+    pub(super) fn unregister_targets(&self) -> Vec<Addr> {
+        self.addrs.listed(&self.config.names).map(|(_, addr)| addr).collect()
     }
 
     /// `prepareHeartbeatData`, built anew when a subscription or a member changed.

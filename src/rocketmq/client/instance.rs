@@ -120,7 +120,7 @@ pub(super) struct Instance {
     pub(super) pull_queue: VecDeque<(u16, u32)>,
     pub(super) pull_blocked: bool,
     /// The pull thread has the processor.
-    pull_awake: bool,
+    pub(super) pull_awake: bool,
     pub(super) number: u16,
     pub(super) life: u32,
     pub(super) entity: Entity,
@@ -392,9 +392,13 @@ impl Instance {
 
     fn rebalance_begin(&mut self, cx: &mut Cx<'_, '_>) {
         self.rebalance_running = true;
-        self.rebalance_notified = false;
         self.rebalance_wait += 1;
         self.submit(cx, Exec::Rebalance, Op::rebalance());
+    }
+
+    /// The pass begins: wake-ups up to now were for this one (`ServiceThread#waitForRunning` clears `hasNotified` when its thread runs again).
+    pub(super) fn rebalance_began(&mut self) {
+        self.rebalance_notified = false;
     }
 
     /// `RebalanceService#wakeup`.
@@ -402,7 +406,9 @@ impl Instance {
         if self.rebalance_running {
             self.rebalance_notified = true;
         } else if self.state == ServiceState::Running {
-            self.rebalance_begin(cx);
+            self.rebalance_running = true;
+            self.rebalance_wait += 1;
+            self.submit_woken(cx, Exec::Rebalance, Op::rebalance(), WorkClass::HandOver);
         }
     }
 

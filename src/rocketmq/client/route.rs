@@ -7,6 +7,7 @@ use super::instance::{Cx, Instance, LockId, ThreadId};
 use super::ops::{Ret, Step};
 use super::producer::publish_info::{topic_route_data_to_publish_info, topic_route_data_to_subscribe_info};
 use crate::base::ids::{MessageQueue, TopicId};
+use crate::base::java_map::JavaMap;
 use crate::contract::note::Note;
 use crate::rocketmq::protocol::{Answer, Request, code};
 use crate::rocketmq::remoting::client::Target;
@@ -119,7 +120,7 @@ pub(super) struct PollRoutes {
 }
 
 impl PollRoutes {
-    /// All topics that a consumer subscribes or a producer has in its publish table, by name.
+    /// All topics that a consumer subscribes or a producer has in its publish table, as the `HashSet` of them lists them.
     pub(super) fn all(i: &Instance) -> Self {
         let mut topics = BTreeSet::new();
         for consumer in &i.consumers {
@@ -128,7 +129,9 @@ impl PollRoutes {
         for producer in &i.producers {
             topics.extend(producer.topics());
         }
-        PollRoutes { topics: topics.into_iter().collect(), next: 0 }
+        let mut topics: Vec<TopicId> = topics.into_iter().collect();
+        JavaMap::Hash.list(&mut topics, |topic| i.config.names.topic_hash(*topic));
+        PollRoutes { topics, next: 0 }
     }
 
     #[inline(never)]

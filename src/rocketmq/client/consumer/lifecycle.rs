@@ -39,7 +39,7 @@ impl StartConsumer {
                     cx.out.note(Note::ClientStarted { index, ok: false });
                     return Step::Done(Ret::Unit);
                 }
-                self.topics = i.consumers[self.c as usize].subscriptions.keys().copied().collect();
+                self.topics = i.consumers[self.c as usize].topics(&i.config.names);
             }
             // The unchecked exception leaves start() after the state is RUNNING: no heartbeat, no rebalance; the timers repair it.
             Ret::Route(Err(())) => {
@@ -142,7 +142,7 @@ impl ShutdownConsumer {
                 let consumer = &mut i.consumers[self.c as usize];
                 consumer.registered = false;
                 i.heartbeat_cache = None;
-                self.targets = i.addrs.iter().map(|(_, addr)| addr).collect();
+                self.targets = i.unregister_targets();
                 self.stage = Stage::Unregistering;
                 self.unregister(i, cx, t)
             }

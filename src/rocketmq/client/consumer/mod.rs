@@ -13,6 +13,7 @@ use self::process_queue::ProcessQueue;
 use super::config::ConsumerConfig;
 use super::instance::{Mutex, ServiceState};
 use crate::base::ids::{Entity, MessageQueue, TopicId};
+use crate::base::java_map::JavaMap;
 use crate::base::names::Names;
 use crate::contract::Now;
 use crate::rocketmq::message::Message;
@@ -60,6 +61,8 @@ pub(super) struct Consumer {
     pub(super) topic_queues: BTreeMap<TopicId, Arc<[MessageQueue]>>,
     /// processQueueTable.
     pub(super) table: BTreeMap<MessageQueue, u32>,
+    /// The most that the table ever held, which is what its bins follow.
+    pub(super) most_queues: usize,
     pub(super) pqs: Vec<Pq>,
     /// `MessageQueueLock` by queue.
     queue_mutexes: BTreeMap<MessageQueue, Mutex>,
@@ -87,6 +90,7 @@ impl Consumer {
             subscriptions,
             topic_queues: BTreeMap::new(),
             table: BTreeMap::new(),
+            most_queues: 0,
             pqs: Vec::new(),
             queue_mutexes: BTreeMap::new(),
             allocated: BTreeMap::new(),
@@ -99,6 +103,13 @@ impl Consumer {
 
     pub(super) fn clustering(&self) -> bool {
         self.config.settings.message_model == MessageModel::Clustering
+    }
+
+    /// Subscribed topics in the order of `RebalanceImpl.subscriptionInner`, a `ConcurrentHashMap` (4.9.8).
+    pub(super) fn topics(&self, names: &Names) -> Vec<TopicId> {
+        let mut topics: Vec<TopicId> = self.subscriptions.keys().copied().collect();
+        JavaMap::Concurrent.list(&mut topics, |topic| names.topic_hash(*topic));
+        topics
     }
 
     /// A subscribed topic whose queues are not known yet.

@@ -5,6 +5,7 @@
 
 use super::concurrent::retry_message;
 use crate::base::ids::{BrokerName, MessageQueue};
+use crate::base::java_map::JavaMap;
 use crate::base::time::MS;
 use crate::contract::note::Note;
 use crate::contract::{Verdict, WorkClass};
@@ -103,6 +104,17 @@ impl LockOne {
     }
 }
 
+/// `RebalanceImpl#buildProcessQueueTableByBrokerName`: the queues of each broker, brokers as its `HashMap` lists them.
+fn queues_by_broker(i: &Instance, c: u16) -> Vec<(BrokerName, Vec<MessageQueue>)> {
+    let mut by_broker: BTreeMap<BrokerName, Vec<MessageQueue>> = BTreeMap::new();
+    for mq in i.consumers[c as usize].table.keys() {
+        by_broker.entry(mq.broker).or_default().push(*mq);
+    }
+    let mut listed: Vec<_> = by_broker.into_iter().collect();
+    JavaMap::Hash.list(&mut listed, |(broker, _)| i.config.names.broker_hash(*broker));
+    listed
+}
+
 /// `lockAll`: the renewal, every 20 s, one request a broker.
 #[derive(Clone, Debug)]
 pub(in crate::rocketmq::client) struct LockAll {
@@ -120,11 +132,7 @@ impl LockAll {
     pub(in crate::rocketmq::client) fn step(&mut self, i: &mut Instance, cx: &mut Cx<'_, '_>, t: ThreadId, ret: Ret) -> Step {
         if !self.begun {
             self.begun = true;
-            let mut by_broker: BTreeMap<BrokerName, Vec<MessageQueue>> = BTreeMap::new();
-            for mq in i.consumers[self.c as usize].table.keys() {
-                by_broker.entry(mq.broker).or_default().push(*mq);
-            }
-            self.work = by_broker.into_iter().collect();
+            self.work = queues_by_broker(i, self.c);
         }
         match ret {
             Ret::Rpc(Ok(Answer::Locked(granted))) => {
@@ -160,11 +168,7 @@ impl UnlockQueues {
         UnlockQueues { c, work: vec![(mq.broker, vec![mq])], next: 0, oneway: true }
     }
     pub(in crate::rocketmq::client) fn all(i: &Instance, c: u16) -> Self {
-        let mut by_broker: BTreeMap<BrokerName, Vec<MessageQueue>> = BTreeMap::new();
-        for mq in i.consumers[c as usize].table.keys() {
-            by_broker.entry(mq.broker).or_default().push(*mq);
-        }
-        UnlockQueues { c, work: by_broker.into_iter().collect(), next: 0, oneway: false }
+        UnlockQueues { c, work: queues_by_broker(i, c), next: 0, oneway: false }
     }
     #[inline(never)]
     pub(in crate::rocketmq::client) fn step(&mut self, i: &mut Instance, cx: &mut Cx<'_, '_>, t: ThreadId, ret: Ret) -> Step {

@@ -55,6 +55,12 @@ impl Instance {
         }
     }
 
+    /// What the pull thread is woken by: the first pull of a queue is handed over by the thread that rebalances, a further one by the callback of an answer.
+    pub(in crate::rocketmq::client) fn next_pull_comes_by(&self) -> WorkClass {
+        let first = |(c, p): &(u16, u32)| self.consumers[*c as usize].pqs[*p as usize].tried_offset == -1;
+        if self.pull_queue.front().is_some_and(first) { WorkClass::HandOver } else { WorkClass::Resume }
+    }
+
     fn pull_later(&mut self, cx: &Cx<'_, '_>, c: u16, p: u32, ms: u64) {
         self.timers.set(cx.now.mono + ms * MS, Tick::PullLater(c, p));
     }
@@ -287,6 +293,8 @@ impl PullBlocking {
         }
         i.pull_blocked = false;
         if again {
+            // It is the pull thread that goes on; nobody has to wake it.
+            i.pull_awake = true;
             i.pull_queue.push_front((self.c, self.p));
         } else {
             i.timers.set(cx.now.mono + exception_ms * MS, Tick::PullLater(self.c, self.p));

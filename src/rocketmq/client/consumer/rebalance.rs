@@ -9,7 +9,8 @@ use super::offsets::{PersistQueue, ReadOffset};
 use super::orderly::{LockOne, UnlockQueues};
 use super::process_queue::ProcessQueue;
 use crate::base::ids::{Entity, MessageQueue, TopicId};
-use crate::base::names::java_cmp;
+use crate::base::java_map::JavaMap;
+use crate::base::names::{Names, java_cmp};
 use crate::base::time::MS;
 use crate::contract::note::{Note, RevokeWhy};
 use crate::rocketmq::client::consumer::allocate::AllocateMessageQueueStrategy;
@@ -34,9 +35,10 @@ impl Rebalance {
     pub(in crate::rocketmq::client) fn step(&mut self, i: &mut Instance, cx: &mut Cx<'_, '_>, _: ThreadId, _: Ret) -> Step {
         if !self.begun {
             self.begun = true;
+            i.rebalance_began();
             for (c, consumer) in i.consumers.iter().enumerate() {
                 if consumer.registered && consumer.state == ServiceState::Running {
-                    self.work.extend(consumer.subscriptions.keys().map(|topic| (c as u16, *topic)));
+                    self.work.extend(consumer.topics(&i.config.names).into_iter().map(|topic| (c as u16, topic)));
                 }
             }
         }
@@ -68,7 +70,7 @@ impl RebalanceTopic {
                 self.queues = consumer.topic_queues.get(&self.topic).cloned();
                 if !consumer.clustering() {
                     return match self.queues.take() {
-                        Some(queues) => Step::Call(UpdateTable::new(self.c, self.topic, queues.to_vec()).into()),
+                        Some(queues) => Step::Call(UpdateTable::new(self.c, self.topic, queues.to_vec(), &i.config.names).into()),
                         None => Step::Done(Ret::Unit),
                     };
                 }
@@ -85,7 +87,7 @@ impl RebalanceTopic {
                     }
                 };
                 match self.allocate(i, cx, &members) {
-                    Some(target) => Step::Call(UpdateTable::new(self.c, self.topic, target).into()),
+                    Some(target) => Step::Call(UpdateTable::new(self.c, self.topic, target, &i.config.names).into()),
                     None => Step::Done(Ret::Unit),
                 }
             }
@@ -130,7 +132,7 @@ impl RebalanceTopic {
     }
 }
 
-/// `updateProcessQueueTableInRebalance`: first what goes, then what comes, then all new pulls at once.
+/// `updateProcessQueueTableInRebalance`: first what goes, then what comes, each in the order of its hash table, then all new pulls at once.
 #[derive(Clone, Debug)]
 pub(in crate::rocketmq::client) struct UpdateTable {
     c: u16,
@@ -153,7 +155,8 @@ enum Stage {
 }
 
 impl UpdateTable {
-    fn new(c: u16, topic: TopicId, target: Vec<MessageQueue>) -> Self {
+    fn new(c: u16, topic: TopicId, mut target: Vec<MessageQueue>, names: &Names) -> Self {
+        JavaMap::Hash.list(&mut target, |mq| names.queue_hash(*mq));
         UpdateTable {
             c,
             target,
@@ -245,6 +248,8 @@ impl UpdateTable {
             }
             self.leaving.push((*mq, *p));
         }
+        let (held, names) = (consumer.most_queues, &i.config.names);
+        JavaMap::Concurrent.list_of(held, &mut self.leaving, |(mq, _)| names.queue_hash(*mq));
     }
 
     fn add(&mut self, i: &mut Instance, cx: &mut Cx<'_, '_>, offset: i64) {
@@ -274,6 +279,7 @@ impl UpdateTable {
         });
         let p = consumer.pqs.len() as u32 - 1;
         consumer.table.insert(mq, p);
+        consumer.most_queues = consumer.most_queues.max(consumer.table.len());
         self.pulls.push(p);
         self.changed = true;
         cx.out.note(Note::Assigned { group, queue: mq, offset, orderly });

@@ -182,6 +182,16 @@ impl Instance {
 
     /// The same; a listener's thread that it wakes is late as this class of work is.
     pub(in crate::rocketmq::client) fn submit_as(&mut self, cx: &mut Cx<'_, '_>, exec: Exec, op: Op, class: WorkClass) {
+        let late = matches!(exec, Exec::Consume(_)).then_some(class);
+        self.hand_over(cx, exec, op, late);
+    }
+
+    /// Hands a job to a service whose thread waits for a wake-up, and goes on late as any thread does that another one wakes.
+    pub(in crate::rocketmq::client) fn submit_woken(&mut self, cx: &mut Cx<'_, '_>, exec: Exec, op: Op, class: WorkClass) {
+        self.hand_over(cx, exec, op, Some(class));
+    }
+
+    fn hand_over(&mut self, cx: &mut Cx<'_, '_>, exec: Exec, op: Op, late: Option<WorkClass>) {
         let place = exec.place();
         if self.executors.len() <= place {
             self.executors.resize_with(place + 1, Executor::default);
@@ -189,7 +199,7 @@ impl Instance {
         let size = self.size(exec);
         let executor = &mut self.executors[place];
         // `ThreadPoolExecutor#execute`: a new thread for each job up to the core size; after that the one that has waited longest.
-        let late = self.config.threads_resume_late && matches!(exec, Exec::Consume(_));
+        let late = late.filter(|_| self.config.threads_resume_late);
         let thread = if executor.created < size {
             let ordinal = executor.created;
             executor.created += 1;
@@ -201,10 +211,9 @@ impl Instance {
             return executor.queue.get_or_insert_default().push_back(op);
         };
         self.threads[thread as usize].job = Some(cx.env.pool.round.job(op));
-        if late {
-            cx.env.pool.round.waking.push_back((thread, class));
-        } else {
-            cx.env.pool.round.ready.push_back((thread, Ret::Go));
+        match late {
+            Some(class) => cx.env.pool.round.waking.push_back((thread, class)),
+            None => cx.env.pool.round.ready.push_back((thread, Ret::Go)),
         }
     }
 
@@ -321,8 +330,8 @@ impl Instance {
                 if self.config.threads_resume_late && !self.pull_awake {
                     // `PullMessageService#run` waits in its queue like everybody else.
                     self.pull_blocked = true;
-                    let word = self.wake_word(cx);
-                    cx.out.work((self.number as u32) << 20 | PULL_THREAD, WorkClass::Resume, word);
+                    let (word, class) = (self.wake_word(cx), self.next_pull_comes_by());
+                    cx.out.work((self.number as u32) << 20 | PULL_THREAD, class, word);
                 } else {
                     self.serve_pulls(cx);
                     self.pull_awake = false;

@@ -12,8 +12,8 @@
 
 use super::publish_info::{ThreadLocalIndex, TopicPublishInfo};
 use crate::base::ids::{BrokerName, MessageQueue};
+use crate::base::java_map::spread;
 use crate::base::names::Names;
-use crate::rocketmq::filter::string_hash;
 use crate::rocketmq::route::{QueueData, is_writable};
 use std::sync::Arc;
 
@@ -36,8 +36,7 @@ pub struct BrokerHashes(Arc<[u32]>);
 impl BrokerHashes {
     /// The hashes of all broker names of a run.
     pub fn of(names: &Names) -> Self {
-        let spread = |hash: u32| (hash ^ (hash >> 16)) & 0x7fff_ffff;
-        BrokerHashes(names.brokers().map(|broker| spread(string_hash(names.broker_name(broker)) as u32)).collect())
+        BrokerHashes(names.brokers().map(|broker| spread(names.broker_hash(broker))).collect())
     }
 
     fn get(&self, broker: BrokerName) -> u32 {

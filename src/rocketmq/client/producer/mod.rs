@@ -231,7 +231,7 @@ impl ShutdownProducer {
             producer.registered = false;
             cx.out.note(Note::ShutdownBegan { index: producer.index });
             i.heartbeat_cache = None;
-            self.targets = i.addrs.iter().map(|(_, addr)| addr).collect();
+            self.targets = i.unregister_targets();
         }
         let producer = &mut i.producers[self.p as usize];
         if self.next < self.targets.len() {

@@ -1,0 +1,83 @@
+//! Cold code in a running cluster: what a process does for the first time takes it longer, and everybody who waits for it.
+
+use super::tests::{cluster, notes_of};
+use super::*;
+
+/// The n-th delivery of a life costs an n-th of the first.
+#[test]
+fn the_first_delivery_of_a_life_is_the_slowest() {
+    let first = |cost: u64| {
+        let mut spec = cluster(1, 1, 10, false);
+        for node in &mut spec.nodes {
+            (node.services.resume, node.services.first_delivery) = (Quantiles::constant(MS), Quantiles::constant(cost));
+        }
+        let until = spec.warmup + 5 * SEC;
+        let entered = notes_of(spec, 3, until).into_iter().filter(|(_, n)| matches!(n, Note::ListenerEntered { .. }));
+        entered.map(|(at, _)| at).take(20).collect::<Vec<u64>>()
+    };
+    let late: Vec<u64> = first(60 * MS).iter().zip(first(0)).map(|(slow, fast)| slow - fast).collect();
+    assert_eq!((late[0], late[1], late[2], late[19]), (60 * MS, 30 * MS, 20 * MS, 3 * MS));
+}
+
+/// An answered call costs its share of the first, and the calls before the load count.
+#[test]
+fn a_producer_that_has_sent_little_is_slow() {
+    let ended = |cost: u64, warm_up: u64| {
+        let mut spec = cluster(1, 1, 10, false);
+        for node in &mut spec.nodes {
+            (node.services.resume, node.services.first_send) = (Quantiles::constant(MS), Quantiles::constant(cost));
+            let NodeKind::Client(client) = &mut node.kind else { continue };
+            for member in &mut Arc::make_mut(client).members {
+                if let MemberRole::Producer(producer) = &mut member.role {
+                    producer.warm_up_sends = warm_up;
+                }
+            }
+        }
+        let until = spec.warmup + 5 * SEC;
+        let notes = notes_of(spec, 2, until).into_iter().filter(|(_, n)| matches!(n, Note::SendEnded { .. }));
+        notes.map(|(at, _)| at).take(20).collect::<Vec<u64>>()
+    };
+    let warm = ended(0, 0);
+    let late = |warm_up: u64| ended(120 * MS, warm_up).iter().zip(&warm).map(|(slow, fast)| slow - fast).collect::<Vec<u64>>();
+    let (few, many) = (late(0), late(200));
+    // Heartbeats were answered before, and the first send asks for its route.
+    assert!((30 * MS..=120 * MS).contains(&few[0]) && few[19] < few[0] / 10, "{few:?}");
+    assert!(many[1..].iter().all(|late| (530_000..600_000).contains(late)) && many[0] > 2 * many[1], "{many:?}");
+}
+
+/// The others are told of a new member with its first heartbeat; until it has its own share it makes five more calls that are cold.
+#[test]
+fn a_member_that_joins_is_slow() {
+    let shares = |cost: u64| {
+        let mut spec = cluster(1, 2, 10, false);
+        for node in &mut spec.nodes {
+            (node.services.resume, node.services.first_call) = (Quantiles::constant(MS), Quantiles::constant(cost));
+        }
+        let until = spec.warmup + 5 * SEC;
+        let find = |node: u16, of: fn(&Note) -> bool| {
+            notes_of(spec.clone(), node, until).into_iter().find(|(_, n)| of(n)).map(|(at, _)| at)
+        };
+        let up = find(4, |n| matches!(n, Note::Up)).unwrap();
+        find(4, |n| matches!(n, Note::Allocated { .. })).unwrap() - up
+    };
+    // The nameserver's connection and route, the broker's connection and heartbeat, the member list: 1 + 1/2 + .. of the first.
+    let late = (shares(120 * MS) - shares(0)) / MS;
+    assert!((200..500).contains(&late), "{late}");
+}
+
+/// Heartbeats go to one broker after the other, in the order of a hash table: a member is known first at the broker whose name comes first there, and its own
+/// cold code lies between.
+#[test]
+fn brokers_hear_of_a_member_in_the_order_of_their_hashes() {
+    let mut spec = cluster(3, 1, 10, false);
+    for node in &mut spec.nodes {
+        (node.services.resume, node.services.first_call) = (Quantiles::constant(MS), Quantiles::constant(120 * MS));
+    }
+    let until = spec.warmup;
+    let heard = |broker: u16| {
+        let notes = notes_of(spec.clone(), 1 + broker, until);
+        notes.into_iter().find(|(_, n)| matches!(n, Note::MemberRegistered { .. })).unwrap().0
+    };
+    let (zero, one, two) = (heard(0), heard(1), heard(2));
+    assert!(two + 20 * MS < zero && zero + 10 * MS < one, "broker-2 first, then 0 and 1: {two} {zero} {one}");
+}
