@@ -32,7 +32,7 @@ pub(crate) const PAIRS: &[Pair] = &[
         slug: "rebalance-inflight-dup",
         counter: "duplicates",
         phases: Drawn,
-        why: "3 of 8 queues move, each with about 2.5 messages in listeners",
+        why: "3 of 8 queues move, each with about 2.5 messages in listeners, seldom more than 5",
         remains: "",
     },
     Pair {
@@ -256,7 +256,7 @@ pub(crate) const PAIRS: &[Pair] = &[
         slug: "order-handover-20s",
         counter: "unowned_queue_time",
         phases: Drawn,
-        why: "the unlock of a queue with work cached comes 20 s after it is given up, and so does the next try: 2 queues miss it and wait 40 s; the third waits 20 s if the rebalance of its taker ended after it was given up, else 40 s",
+        why: "the unlock of a queue with work cached comes 20 s after it is given up, and so does the next try: a queue waits 20 s if its taker asked last after it was given up, else 40 s; of 3 queues at least one waits 40 s, since the heartbeats that tell of the member reach the two brokers one after the other",
         remains: "1 s until the unlock, and tries a second apart: 1 to 3 s for each of 3 queues",
     },
     Pair {
