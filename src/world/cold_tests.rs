@@ -1,16 +1,24 @@
 //! Cold code in a running cluster: what a process does for the first time takes it longer, and everybody who waits for it.
 
+use super::spec::Services;
 use super::tests::{cluster, notes_of};
 use super::*;
+
+/// A cluster whose threads go on a millisecond late, and whose services are changed beyond that.
+fn with(brokers: u16, consumers: u16, change: impl Fn(&mut Services)) -> Spec {
+    let mut spec = cluster(brokers, consumers, 10, false);
+    for node in &mut spec.nodes {
+        node.services.resume = Quantiles::constant(MS);
+        change(&mut node.services);
+    }
+    spec
+}
 
 /// The n-th delivery of a life costs an n-th of the first.
 #[test]
 fn the_first_delivery_of_a_life_is_the_slowest() {
     let first = |cost: u64| {
-        let mut spec = cluster(1, 1, 10, false);
-        for node in &mut spec.nodes {
-            (node.services.resume, node.services.first_delivery) = (Quantiles::constant(MS), Quantiles::constant(cost));
-        }
+        let spec = with(1, 1, |services| services.first_delivery = Quantiles::constant(cost));
         let until = spec.warmup + 5 * SEC;
         let entered = notes_of(spec, 3, until).into_iter().filter(|(_, n)| matches!(n, Note::ListenerEntered { .. }));
         entered.map(|(at, _)| at).take(20).collect::<Vec<u64>>()
@@ -23,9 +31,8 @@ fn the_first_delivery_of_a_life_is_the_slowest() {
 #[test]
 fn a_producer_that_has_sent_little_is_slow() {
     let ended = |cost: u64, warm_up: u64| {
-        let mut spec = cluster(1, 1, 10, false);
+        let mut spec = with(1, 1, |services| services.first_send = Quantiles::constant(cost));
         for node in &mut spec.nodes {
-            (node.services.resume, node.services.first_send) = (Quantiles::constant(MS), Quantiles::constant(cost));
             let NodeKind::Client(client) = &mut node.kind else { continue };
             for member in &mut Arc::make_mut(client).members {
                 if let MemberRole::Producer(producer) = &mut member.role {
@@ -49,10 +56,7 @@ fn a_producer_that_has_sent_little_is_slow() {
 #[test]
 fn a_member_that_joins_is_slow() {
     let shares = |cost: u64| {
-        let mut spec = cluster(1, 2, 10, false);
-        for node in &mut spec.nodes {
-            (node.services.resume, node.services.first_call) = (Quantiles::constant(MS), Quantiles::constant(cost));
-        }
+        let spec = with(1, 2, |services| services.first_call = Quantiles::constant(cost));
         let until = spec.warmup + 5 * SEC;
         let find = |node: u16, of: fn(&Note) -> bool| {
             notes_of(spec.clone(), node, until).into_iter().find(|(_, n)| of(n)).map(|(at, _)| at)
@@ -69,10 +73,7 @@ fn a_member_that_joins_is_slow() {
 /// cold code lies between.
 #[test]
 fn brokers_hear_of_a_member_in_the_order_of_their_hashes() {
-    let mut spec = cluster(3, 1, 10, false);
-    for node in &mut spec.nodes {
-        (node.services.resume, node.services.first_call) = (Quantiles::constant(MS), Quantiles::constant(120 * MS));
-    }
+    let spec = with(3, 1, |services| services.first_call = Quantiles::constant(120 * MS));
     let until = spec.warmup;
     let heard = |broker: u16| {
         let notes = notes_of(spec.clone(), 1 + broker, until);

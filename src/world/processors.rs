@@ -48,7 +48,7 @@ impl Processor {
     }
 }
 
-/// Processors that a JVM keeps busy while it starts: one loads and interprets, others compile.
+/// Processors that a JVM keeps busy while it starts, if there are so many: one loads and interprets, others compile.
 const BOOT_PROCESSORS: u64 = 2;
 
 /// Processes of one host that are starting. Each has the same share of the processors, so that three JVMs started at once on two processors take three
@@ -82,13 +82,16 @@ impl Boots {
     /// When each would be over if nothing changed.
     pub(super) fn ends(&self) -> Vec<(NodeId, u64)> {
         let (share, of) = self.share();
-        let lasts = |left: u64| (left as u128 * of as u128).div_ceil(share as u128) as u64;
-        self.left.iter().map(|(node, left)| (*node, self.since + lasts(*left))).collect()
+        let lasts = |left: u64| u64::try_from((left as u128 * of as u128).div_ceil(share as u128)).unwrap_or(u64::MAX);
+        // Far beyond the end of any run, and still a time that others may be added to.
+        let end = |left: u64| self.since.saturating_add(lasts(left)).min(u64::MAX / 2);
+        self.left.iter().map(|(node, left)| (*node, end(*left))).collect()
     }
 
     /// What each has of what it wants, as a fraction.
     fn share(&self) -> (u64, u64) {
-        (self.cpus.max(1), self.cpus.max(1).max(BOOT_PROCESSORS * self.left.len() as u64))
+        let cpus = self.cpus.max(1);
+        (cpus, cpus.max(BOOT_PROCESSORS.min(cpus) * self.left.len() as u64))
     }
 
     fn done(&self, now: u64) -> u64 {
@@ -217,6 +220,11 @@ mod tests {
         let mut many = Boots { cpus: 8, ..Boots::default() };
         (0..4).for_each(|n| many.begin(NodeId(n), 0, 100));
         assert_eq!(ends(&many)[3], (3, 100), "four have two each");
+        let mut one = Boots { cpus: 1, ..Boots::default() };
+        one.begin(NodeId(1), 0, 100);
+        assert_eq!(ends(&one), [(1, 100)], "alone it takes its own time, however few there are");
+        one.begin(NodeId(2), 0, u64::MAX);
+        assert_eq!(ends(&one), [(1, 200), (2, u64::MAX / 2)]);
     }
 
     #[test]

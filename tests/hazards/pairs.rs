@@ -256,7 +256,7 @@ pub(crate) const PAIRS: &[Pair] = &[
         slug: "order-handover-20s",
         counter: "unowned_queue_time",
         phases: Drawn,
-        why: "the unlock of a queue with work cached comes 20 s after it is given up, and so does the next try: a queue waits 20 s if its taker asked last after it was given up, else 40 s; of 3 queues at least one waits 40 s, since the heartbeats that tell of the member reach the two brokers one after the other",
+        why: "the unlock of a queue with work cached comes 20 s after it is given up, and so does the next try: a queue waits 20 s if its taker asked last after it was given up, else 40 s; of 3 queues one, two or all three wait 40 s (that none does was not seen)",
         remains: "1 s until the unlock, and tries a second apart: 1 to 3 s for each of 3 queues",
     },
     Pair {

@@ -3,6 +3,7 @@
 //! Decoding into those types is what makes the comparison fair: one function reads both (see `measures`), so a figure cannot be understood in
 //! two ways. Keys that are not known are left alone; keys that are missing, and numbers that are none, are errors that name file and place.
 
+use super::SECOND;
 use crate::explore::figures::from_seconds;
 use crate::run::outcome::{AllocationChange, GroupFigures, MsQuantiles, SecondsSpread, SendFigures, TransactionFigures};
 use serde::Deserialize;
@@ -81,6 +82,10 @@ pub struct Fault {
 }
 
 impl Client {
+    /// Another one of its kind, itself included, that was started within a second of it: they share the machine while they start.
+    pub fn starts_beside(&self, other: &Client) -> bool {
+        self.producer == other.producer && self.start.abs_diff(other.start) < SECOND.unsigned_abs()
+    }
     /// An option as a number, whether the run has it as one or as text.
     pub fn number(&self, option: &str) -> Option<i64> {
         let value = self.options.get(option)?;
@@ -121,7 +126,6 @@ impl Live {
 /// How much later than at time 0 a producer began, negative: earlier, to half the time between two sends: of a load that lasts whole bins and never fails, as many sends
 /// lie behind its last bin, or before the first, as it began late or early.
 fn late_by(sends: &SendFigures, client: &Client) -> i64 {
-    const SECOND: i64 = 1_000_000_000;
     const BIN: i64 = 10 * SECOND;
     let answered: i64 = sends.acked_by_broker_per_10s.values().flatten().map(|n| *n as i64).sum();
     let offered = client.rate.saturating_mul(client.lasts) / SECOND;

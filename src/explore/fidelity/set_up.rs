@@ -92,8 +92,7 @@ fn producer(live: &Live, c: &Client) -> Value {
     p.insert("size".to_owned(), json!(BODY));
     p.insert("warm_up_sends".to_owned(), json!(c.number("warm").unwrap_or(WARM_UP_SENDS)));
     // Those that start together share the machine, and yet they were there at time 0.
-    let together = |d: &&Client| d.producer && d.start.abs_diff(c.start) < 1_000_000_000;
-    let boot = match live.clients.iter().filter(together).count() {
+    let boot = match live.clients.iter().filter(|d| d.starts_beside(c)).count() {
         0 | 1 => json!({"p50": "0.5s", "p99": "1.5s"}),
         _ => json!({"p50": "0.3s", "p99": "0.8s"}),
     };

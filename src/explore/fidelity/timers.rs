@@ -186,9 +186,7 @@ impl Cast {
 
 /// What struck, by whom it struck: clients are known by name, nameservers and slaves by the scenario, the rest are masters.
 pub fn events(faults: &[Fault], clients: &[Client], cast: &Cast) -> BTreeSet<Event> {
-    let meet = |c: &Client| {
-        clients.iter().any(|d| d.node != c.node && !d.producer && d.group == c.group && d.start.abs_diff(c.start) < 1_000_000_000)
-    };
+    let meet = |c: &Client| clients.iter().any(|d| d.node != c.node && d.group == c.group && d.starts_beside(c));
     let together = clients.iter().filter(|c| !c.producer && c.start <= 0 && meet(c)).map(|_| Event::MembersMeet);
     let late = clients.iter().filter(|c| c.start > 0 && !c.producer).map(|_| Event::MemberMoved);
     let of = |f: &Fault| {

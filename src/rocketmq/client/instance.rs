@@ -327,7 +327,7 @@ impl Instance {
             Tick::Periodic(task) => self.submit(cx, Exec::Scheduler, Op::periodic(task, nominal)),
             Tick::RebalanceWait(wait) => {
                 if wait == self.rebalance_wait && !self.rebalance_running {
-                    self.rebalance_begin(cx);
+                    self.rebalance_begin(cx, false);
                 }
             }
             Tick::Wait(t, waits) => {
@@ -390,10 +390,14 @@ impl Instance {
         self.timers.set(now.mono + self.settings.rebalance_wait_interval.max(1) * MS, Tick::RebalanceWait(self.rebalance_wait));
     }
 
-    fn rebalance_begin(&mut self, cx: &mut Cx<'_, '_>) {
+    /// By itself, after its wait or the pass before, or woken by another thread.
+    fn rebalance_begin(&mut self, cx: &mut Cx<'_, '_>, woken: bool) {
         self.rebalance_running = true;
         self.rebalance_wait += 1;
-        self.submit(cx, Exec::Rebalance, Op::rebalance());
+        match woken {
+            true => self.submit_woken(cx, Exec::Rebalance, Op::rebalance()),
+            false => self.submit(cx, Exec::Rebalance, Op::rebalance()),
+        }
     }
 
     /// The pass begins: wake-ups up to now were for this one (`ServiceThread#waitForRunning` clears `hasNotified` when its thread runs again).
@@ -406,9 +410,7 @@ impl Instance {
         if self.rebalance_running {
             self.rebalance_notified = true;
         } else if self.state == ServiceState::Running {
-            self.rebalance_running = true;
-            self.rebalance_wait += 1;
-            self.submit_woken(cx, Exec::Rebalance, Op::rebalance(), WorkClass::HandOver);
+            self.rebalance_begin(cx, true);
         }
     }
 
@@ -418,7 +420,7 @@ impl Instance {
             return;
         }
         if self.rebalance_notified {
-            self.rebalance_begin(cx);
+            self.rebalance_begin(cx, false);
         } else {
             self.rebalance_wait_begin(cx.now);
         }

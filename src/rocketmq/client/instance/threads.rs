@@ -186,9 +186,9 @@ impl Instance {
         self.hand_over(cx, exec, op, late);
     }
 
-    /// Hands a job to a service whose thread waits for a wake-up, and goes on late as any thread does that another one wakes.
-    pub(in crate::rocketmq::client) fn submit_woken(&mut self, cx: &mut Cx<'_, '_>, exec: Exec, op: Op, class: WorkClass) {
-        self.hand_over(cx, exec, op, Some(class));
+    /// Hands a job to a service whose thread waits for a wake-up, and goes on late as any thread does that another one of its process wakes.
+    pub(in crate::rocketmq::client) fn submit_woken(&mut self, cx: &mut Cx<'_, '_>, exec: Exec, op: Op) {
+        self.hand_over(cx, exec, op, Some(WorkClass::HandOver));
     }
 
     fn hand_over(&mut self, cx: &mut Cx<'_, '_>, exec: Exec, op: Op, late: Option<WorkClass>) {
