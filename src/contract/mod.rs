@@ -225,8 +225,10 @@ pub enum WorkClass {
     Send,
     /// One pull request.
     Pull,
-    /// Heartbeats, registrations, lock, offset and list requests.
+    /// Registrations, lock, offset and list requests.
     Manage,
+    /// One heartbeat of a client: all its groups and subscriptions, as JSON.
+    Heartbeat,
     /// A nameserver request.
     Route,
     /// One event of the Netty event thread (a close, an idle).
@@ -239,6 +241,8 @@ pub enum WorkClass {
     Resume,
     /// A thread handles a request that failed: half of what that takes, on one of the process's processors.
     Failure,
+    /// A thread writes lines into its log before it goes on.
+    Log,
     /// A thread that a batch has woken takes it to the listener.
     Delivery,
     /// One thread of a process hands a job to another that waits for it, and nothing comes from a socket: a batch that waited for a timer, a pull request, the

@@ -200,7 +200,8 @@ section! {
     services, "services", shared [], settings [] {
         SEND "send", Takes::Delay, Optional, "One send request at a broker, up to the append.";
         PULL "pull", Takes::Delay, Optional, "One pull request at a broker.";
-        MANAGE "manage", Takes::Delay, Optional, "A heartbeat, registration, lock, offset or list request, or one between DLedger members.";
+        MANAGE "manage", Takes::Delay, Optional, "A registration, lock, offset or list request, or one between DLedger members.";
+        HEARTBEAT "heartbeat", Takes::Delay, Optional, "One heartbeat at a broker.";
         ROUTE "route", Takes::Delay, Optional, "One request at a nameserver.";
         CHANNEL_EVENT "channel_event", Takes::Delay, Optional, "One event of the Netty event thread.";
         FSYNC "fsync", Takes::Delay, Optional, "One fsync.";
@@ -222,7 +223,8 @@ section! {
     all_services, "services", shared [], settings [] {
         SEND "send", Takes::Delay, Default(r#"{"p50": "60us", "p99": "400us"}"#), "One send request at a broker, up to the append.";
         PULL "pull", Takes::Delay, Default(r#"{"p50": "40us", "p99": "300us"}"#), "One pull request at a broker.";
-        MANAGE "manage", Takes::Delay, Default(r#"{"p50": "80us", "p99": "500us"}"#), "A heartbeat, registration, lock, offset or list request, or one between DLedger members.";
+        MANAGE "manage", Takes::Delay, Default(r#"{"p50": "80us", "p99": "500us"}"#), "A registration, lock, offset or list request, or one between DLedger members.";
+        HEARTBEAT "heartbeat", Takes::Delay, Default(r#"{"p50": "80us", "p99": "500us"}"#), "One heartbeat at a broker: all groups and subscriptions of a client, as JSON. A broker that has handled few takes milliseconds.";
         ROUTE "route", Takes::Delay, Default(r#"{"p50": "80us", "p99": "500us"}"#), "One request at a nameserver.";
         CHANNEL_EVENT "channel_event", Takes::Delay, Default(r#"{"p50": "50us", "p99": "300us"}"#), "One event of the Netty event thread.";
         FSYNC "fsync", Takes::Delay, Default(r#"{"p50": "2ms", "p99": "12ms"}"#), "One fsync.";

@@ -279,9 +279,10 @@ impl<O: Observer> World<O> {
         if client {
             selectors = [selectors[0]; 3];
         }
+        let begun = selectors;
         let mut boss = self.now + draw(&services.thaw).max(1);
         let held = std::mem::take(&mut self.processes[n].held);
-        let mut accepted_at = Vec::new();
+        let (mut accepted_at, mut closing) = (Vec::new(), Vec::new());
         for item in held {
             match item {
                 Held::Accepted(id) => {
@@ -302,6 +303,7 @@ impl<O: Observer> World<O> {
                     self.schedule_at(at, Class::Work, node, Kind::Listened, flag as u32, ticket);
                 }
                 Held::Due(feed) => self.due_now(feed),
+                Held::Closing(id, side) => closing.push((id, side)),
                 Held::Stop => self.dispatch(node, Input::Stop),
             }
         }
@@ -335,6 +337,13 @@ impl<O: Observer> World<O> {
             self.schedule_at(selectors[k], Class::Network, node, Kind::Deliver, id, direction as u32);
             let last = &mut self.connections[id as usize].directions[direction].last_arrival;
             *last = (*last).max(selectors[k]);
+        }
+        for (id, side) in closing {
+            let read = self.connections[id as usize].directions[1 - side as usize].last_arrival.max(self.now + 1);
+            self.schedule_at(read, Class::Network, node, Kind::Close, id, side);
+        }
+        for (from, to) in begun.into_iter().zip(selectors).take(if client { 1 } else { 3 }) {
+            self.drains(node, to - from);
         }
         self.processes[n].drained_at = selectors.into_iter().max().unwrap_or(0);
         for (id, direction) in full {

@@ -19,6 +19,8 @@ mod sockets;
 pub mod spec;
 #[cfg(test)]
 pub(crate) mod tests;
+#[cfg(test)]
+mod thaw_tests;
 pub mod unbuilt;
 
 pub use self::planted::Planted;
@@ -79,11 +81,13 @@ pub enum Kind {
     Wake,
     /// A killed process has been taken apart.
     Gone,
+    /// A process that has thawed comes to closing end `b` of connection `a`.
+    Close,
 }
 
 impl Kind {
     /// In the order of their numbers.
-    const ALL: [Kind; 12] = [
+    const ALL: [Kind; 13] = [
         Kind::Fault,
         Kind::Boot,
         Kind::Begin,
@@ -96,6 +100,7 @@ impl Kind {
         Kind::Due,
         Kind::Wake,
         Kind::Gone,
+        Kind::Close,
     ];
 }
 
@@ -399,6 +404,7 @@ impl<O: Observer> World<O> {
             _ if event.life != life => {}
             Kind::Begin => self.begin(node),
             Kind::Gone => self.close_sockets(node, false),
+            Kind::Close => self.close_at_last(node, event.a, event.b as usize),
             Kind::Work => match state {
                 State::Frozen => self.processes[node.0 as usize].held.push(Held::Worked(event.b)),
                 _ => self.dispatch(node, Input::Worked { ticket: event.b }),
@@ -540,7 +546,7 @@ impl<O: Observer> World<O> {
         let thaw = &self.spec.nodes[node.0 as usize].services.thaw;
         let since = self.now - process.thawed_at;
         let event = class == WorkClass::ChannelEvent;
-        if process.thawed_at == 0 || since >= 2 * thaw.p99() || !event && class != WorkClass::Manage {
+        if process.thawed_at == 0 || since >= 2 * thaw.p99() || !matches!(class, WorkClass::ChannelEvent | WorkClass::Manage | WorkClass::Heartbeat) {
             return 0;
         }
         let thread = if event { 0 } else { process.counter };

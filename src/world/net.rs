@@ -176,6 +176,10 @@ impl Direction {
         let ends = |place: &u32| !matches!(wire.flights[*place as usize].item, Some(Item::Frame(_)));
         self.places(wire).take(n as usize).filter(ends).count() as u32
     }
+    /// Something is on its way, or lies unread.
+    pub(super) fn is_under_way(&self) -> bool {
+        self.oldest != NOWHERE
+    }
     /// Something waits for a retransmission.
     pub(super) fn stalls(&self) -> bool {
         self.stall.as_ref().is_some_and(|stall| !stall.items.is_empty())

@@ -123,6 +123,8 @@ pub(super) enum Held {
     Listened(u32, bool),
     Due(u32),
     Connected(ConnId, bool),
+    /// A close that its selector has not come to.
+    Closing(ConnId, u32),
     Stop,
 }
 

@@ -167,6 +167,14 @@ impl<O: Observer> World<O> {
         done - now
     }
 
+    /// A process that has thawed reads what lay in its sockets, which keeps a processor of its host busy for so long, ns.
+    pub(super) fn drains(&mut self, node: NodeId, lasts: u64) {
+        let (now, host) = (self.now, self.host_of(node) as usize);
+        if let Some(processor) = self.hosts[host].processors.iter_mut().min_by_key(|p| p.cold).filter(|_| lasts > 0) {
+            processor.computes(now, lasts);
+        }
+    }
+
     /// Threads that a closing channel fails together stand in line for the processors of their host, with the work of every process
     /// that shares it; a thread whose answer comes meanwhile stands behind them. How long work lasts with the wait before it, ns.
     pub(super) fn in_line(&mut self, node: NodeId, class: WorkClass, lasts: u64) -> u64 {

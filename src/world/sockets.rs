@@ -228,6 +228,36 @@ impl<O: Observer> World<O> {
     pub(super) fn close(&mut self, node: NodeId, conn: Conn) {
         let Some(id) = self.conn_id(node, conn) else { return };
         let Some(side) = self.side_of(id, node) else { return };
+        if let Some(read) = self.reads_first(node, id, side) {
+            return self.schedule_at(read, Class::Network, node, Kind::Close, id, side as u32);
+        }
+        self.close_now(node, conn, id, side);
+    }
+
+    /// When a serving process that has just thawed has read what lay at this end of a connection; `None` where nothing lies there. Its other threads ask the selector for the
+    /// close, and that reads what is ready before it turns to what was asked of it (`NioEventLoop#run`: processSelectedKeys, then runAllTasks).
+    fn reads_first(&self, node: NodeId, id: ConnId, side: usize) -> Option<u64> {
+        let connection = &self.connections[id as usize];
+        let (inbound, netty) = (&connection.directions[1 - side], connection.port != Port::Ha);
+        let lies = side == 1 && netty && self.now < self.processes[node.0 as usize].drained_at && inbound.is_under_way();
+        lies.then_some(inbound.last_arrival).filter(|read| *read > self.now)
+    }
+
+    /// The selector comes to a close that was asked of it; the process hears of it as of any other end (`channelInactive`).
+    #[cold]
+    pub(super) fn close_at_last(&mut self, node: NodeId, id: ConnId, side: usize) {
+        let end = self.connections[id as usize].ends[side];
+        if !end.open || end.node != node || end.life != self.processes[node.0 as usize].life as u32 {
+            return;
+        }
+        if self.processes[node.0 as usize].state.stands_still() {
+            return self.processes[node.0 as usize].held.push(Held::Closing(id, side as u32));
+        }
+        self.close_now(node, end.conn, id, side);
+        self.dispatch(node, Input::Closed { conn: end.conn, how: Ending::Fin });
+    }
+
+    fn close_now(&mut self, node: NodeId, conn: Conn, id: ConnId, side: usize) {
         self.connections[id as usize].ends[side].open = false;
         self.forget_conn(node, conn, id);
         let unread = self.connections[id as usize].directions[1 - side].unread().0 > 0;

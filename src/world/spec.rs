@@ -101,6 +101,7 @@ pub struct Services {
     pub send: Quantiles,
     pub pull: Quantiles,
     pub manage: Quantiles,
+    pub heartbeat: Quantiles,
     pub route: Quantiles,
     pub channel_event: Quantiles,
     pub fsync: Quantiles,
@@ -112,7 +113,7 @@ pub struct Services {
     pub wakeup: Quantiles,
     /// How late a thread goes on that was woken: the answer it waits for has come, or its channel has ended; at a DLedger member, a push or an acknowledgement.
     pub resume: Quantiles,
-    /// What a failed request costs its thread, in each of the two places that log it.
+    /// What a failed request costs its thread, in each of the two places that log it, and what it costs to log that a share of queues has changed.
     pub failure: Quantiles,
     /// How long the kernel takes to end a killed process, until its sockets close.
     pub exit: Quantiles,
@@ -133,6 +134,7 @@ impl Services {
             send: q(),
             pull: q(),
             manage: q(),
+            heartbeat: q(),
             route: q(),
             channel_event: q(),
             fsync: q(),
@@ -149,11 +151,12 @@ impl Services {
         }
     }
     /// All of them, in the order in which scenario files list them.
-    pub fn slots(&mut self) -> [&mut Quantiles; 16] {
+    pub fn slots(&mut self) -> [&mut Quantiles; 17] {
         [
             &mut self.send,
             &mut self.pull,
             &mut self.manage,
+            &mut self.heartbeat,
             &mut self.route,
             &mut self.channel_event,
             &mut self.fsync,
@@ -174,13 +177,14 @@ impl Services {
             WorkClass::Send => &self.send,
             WorkClass::Pull => &self.pull,
             WorkClass::Manage => &self.manage,
+            WorkClass::Heartbeat => &self.heartbeat,
             WorkClass::Route => &self.route,
             WorkClass::ChannelEvent => &self.channel_event,
             WorkClass::Fsync => &self.fsync,
             WorkClass::Boot => &self.boot,
             WorkClass::Resume | WorkClass::Delivery => &self.resume,
             WorkClass::HandOver => &self.wakeup,
-            WorkClass::Failure => &self.failure,
+            WorkClass::Failure | WorkClass::Log => &self.failure,
         }
     }
 }

@@ -51,6 +51,7 @@ fn node(name: &str, index: u16, names: &mut Vec<String>, kind: NodeKind) -> Node
             send: us(60, 400),
             pull: us(40, 300),
             manage: us(80, 500),
+            heartbeat: us(80, 500),
             route: us(80, 500),
             channel_event: us(50, 300),
             fsync: us(2000, 12_000),
@@ -314,7 +315,7 @@ fn dump_scenario() {
     dump(&world, "scenario");
 }
 
-fn fault(at: u64, lasts: Option<u64>, what: FaultKind) -> FaultSpec {
+pub(super) fn fault(at: u64, lasts: Option<u64>, what: FaultKind) -> FaultSpec {
     FaultSpec { label: "test".into(), at: (at * SEC) as i64, lasts, every: None, only: None, wipe: false, what }
 }
 

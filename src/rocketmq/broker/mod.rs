@@ -403,6 +403,7 @@ impl Broker {
         let class = match job.pool {
             PoolKind::Send => WorkClass::Send,
             PoolKind::Pull => WorkClass::Pull,
+            PoolKind::Heartbeat => WorkClass::Heartbeat,
             _ => WorkClass::Manage,
         };
         let word = job.luck.service();
@@ -560,7 +561,8 @@ impl Broker {
 
     #[cold]
     fn channel_gone(&mut self, cx: &mut Cx<'_, '_>, conn: Conn, why: ForgetWhy) {
-        let Some(serial) = self.channels.close(conn) else { return };
+        let serial = if why == ForgetWhy::ChannelClosed { self.channels.ended(conn) } else { self.channels.close(conn) };
+        let Some(serial) = serial else { return };
         if let Ok(Some(event)) = self.events.offer(ChannelEvent { conn, serial, why }, cx.now.mono) {
             self.begin_event(cx, event);
         }
@@ -590,7 +592,7 @@ impl Broker {
             Tick::Register => {
                 let period = s.register_name_server_period.clamp(10_000, 60_000);
                 self.timers.set(nominal + period * MS, Tick::Register);
-                self.register_all(cx);
+                self.register_periodically(cx);
             }
             Tick::Housekeeping => {
                 self.timers.set(nominal + 10 * SEC, Tick::Housekeeping);

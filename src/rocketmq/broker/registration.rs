@@ -13,7 +13,10 @@ use std::sync::Arc;
 /// What an outer call was for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outer {
-    Register(Addr),
+    Register {
+        /// The thread that registers every period waits for the end of it.
+        awaited: bool,
+    },
     Unregister(Addr),
     /// A slave asks its master.
     Sync,
@@ -25,6 +28,10 @@ pub(super) struct Registrations {
     unregistering: usize,
     /// No nameserver has answered the present round yet.
     unread: bool,
+    /// Calls of the periodic round that have not ended.
+    awaited: usize,
+    /// Periods that are over and have had no round.
+    owed: u32,
 }
 
 impl Broker {
@@ -49,7 +56,23 @@ impl Broker {
     #[inline(never)]
     pub(super) fn register_all(&mut self, cx: &mut Cx<'_, '_>) {
         let registration = self.registration(cx);
-        self.register(cx, Arc::new(registration));
+        self.register(cx, Arc::new(registration), false);
+    }
+
+    /// A period is over (`BrokerController#start`, scheduleAtFixedRate on one thread): a round waits for its answers, so those missed in a freeze follow one
+    /// another, and the second goes out on a new connection where the first has found the old one dead.
+    pub(super) fn register_periodically(&mut self, cx: &mut Cx<'_, '_>) {
+        self.registration.owed += 1;
+        self.register_owed(cx);
+    }
+
+    fn register_owed(&mut self, cx: &mut Cx<'_, '_>) {
+        if self.registration.awaited == 0 && self.registration.owed > 0 && !self.stopping {
+            self.registration.owed -= 1;
+            self.registration.awaited = self.config.nameservers.len();
+            let registration = self.registration(cx);
+            self.register(cx, Arc::new(registration), true);
+        }
     }
 
     /// `registerIncrementBrokerData`: this topic alone, under the version of all of them. A nameserver that has never heard of the broker takes
@@ -57,10 +80,10 @@ impl Broker {
     pub(super) fn register_increment(&mut self, cx: &mut Cx<'_, '_>, topic: TopicId) {
         let mut registration = self.registration(cx);
         registration.topics.retain(|known, _| *known == topic);
-        self.register(cx, Arc::new(registration));
+        self.register(cx, Arc::new(registration), false);
     }
 
-    fn register(&mut self, cx: &mut Cx<'_, '_>, registration: Arc<Registration>) {
+    fn register(&mut self, cx: &mut Cx<'_, '_>, registration: Arc<Registration>, awaited: bool) {
         if self.stopping {
             return;
         }
@@ -70,7 +93,7 @@ impl Broker {
             let luck = self.luck(cx.env);
             let mut net = Net { now: cx.now, out: cx.out, conns: &mut self.conns };
             let request = Request::Register(registration.clone());
-            self.outer.call(&mut net, Invoke::Sync, Target::Addr(addr), request, timeout, luck, Outer::Register(addr));
+            self.outer.call(&mut net, Invoke::Sync, Target::Addr(addr), request, timeout, luck, Outer::Register { awaited });
         }
         self.drain_outer(cx);
     }
@@ -99,11 +122,15 @@ impl Broker {
         while let Some(Done { token: what, result, .. }) = self.outer.next_done() {
             match what {
                 // A failed registration is only logged; the next period tries again. Of the answers only the first of each round is looked at.
-                Outer::Register(_) => {
+                Outer::Register { awaited } => {
                     if let Ok(Answer::Registered { master_addr, ha_addr }) = result
                         && std::mem::take(&mut self.registration.unread)
                     {
                         self.registered(master_addr, ha_addr);
+                    }
+                    if awaited {
+                        self.registration.awaited -= 1;
+                        self.register_owed(cx);
                     }
                 }
                 Outer::Sync => self.synced(cx, result.ok()),

@@ -143,7 +143,8 @@ impl NameServer {
     }
 
     fn channel_gone(&mut self, out: &mut Out<Frame>, conn: Conn, why: ForgetWhy) {
-        if let Some(serial) = self.channels.close(conn) {
+        let serial = if why == ForgetWhy::ChannelClosed { self.channels.ended(conn) } else { self.channels.close(conn) };
+        if let Some(serial) = serial {
             let dropped = self.routes.on_channel_destroy(Channel(serial), None);
             self.forgotten(out, &dropped, why);
         }

@@ -422,7 +422,7 @@ impl<T: Copy + std::fmt::Debug> RemotingClient<T> {
                 if self.waiters_resume_late && !holder {
                     self.wake_waiter(id, conn, addr);
                 } else {
-                    self.write(net, id, conn, addr);
+                    self.write_if_active(net, id, conn, addr);
                 }
                 if holder {
                     self.pass_selection_on(net);
@@ -458,6 +458,11 @@ impl<T: Copy + std::fmt::Debug> RemotingClient<T> {
             };
         }
         let State::Connected(conn, addr) = call.state else { return };
+        self.write_if_active(net, id, conn, addr);
+    }
+
+    /// A caller has its channel, which one that was before it may have closed again.
+    fn write_if_active(&mut self, net: &mut Net<'_>, id: u32, conn: Conn, addr: Addr) {
         if matches!(self.channel(addr), Some(Channel::Active { conn: c, .. }) if *c == conn) {
             self.write(net, id, conn, addr);
         } else {

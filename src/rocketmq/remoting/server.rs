@@ -13,6 +13,7 @@ pub struct Channel {
     pub conn: Conn,
     /// Tells a channel from an earlier one with the same connection number.
     pub serial: u32,
+    /// `false`: this side has closed it. What was read before the selector came to that is still handled, and never answered.
     pub open: bool,
     pub last_io: u64,
 }
@@ -40,22 +41,30 @@ impl Channels {
         self.idle.watch(conn.0, now);
         self.serial
     }
-    /// The channel's serial while it is open.
+    fn get(&self, conn: Conn) -> Option<&Channel> {
+        self.table.get(conn.index()).and_then(|c| c.as_ref())
+    }
+    /// The channel's serial, as long as something can come on it.
     pub fn serial(&self, conn: Conn) -> Option<u32> {
-        self.table.get(conn.index()).and_then(|c| c.as_ref()).filter(|c| c.open).map(|c| c.serial)
+        self.get(conn).map(|c| c.serial)
     }
     /// Whether this very channel is still open.
     pub fn is_open(&self, conn: Conn, serial: u32) -> bool {
-        self.serial(conn) == Some(serial)
+        self.get(conn).is_some_and(|c| c.open && c.serial == serial)
     }
     pub fn touch(&mut self, conn: Conn, now: u64) {
         if let Some(Some(channel)) = self.table.get_mut(conn.index()) {
             channel.last_io = now;
         }
     }
-    /// Forgets a channel; returns its serial if it was open.
+    /// This side closes a channel; returns its serial if it was open.
     pub fn close(&mut self, conn: Conn) -> Option<u32> {
-        self.table.get_mut(conn.index()).and_then(Option::take).filter(|c| c.open).map(|c| c.serial)
+        let channel = self.table.get_mut(conn.index())?.as_mut()?;
+        std::mem::replace(&mut channel.open, false).then_some(channel.serial)
+    }
+    /// A channel has ended: nothing comes on it any more. Returns its serial.
+    pub fn ended(&mut self, conn: Conn) -> Option<u32> {
+        self.table.get_mut(conn.index()).and_then(Option::take).map(|c| c.serial)
     }
     /// The open channel with this serial.
     pub fn find(&self, serial: u32) -> Option<Conn> {
@@ -67,7 +76,7 @@ impl Channels {
     /// One channel that has been idle for the limit.
     pub fn idle(&mut self, now: u64) -> Option<Conn> {
         let table = &self.table;
-        self.idle.idle(now, |c| table.get(Conn(c).index()).and_then(|c| c.as_ref()).map(|c| c.last_io)).map(Conn)
+        self.idle.idle(now, |c| table.get(Conn(c).index()).and_then(|c| c.as_ref()).filter(|c| c.open).map(|c| c.last_io)).map(Conn)
     }
 }
 

@@ -91,7 +91,7 @@ impl RebalanceTopic {
                     None => Step::Done(Ret::Unit),
                 }
             }
-            Ret::Bool(true) => Step::Call(QueueChanged { c: self.c, topic: self.topic }.into()),
+            Ret::Bool(true) => Step::Call(QueueChanged { c: self.c, topic: self.topic, logged: false }.into()),
             _ => Step::Done(Ret::Unit),
         }
     }
@@ -351,17 +351,27 @@ impl RemoveUnnecessary {
 }
 
 /// `messageQueueChanged`: a new subscription version, thresholds by queue count, and a heartbeat on this thread.
+///
+/// The first pulls of new queues have been handed over before, and each of them, the result and the new version are logged before that version is
+/// set (`RebalancePushImpl#dispatchPullRequest`, `RebalanceImpl#rebalanceByTopic`, 4.9.8). Meanwhile the pull thread wakes: a pull that still names the old
+/// version is taken, one that names the new version mostly reaches its broker before the heartbeat does, is refused and waits for
+/// `pullTimeDelayMillsWhenException`.
 #[derive(Clone, Debug)]
 pub(in crate::rocketmq::client) struct QueueChanged {
     c: u16,
     topic: TopicId,
+    logged: bool,
 }
 
 impl QueueChanged {
     #[inline(never)]
-    pub(in crate::rocketmq::client) fn step(&mut self, i: &mut Instance, cx: &mut Cx<'_, '_>, _: ThreadId, ret: Ret) -> Step {
+    pub(in crate::rocketmq::client) fn step(&mut self, i: &mut Instance, cx: &mut Cx<'_, '_>, t: ThreadId, ret: Ret) -> Step {
         if !matches!(ret, Ret::Go) {
             return Step::Done(Ret::Unit);
+        }
+        if !std::mem::replace(&mut self.logged, true) && i.config.failures_cost {
+            Instance::log(cx, t);
+            return Step::Block;
         }
         let consumer = &mut i.consumers[self.c as usize];
         if let Some(subscribed) = consumer.subscriptions.get_mut(&self.topic) {

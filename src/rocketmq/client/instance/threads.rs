@@ -424,6 +424,11 @@ impl Instance {
         cx.out.work((self.number as u32) << 20 | t, WorkClass::Resume, word);
     }
 
+    /// A thread logs something, and then goes on: it blocks until then.
+    pub(in crate::rocketmq::client) fn log(cx: &mut Cx<'_, '_>, t: ThreadId) {
+        cx.env.pool.round.waking.push_back((t, WorkClass::Log));
+    }
+
     /// How late the next thread goes on that finds work in its queue.
     pub(in crate::rocketmq::client) fn wake_word(&mut self, cx: &Cx<'_, '_>) -> u32 {
         self.wakes += 1;
