@@ -243,6 +243,8 @@ pub enum WorkClass {
     Failure,
     /// A thread writes lines into its log before it goes on.
     Log,
+    /// A process that ends in order loads the classes of its end and stops its threads: half of what that takes.
+    Shutdown,
     /// A thread that a batch has woken takes it to the listener.
     Delivery,
     /// One thread of a process hands a job to another that waits for it, and nothing comes from a socket: a batch that waited for a timer, a pull request, the

@@ -215,6 +215,7 @@ section! {
         FIRST_DELIVERY "first_delivery", Takes::Delay, Optional, "What a consumer process's first delivery costs a processor; the n-th costs an n-th of it.";
         FIRST_SEND "first_send", Takes::Delay, Optional, "What the first answered call of a producer's process costs a processor; the n-th costs an n-th of it.";
         FIRST_CALL "first_call", Takes::Delay, Optional, "The same for a process that has consumers only.";
+        SHUTDOWN "shutdown", Takes::Delay, Optional, "What each half of a consumer's orderly end costs its process besides requests.";
     }
 }
 
@@ -238,6 +239,7 @@ section! {
         FIRST_DELIVERY "first_delivery", Takes::Delay, Default(r#""0s""#), "What a consumer process's first delivery costs a processor; the n-th costs an n-th of it: classes are loaded, then interpreted, then compiled.";
         FIRST_SEND "first_send", Takes::Delay, Default(r#""0s""#), "What the first answered call of a producer's process costs a processor; the n-th costs an n-th of it. Calls before the load count: `warm_up_sends`.";
         FIRST_CALL "first_call", Takes::Delay, Default(r#""0s""#), "What the first answered call of a process with consumers only costs a processor; the n-th costs an n-th of it. It delays a joining member: from its first heartbeat, which the others are told of at once, to its first rebalance.";
+        SHUTDOWN "shutdown", Takes::Delay, Default(r#""0s""#), "What each half of a consumer's orderly end costs its process besides its requests: before the delay executor of its pulls is waited for, and after.";
         NAMESERVER "nameserver", Takes::Section(&services::SECTION), Optional, "On nameservers.";
         BROKER "broker", Takes::Section(&services::SECTION), Optional, "On brokers.";
         CLIENT "client", Takes::Section(&services::SECTION), Optional, "On producers and consumers.";

@@ -546,7 +546,10 @@ impl<O: Observer> World<O> {
         let thaw = &self.spec.nodes[node.0 as usize].services.thaw;
         let since = self.now - process.thawed_at;
         let event = class == WorkClass::ChannelEvent;
-        if process.thawed_at == 0 || since >= 2 * thaw.p99() || !matches!(class, WorkClass::ChannelEvent | WorkClass::Manage | WorkClass::Heartbeat) {
+        if process.thawed_at == 0
+            || since >= 2 * thaw.p99()
+            || !matches!(class, WorkClass::ChannelEvent | WorkClass::Manage | WorkClass::Heartbeat)
+        {
             return 0;
         }
         let thread = if event { 0 } else { process.counter };

@@ -124,6 +124,8 @@ pub struct Services {
     pub first_send: Quantiles,
     /// The same for a process that has consumers only.
     pub first_call: Quantiles,
+    /// What an orderly end costs a consumer's process besides its requests.
+    pub shutdown: Quantiles,
 }
 
 impl Services {
@@ -148,10 +150,11 @@ impl Services {
             first_delivery: q(),
             first_send: q(),
             first_call: q(),
+            shutdown: q(),
         }
     }
     /// All of them, in the order in which scenario files list them.
-    pub fn slots(&mut self) -> [&mut Quantiles; 17] {
+    pub fn slots(&mut self) -> [&mut Quantiles; 18] {
         [
             &mut self.send,
             &mut self.pull,
@@ -170,6 +173,7 @@ impl Services {
             &mut self.first_delivery,
             &mut self.first_send,
             &mut self.first_call,
+            &mut self.shutdown,
         ]
     }
     pub fn of(&self, class: WorkClass) -> &Quantiles {
@@ -185,6 +189,7 @@ impl Services {
             WorkClass::Resume | WorkClass::Delivery => &self.resume,
             WorkClass::HandOver => &self.wakeup,
             WorkClass::Failure | WorkClass::Log => &self.failure,
+            WorkClass::Shutdown => &self.shutdown,
         }
     }
 }

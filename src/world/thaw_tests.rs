@@ -54,7 +54,9 @@ fn a_thawed_broker_reads_before_it_closes() {
 fn a_thawed_broker_makes_up_for_the_registrations_it_missed() {
     for seed in 1..=10 {
         let (thaw, notes) = frozen_broker(seed);
-        let back = notes.iter().find(|(at, node, note)| *at > thaw && *node == NodeId(0) && matches!(note, Note::BrokerRegistered { .. }));
+        let back = notes
+            .iter()
+            .find(|(at, node, note)| *at > thaw && *node == NodeId(0) && matches!(note, Note::BrokerRegistered { .. }));
         let after = back.map(|(at, ..)| at - thaw);
         assert!(after.is_some_and(|after| after < 7 * SEC), "seed {seed}: {after:?}");
     }
@@ -65,6 +67,8 @@ fn dbg_x() {
     for (at, node, n) in notes {
         let s = format!("{n:?}");
         let t = at as f64 / 1e9;
-        if (142.0..148.3).contains(&t) && (node.0 == 3 || s.contains("Stored")) && !s.starts_with("SendBegan") { println!("{t} {node:?} {}", &s[..s.len().min(150)]); }
+        if (142.0..148.3).contains(&t) && (node.0 == 3 || s.contains("Stored")) && !s.starts_with("SendBegan") {
+            println!("{t} {node:?} {}", &s[..s.len().min(150)]);
+        }
     }
 }

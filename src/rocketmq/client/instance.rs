@@ -121,6 +121,8 @@ pub(super) struct Instance {
     pub(super) pull_blocked: bool,
     /// The pull thread has the processor.
     pub(super) pull_awake: bool,
+    /// When the last of the pulls comes that wait in the delay executor of `PullMessageService`; over if it is past.
+    pub(super) pulls_put_off_until: u64,
     pub(super) number: u16,
     pub(super) life: u32,
     pub(super) entity: Entity,
@@ -188,6 +190,7 @@ impl Instance {
             pull_queue: VecDeque::new(),
             pull_blocked: false,
             pull_awake: false,
+            pulls_put_off_until: 0,
             wakes: 0,
             channel_events: VecDeque::new(),
             draws: 0,

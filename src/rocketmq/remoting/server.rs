@@ -76,7 +76,9 @@ impl Channels {
     /// One channel that has been idle for the limit.
     pub fn idle(&mut self, now: u64) -> Option<Conn> {
         let table = &self.table;
-        self.idle.idle(now, |c| table.get(Conn(c).index()).and_then(|c| c.as_ref()).filter(|c| c.open).map(|c| c.last_io)).map(Conn)
+        self.idle
+            .idle(now, |c| table.get(Conn(c).index()).and_then(|c| c.as_ref()).filter(|c| c.open).map(|c| c.last_io))
+            .map(Conn)
     }
 }
 

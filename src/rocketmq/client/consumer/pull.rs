@@ -62,7 +62,9 @@ impl Instance {
     }
 
     fn pull_later(&mut self, cx: &Cx<'_, '_>, c: u16, p: u32, ms: u64) {
-        self.timers.set(cx.now.mono + ms * MS, Tick::PullLater(c, p));
+        let at = cx.now.mono + ms * MS;
+        self.pulls_put_off_until = self.pulls_put_off_until.max(at);
+        self.timers.set(at, Tick::PullLater(c, p));
     }
 
     /// `pullMessage`: first match wins.
@@ -210,6 +212,7 @@ impl Instance {
         }
         cx.out.note(Note::Pulled { group, queue: mq, from, to: next_begin, count: messages.len() as u16 });
         let dispatch = pq.queue.put(messages.iter().copied(), Some(max));
+        let rejected = consumer.shutting_down && (dispatch || !orderly);
         if orderly {
             if dispatch {
                 self.submit_orderly(cx, c, p, WorkClass::Delivery);
@@ -217,7 +220,9 @@ impl Instance {
         } else {
             self.submit_pulled(cx, c, p, &messages);
         }
-        if pull_interval > 0 {
+        if rejected {
+            self.pull_later(cx, c, p, self.settings.pull_time_delay_mills_when_exception);
+        } else if pull_interval > 0 {
             self.pull_later(cx, c, p, pull_interval)
         } else {
             self.pull_queue.push_back((c, p))
@@ -297,7 +302,7 @@ impl PullBlocking {
             i.pull_awake = true;
             i.pull_queue.push_front((self.c, self.p));
         } else {
-            i.timers.set(cx.now.mono + exception_ms * MS, Tick::PullLater(self.c, self.p));
+            i.pull_later(cx, self.c, self.p, exception_ms);
         }
         Step::Done(Ret::Unit)
     }

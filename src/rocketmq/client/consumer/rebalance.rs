@@ -12,6 +12,7 @@ use crate::base::ids::{Entity, MessageQueue, TopicId};
 use crate::base::java_map::JavaMap;
 use crate::base::names::{Names, java_cmp};
 use crate::base::time::MS;
+use crate::contract::WorkClass;
 use crate::contract::note::{Note, RevokeWhy};
 use crate::rocketmq::client::consumer::allocate::AllocateMessageQueueStrategy;
 use crate::rocketmq::client::heartbeat::HeartbeatAll;
@@ -370,8 +371,7 @@ impl QueueChanged {
             return Step::Done(Ret::Unit);
         }
         if !std::mem::replace(&mut self.logged, true) && i.config.failures_cost {
-            Instance::log(cx, t);
-            return Step::Block;
+            return Instance::works(cx, t, WorkClass::Log);
         }
         let consumer = &mut i.consumers[self.c as usize];
         if let Some(subscribed) = consumer.subscriptions.get_mut(&self.topic) {

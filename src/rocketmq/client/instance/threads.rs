@@ -424,9 +424,10 @@ impl Instance {
         cx.out.work((self.number as u32) << 20 | t, WorkClass::Resume, word);
     }
 
-    /// A thread logs something, and then goes on: it blocks until then.
-    pub(in crate::rocketmq::client) fn log(cx: &mut Cx<'_, '_>, t: ThreadId) {
-        cx.env.pool.round.waking.push_back((t, WorkClass::Log));
+    /// A thread has work of this class before it goes on, and blocks until it is done.
+    pub(in crate::rocketmq::client) fn works(cx: &mut Cx<'_, '_>, t: ThreadId, class: WorkClass) -> Step {
+        cx.env.pool.round.waking.push_back((t, class));
+        Step::Block
     }
 
     /// How late the next thread goes on that finds work in its queue.
