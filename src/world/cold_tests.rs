@@ -1,7 +1,7 @@
 //! Cold code in a running cluster: what a process does for the first time takes it longer, and everybody who waits for it.
 
-use super::spec::Services;
-use super::tests::{cluster, notes_of};
+use super::spec::{FaultKind, Services};
+use super::tests::{cluster, fault, notes_of};
 use super::*;
 
 /// A cluster whose threads go on a millisecond late, and whose services are changed beyond that.
@@ -81,4 +81,26 @@ fn brokers_hear_of_a_member_in_the_order_of_their_hashes() {
     };
     let (zero, one, two) = (heard(0), heard(1), heard(2));
     assert!(two + 20 * MS < zero && zero + 10 * MS < one, "broker-2 first, then 0 and 1: {two} {zero} {one}");
+}
+
+/// New queues: their first pulls are handed over, the change is logged, and only then does the subscription get its new version. A pull thread that is quicker than the log
+/// still names the old one and is served; one that is slower comes before the heartbeat and is refused.
+#[test]
+fn the_first_pull_of_a_new_queue_races_the_log() {
+    let refused = |log: u64| {
+        let mut spec = with(1, 2, |services| {
+            services.failure = Quantiles::constant(log);
+            services.wakeup = Quantiles::constant(MS);
+            services.heartbeat = Quantiles::constant(20 * MS);
+        });
+        spec.faults.push(fault(10, None, FaultKind::Kill { nodes: vec![NodeId(3)] }));
+        let (kill, until) = (spec.warmup + 10 * SEC, spec.warmup + 12 * SEC);
+        let notes = notes_of(spec, 4, until);
+        let after = notes.iter().filter(|(at, _)| *at > kill);
+        let count = |of: fn(&Note) -> bool| after.clone().filter(|(_, n)| of(n)).count();
+        (count(|n| matches!(n, Note::Assigned { .. })), count(|n| matches!(n, Note::PullFailed { .. })))
+    };
+    let (quick, slow) = (refused(10 * MS), refused(0));
+    assert_eq!((quick, slow.0), ((3, 0), 3));
+    assert!(slow.1 >= 3, "{slow:?}");
 }

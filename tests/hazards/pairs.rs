@@ -32,7 +32,7 @@ pub(crate) const PAIRS: &[Pair] = &[
         slug: "rebalance-inflight-dup",
         counter: "duplicates",
         phases: Drawn,
-        why: "3 of 8 queues move, each with about 2.5 messages in listeners, seldom more than 5",
+        why: "3 of 8 queues move, each with about 2.5 messages in listeners, seldom more than 5, and those done beyond the oldest of them",
         remains: "",
     },
     Pair {
