@@ -87,20 +87,29 @@ fn brokers_hear_of_a_member_in_the_order_of_their_hashes() {
 /// still names the old one and is served; one that is slower comes before the heartbeat and is refused.
 #[test]
 fn the_first_pull_of_a_new_queue_races_the_log() {
-    let refused = |log: u64| {
-        let mut spec = with(1, 2, |services| {
-            services.failure = Quantiles::constant(log);
-            services.wakeup = Quantiles::constant(MS);
-            services.heartbeat = Quantiles::constant(20 * MS);
-        });
+    let waited = |log: u64| {
+        let mut spec = cluster(1, 2, 200, false);
+        for node in &mut spec.nodes {
+            node.services.resume = Quantiles::constant(MS);
+            node.services.wakeup = Quantiles::constant(MS);
+            node.services.heartbeat = Quantiles::constant(20 * MS);
+            node.services.failure = Quantiles::constant(log);
+        }
         spec.faults.push(fault(10, None, FaultKind::Kill { nodes: vec![NodeId(3)] }));
-        let (kill, until) = (spec.warmup + 10 * SEC, spec.warmup + 12 * SEC);
+        let (kill, until) = (spec.warmup + 10 * SEC, spec.warmup + 13 * SEC);
         let notes = notes_of(spec, 4, until);
-        let after = notes.iter().filter(|(at, _)| *at > kill);
-        let count = |of: fn(&Note) -> bool| after.clone().filter(|(_, n)| of(n)).count();
-        (count(|n| matches!(n, Note::Assigned { .. })), count(|n| matches!(n, Note::PullFailed { .. })))
+        let mut assigned = std::collections::BTreeMap::new();
+        let mut waited = Vec::new();
+        for (at, note) in notes.into_iter().filter(|(at, _)| *at > kill) {
+            match note {
+                Note::Assigned { queue, .. } => _ = assigned.insert(queue, at),
+                Note::Pulled { queue, .. } => waited.extend(assigned.remove(&queue).map(|since| at - since)),
+                _ => {}
+            }
+        }
+        waited
     };
-    let (quick, slow) = (refused(10 * MS), refused(0));
-    assert_eq!((quick, slow.0), ((3, 0), 3));
-    assert!(slow.1 >= 3, "{slow:?}");
+    let (quick, slow) = (waited(10 * MS), waited(0));
+    assert!(quick.len() == 2 && quick.iter().all(|ns| *ns < 900 * MS), "{quick:?}");
+    assert!(slow.len() == 2 && slow.iter().all(|ns| *ns > 950 * MS), "{slow:?}");
 }
