@@ -61,14 +61,3 @@ fn a_thawed_broker_makes_up_for_the_registrations_it_missed() {
         assert!(after.is_some_and(|after| after < 7 * SEC), "seed {seed}: {after:?}");
     }
 }
-#[test]
-fn dbg_x() {
-    let (_, notes) = frozen_broker(1);
-    for (at, node, n) in notes {
-        let s = format!("{n:?}");
-        let t = at as f64 / 1e9;
-        if (142.0..148.3).contains(&t) && (node.0 == 3 || s.contains("Stored")) && !s.starts_with("SendBegan") {
-            println!("{t} {node:?} {}", &s[..s.len().min(150)]);
-        }
-    }
-}

@@ -7,9 +7,8 @@ use super::offsets::PersistAll;
 use super::orderly::UnlockQueues;
 use crate::base::ids::{Addr, TopicId};
 use crate::base::time::{MS, SEC};
-use crate::contract::Op as ContractOp;
-use crate::contract::WorkClass;
 use crate::contract::note::{Note, RevokeWhy};
+use crate::contract::{Op as ContractOp, WorkClass};
 use crate::rocketmq::client::heartbeat::HeartbeatAll;
 use crate::rocketmq::client::instance::{Cx, Exec, Instance, ServiceState, ThreadId, Tick};
 use crate::rocketmq::client::ops::{Ret, Step};
@@ -92,10 +91,11 @@ enum Stage {
     Unlocking,
     Persisting,
     Unregistering,
-    /// The last of its instance waits for the pull service.
-    /// Classes are loaded and threads stop.
+    /// The last of its instance loads the classes of its end and stops threads.
     Stopping,
+    /// It waits for the pull service.
     Draining,
+    /// It stops the rest.
     Stopped,
 }
 
