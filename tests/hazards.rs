@@ -117,8 +117,7 @@ fn the_seeds_cover_most_of_the_window() {
         let window = hazard.window(pair.counter).and_then(|w| Some((w.min?, w.max?)));
         let (min, max) = window.unwrap_or_else(|| panic!("{} expects no window of {}", pair.slug, pair.counter));
         let (low, high) = (values[0], values[values.len() - 1]);
-        // Of whole numbers a window holds one more than its ends are apart, and so do the seeds.
-        if 4 * (high - low + 1) < 3 * (max - min + 1) {
+        if 4 * (high - low) < 3 * (max - min) {
             complaints.push(format!("{}: {low} to {high} is less than three quarters of {min} to {max}", pair.slug));
         }
     }

@@ -53,6 +53,8 @@ pub enum Purpose {
     Boot = 20,
     /// How late a timed wait ends.
     Wakeup = 21,
+    /// When a host stands still, and for how long: n = twice the number of the pause, and one more for its length.
+    Pause = 22,
 }
 
 /// The words of one block of key stream: each hop of a request uses its own.

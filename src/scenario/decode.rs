@@ -20,8 +20,8 @@ use crate::base::ids::{Addr, Entity, GroupId, MessageQueue, NodeId, TopicId};
 use crate::base::names::{Names, NamesBuilder};
 use crate::rocketmq::settings::Version;
 use crate::world::spec::{
-    BrokerSpec, ClientSpec, DiskSpec, FaultSpec, Kernel, LinkSpec, MemberRole, MemberSpec, NodeKind, NodeSpec, Preload, Spec,
-    StartOffset, StartSpec, TopicSpec,
+    BrokerSpec, ClientSpec, DiskSpec, FaultSpec, Kernel, LinkSpec, MemberRole, MemberSpec, NodeKind, NodeSpec, PauseSpec,
+    Preload, Spec, StartOffset, StartSpec, TopicSpec,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -53,6 +53,7 @@ pub(super) fn decode(ctx: &Ctx<'_>, tree: &Node, name: &str) -> Option<(Spec, No
     let start_offsets = start_offsets(ctx, &draft, &topics, &names);
     let links = fields.section(&top::LINKS, |inner| links(inner, &roster));
     let disks = fields.section(&top::DISKS, disks);
+    let pauses = fields.section(&top::PAUSES, pauses);
     let scene = Scene { draft: &draft, roster: &roster, names: &names };
     let faults = faults(&mut fields, &scene);
     let members: BTreeSet<&str> = draft.members().map(|m| m.name.as_str()).collect();
@@ -62,8 +63,21 @@ pub(super) fn decode(ctx: &Ctx<'_>, tree: &Node, name: &str) -> Option<(Spec, No
         return None;
     }
     let resolved = fields.finish();
-    let parts =
-        Parts { name, head, draft, topics, autos, names, roster, start_offsets, links: links?, disks: disks?, faults, addresses };
+    let parts = Parts {
+        name,
+        head,
+        draft,
+        topics,
+        autos,
+        names,
+        roster,
+        start_offsets,
+        links: links?,
+        disks: disks?,
+        pauses: pauses.flatten(),
+        faults,
+        addresses,
+    };
     let mut spec = parts.build()?;
     spec.expect = expect;
     Some((spec, resolved))
@@ -77,6 +91,13 @@ fn disks(mut fields: Fields<'_>) -> (DiskSpec, Node) {
     let journal_commit = fields.duration(&JOURNAL_COMMIT).unwrap_or_default();
     let recovery = fields.bytes(&RECOVERY).unwrap_or_default();
     (DiskSpec { kernel: Kernel { dirty_expire, dirty_writeback, journal_commit }, recovery }, fields.finish())
+}
+
+/// The key `pauses`.
+fn pauses(mut fields: Fields<'_>) -> (Option<PauseSpec>, Node) {
+    use keys::pauses::*;
+    let (every, lasts) = (fields.duration(&EVERY), fields.delay(&LASTS));
+    (every.zip(lasts).map(|(every, lasts)| PauseSpec { every, lasts }), fields.finish())
 }
 
 /// A newer format is refused before its keys are, which this build cannot know.
@@ -355,6 +376,7 @@ struct Parts<'a> {
     start_offsets: Vec<StartOffset>,
     links: LinkSpec,
     disks: DiskSpec,
+    pauses: Option<PauseSpec>,
     faults: Vec<FaultSpec>,
     addresses: Vec<Arc<[Addr]>>,
 }
@@ -381,6 +403,7 @@ impl Parts<'_> {
             start_offsets: self.start_offsets,
             links: self.links,
             disks: self.disks,
+            pauses: self.pauses,
             faults: self.faults,
             expect: Vec::new(),
         })

@@ -174,6 +174,7 @@ section! {
         CONSUMERS "consumers", Takes::List(&Takes::Section(&consumer::SECTION)), Default("[]"), "The push consumers.";
         LINKS "links", Takes::Section(&links::SECTION), Default("{}"), "The network.";
         DISKS "disks", Takes::Section(&disks::SECTION), Default("{}"), "The disks of the brokers' hosts.";
+        PAUSES "pauses", Takes::Section(&pauses::SECTION), Optional, "Moments at which a host stands still with all that runs on it. Left out: none.";
         FAULTS "faults", Takes::List(&Takes::Section(&fault::SECTION)), Default("[]"), "Faults and operations, each at its time.";
         EXPECT "expect", Takes::Expectations, Default("{}"), "Bounds on counters: what the run is judged by.";
     }
@@ -595,6 +596,14 @@ section! {
         DIRTY_WRITEBACK "dirty_writeback", ANY, Default("\"5s\""), "vm.dirty_writeback_centisecs: how often it looks; 0: never.";
         JOURNAL_COMMIT "journal_commit", ANY, Default("\"5s\""), "ext4's commit=: how long a new name may wait for the journal.";
         RECOVERY "recovery", BYTES_A_SECOND, Default("0"), "Bytes a second at which a broker reads and checks its log before it serves; 0: in no time.";
+    }
+}
+
+section! {
+    /// Moments at which a host stands still: its hypervisor has given the processors to another, or takes the memory away.
+    pauses, "pauses", shared [], settings [] {
+        EVERY "every", SOME, Required, "Mean time between two of them on a host; they come at random.";
+        LASTS "lasts", Takes::Delay, Required, "How long each lasts.";
     }
 }
 

@@ -113,3 +113,75 @@ fn the_first_pull_of_a_new_queue_races_the_log() {
     assert!(quick.len() == 2 && quick.iter().all(|ns| *ns < 900 * MS), "{quick:?}");
     assert!(slow.len() == 2 && slow.iter().all(|ns| *ns > 950 * MS), "{slow:?}");
 }
+
+/// What else a machine does slows all that is cold on it: processes that start together on one host take as long as each other, and so do their first
+/// deliveries. Alone on their hosts each draws for itself, and at another time the host draws anew.
+#[test]
+fn cold_code_is_as_slow_on_all_of_a_host() {
+    let times = |seed: u64, one_host: bool| {
+        let mut spec = with(1, 4, |services| services.boot = Quantiles::log_normal(SEC, 8 * SEC));
+        spec.seed = seed;
+        for (i, node) in spec.nodes.iter_mut().enumerate().skip(3) {
+            node.cpus = 64;
+            node.services.first_delivery = Quantiles::log_normal(50 * MS, 400 * MS);
+            node.start = StartSpec::At(-(30 + i as i64 % 2) * SEC as i64);
+            node.host = if one_host { 3 } else { node.host };
+        }
+        let until = spec.warmup + 5 * SEC;
+        let boots = |node: u16| {
+            let notes = notes_of(spec.clone(), node, until);
+            let up = notes.iter().position(|(_, n)| matches!(n, Note::Up)).unwrap();
+            notes[up + 1].0 - notes[up].0
+        };
+        (3..7).map(boots).collect::<Vec<u64>>()
+    };
+    let apart = |times: &[u64]| times.iter().max().unwrap() * 100 / times.iter().min().unwrap();
+    // A tenth up or down is each one's own; one start in thirty may fall into another half minute.
+    let together = (1..=12).filter(|seed| apart(&times(*seed, true)) < 125).count();
+    let alone = (1..=12).filter(|seed| apart(&times(*seed, false)) < 125).count();
+    assert!(together >= 10 && alone <= 1, "{together} {alone}");
+    let slowest = |one_host: bool| (1..=12).map(|seed| *times(seed, one_host).iter().max().unwrap()).max();
+    assert!(slowest(true) > Some(3 * SEC) && slowest(false) > Some(3 * SEC));
+}
+
+/// Two members that get their first messages: the host's luck is the same for both.
+#[test]
+fn first_deliveries_of_a_host_cost_the_same() {
+    let late = |seed: u64, one_host: bool| {
+        let entered = |cost: Quantiles| {
+            let mut spec = with(1, 2, |services| services.first_delivery = cost.clone());
+            spec.seed = seed;
+            spec.nodes[4].host = if one_host { 3 } else { 4 };
+            let until = spec.warmup + 5 * SEC;
+            let first = |node: u16| {
+                notes_of(spec.clone(), node, until)
+                    .into_iter()
+                    .find(|(_, n)| matches!(n, Note::ListenerEntered { .. }))
+                    .unwrap()
+                    .0
+            };
+            [first(3), first(4)]
+        };
+        let (cold, warm) = (entered(Quantiles::log_normal(20 * MS, 200 * MS)), entered(Quantiles::constant(0)));
+        [cold[0] - warm[0], cold[1] - warm[1]]
+    };
+    let alike = |one_host: bool| (1..=8).map(|seed| late(seed, one_host)).filter(|[a, b]| a.abs_diff(*b) < 5 * MS).count();
+    assert!(alike(true) >= 7 && alike(false) <= 3, "{} {}", alike(true), alike(false));
+}
+
+/// A heartbeat has a table of its own: all groups and subscriptions of a client, as JSON.
+#[test]
+fn a_heartbeat_takes_its_own_time() {
+    let known = |heartbeat: u64, manage: u64| {
+        let mut spec = cluster(1, 1, 10, false);
+        spec.nodes[1].services.heartbeat = Quantiles::constant(heartbeat);
+        spec.nodes[1].services.manage = Quantiles::constant(manage);
+        let until = spec.warmup + 5 * SEC;
+        let at =
+            |node: u16, of: fn(&Note) -> bool| notes_of(spec.clone(), node, until).into_iter().find(|(_, n)| of(n)).unwrap().0;
+        (at(1, |n| matches!(n, Note::MemberRegistered { .. })), at(3, |n| matches!(n, Note::Allocated { .. })))
+    };
+    let (base, slow, other) = (known(0, MS), known(70 * MS, MS), known(0, 10 * MS));
+    assert!(slow.0 - base.0 == 70 * MS && slow.1 > base.1 + 60 * MS, "{base:?} {slow:?}");
+    assert!(other.0 == base.0 && other.1 > base.1, "{base:?} {other:?}");
+}

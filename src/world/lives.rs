@@ -5,10 +5,6 @@
 
 use super::*;
 
-/// Processes of one host that start within this time are as fast or slow as each other, ns: live members that were started together took 0.9 to 5.6 s to be
-/// known, and those of one run differed by less than a third.
-const ONE_PACE: u64 = 10 * SEC;
-
 impl<O: Observer> World<O> {
     #[cold]
     pub(super) fn boot(&mut self, node: NodeId) {
@@ -29,13 +25,10 @@ impl<O: Observer> World<O> {
         process.disarm();
         let own = self.draws.word(process.entity, Purpose::Boot, process.life as u64);
         let boot = &self.spec.nodes[node.0 as usize].services.boot;
-        let boots = match self.hosts[host].shared {
-            false => boot.at(own),
-            // What else a machine is doing slows all that start on it then; by a tenth each is its own.
-            true => {
-                let pace = self.draws.word(Entity::named(&self.spec.hosts[host]), Purpose::Boot, self.now / ONE_PACE);
-                boot.at(pace) / 1_000 * u64::from(900 + own % 201)
-            }
+        let boots = match self.common_luck(host) {
+            None => boot.at(own),
+            // By a tenth each is its own.
+            Some(luck) => boot.at(luck) / 1_000 * u64::from(900 + own % 201),
         };
         let lasts = boots.saturating_add(self.reads_its_log(node));
         self.truth(node, Note::Up);

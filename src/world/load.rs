@@ -118,7 +118,7 @@ impl Load {
 
 /// An exponential variate of mean `mean` from one word, by von Neumann's halving: the number of leading ones is the whole part in
 /// units of ln 2, the rest interpolates within it. Integers only; the error of the interpolation is below 2 %.
-fn exponential(mean: u64, word: u32) -> u64 {
+pub(super) fn exponential(mean: u64, word: u32) -> u64 {
     // -ln(1 - u) = k ln 2 - ln(1 - v) with u's leading ones counted by k and v in [0, 1/2).
     let k = word.leading_ones() as u64;
     let rest = if k >= 31 { 0 } else { (word << (k + 1)) as u64 };

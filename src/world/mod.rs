@@ -11,6 +11,7 @@ mod faults;
 mod lives;
 mod load;
 mod net;
+mod pauses;
 mod planted;
 mod process;
 mod processors;
@@ -83,11 +84,13 @@ pub enum Kind {
     Gone,
     /// A process that has thawed comes to closing end `b` of connection `a`.
     Close,
+    /// Host `a` stands still, for the `b`-th time.
+    Pause,
 }
 
 impl Kind {
     /// In the order of their numbers.
-    const ALL: [Kind; 13] = [
+    const ALL: [Kind; 14] = [
         Kind::Fault,
         Kind::Boot,
         Kind::Begin,
@@ -101,6 +104,7 @@ impl Kind {
         Kind::Wake,
         Kind::Gone,
         Kind::Close,
+        Kind::Pause,
     ];
 }
 
@@ -199,6 +203,8 @@ pub struct World<O> {
     recorder: Option<Vec<(u64, u64, Event)>>,
     /// An input is being handled.
     busy: bool,
+    /// No host stands still from here on.
+    pauses_end: u64,
     /// A bug that a test has planted.
     plant: Option<planted::Plant>,
 }
@@ -290,6 +296,7 @@ impl<O: Observer> World<O> {
             observer,
             recorder: None,
             busy: false,
+            pauses_end: 0,
             plant: None,
             spec,
         };
@@ -372,8 +379,14 @@ impl<O: Observer> World<O> {
             if self.at_this_instant > LIVELOCK {
                 return Stop::Livelock;
             }
-            self.events += 1;
             let event = entry.event.event();
+            if self.now < self.pauses_end
+                && let Some(until) = self.stands_still(&event)
+            {
+                self.queue.push(until, entry.order, entry.event);
+                continue;
+            }
+            self.events += 1;
             self.digest.word(entry.time ^ entry.order.0.rotate_left(17));
             self.digest.word((event.kind as u64) << 56 | (event.a as u64) << 24 ^ event.b as u64);
             if let Some(recorder) = &mut self.recorder {
@@ -394,6 +407,7 @@ impl<O: Observer> World<O> {
         match event.kind {
             Kind::Fault => self.fault(event.a, event.b),
             Kind::Boot => self.boot(node),
+            Kind::Pause => self.pause(event.a as usize, event.b),
             Kind::Deliver => self.deliver(event.a, event.b as usize),
             Kind::Syn => self.syn(event.a),
             Kind::SynAck => self.syn_ack(event.a, event.b == 0),

@@ -147,6 +147,8 @@ pub(super) struct Host {
     pub(super) shared: bool,
     /// Processes that are starting.
     pub(super) boots: Boots,
+    /// It stands still until then.
+    pub(super) stands_until: u64,
 }
 
 /// The hosts of a specification. Processes that share one share its processors: as many as the largest of them is told it has.

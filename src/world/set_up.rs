@@ -33,6 +33,7 @@ impl<O: Observer> World<O> {
             self.next_due(f);
         }
         self.plan_faults();
+        self.plan_pauses();
     }
 
     /// Preloaded messages: spread evenly over the queues of their topic and over their age.

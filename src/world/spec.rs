@@ -48,6 +48,8 @@ pub struct Spec {
     pub start_offsets: Vec<StartOffset>,
     pub links: LinkSpec,
     pub disks: DiskSpec,
+    /// When hosts stand still; `None`: never.
+    pub pauses: Option<PauseSpec>,
     pub faults: Vec<FaultSpec>,
     pub expect: Vec<Expectation>,
 }
@@ -427,6 +429,14 @@ pub struct DiskSpec {
     pub kernel: Kernel,
     /// Bytes a second at which a broker reads its log at its start; 0: in no time.
     pub recovery: u64,
+}
+
+/// Moments at which a host stands still with all its processes, each host by its own draws.
+#[derive(Clone, Debug)]
+pub struct PauseSpec {
+    /// Mean time from the beginning of one to that of the next, ns.
+    pub every: u64,
+    pub lasts: Quantiles,
 }
 
 /// A fault or an operation, at its time.

@@ -194,6 +194,7 @@ pub(crate) fn cluster(brokers: u16, consumers: u16, per_s: u64, orderly: bool) -
             backlog: 1024,
         },
         disks: DiskSpec::default(),
+        pauses: None,
         faults: Vec::new(),
         expect: Vec::new(),
     }

@@ -61,3 +61,43 @@ fn a_thawed_broker_makes_up_for_the_registrations_it_missed() {
         assert!(after.is_some_and(|after| after < 7 * SEC), "seed {seed}: {after:?}");
     }
 }
+
+/// Draining its sockets keeps a broker's processors busy, and who shares them waits for its turn.
+#[test]
+fn a_thawed_broker_keeps_the_processors_of_its_host() {
+    let waited = |frame: u64, host: u16| {
+        let mut spec = cluster(2, 1, 200, false);
+        for node in &mut spec.nodes {
+            node.cpus = 1;
+            node.services.thaw_frame = Quantiles::constant(frame);
+            node.services.resume = Quantiles::constant(MS);
+        }
+        // Enough threads that some are not stuck with the broker that stands still.
+        let NodeKind::Client(client) = &mut spec.nodes[3].kind else { panic!("the producer") };
+        for member in &mut Arc::make_mut(client).members {
+            if let MemberRole::Producer(producer) = &mut member.role {
+                producer.threads = 512;
+            }
+        }
+        // The consumer runs beside the broker that stands still, or alone.
+        spec.nodes[4].host = host;
+        spec.faults.push(fault(10, Some(20 * SEC), FaultKind::Freeze { nodes: vec![NodeId(2)] }));
+        let (thaw, until) = (spec.warmup + 30 * SEC, spec.warmup + 31 * SEC);
+        let mut world = World::new(Arc::new(spec), All(Vec::new()));
+        world.run_until(until, u64::MAX);
+        let mut stored = std::collections::BTreeMap::new();
+        let mut waits = Vec::new();
+        for (at, node, note) in world.into_observer().0.into_iter().filter(|(at, ..)| *at > thaw) {
+            match note {
+                Note::Stored { msg, .. } if node == NodeId(1) => _ = stored.insert(msg, at),
+                Note::ListenerEntered { msg, .. } => waits.extend(stored.get(&msg).map(|since| at - since)),
+                _ => {}
+            }
+        }
+        waits.sort_unstable();
+        waits[waits.len() / 2]
+    };
+    let (busy, idle) = (waited(10 * MS, 2), waited(1, 2));
+    assert!(busy > idle + MS, "half of its messages wait for half a tick or more: {busy} {idle}");
+    assert!(waited(10 * MS, 4).abs_diff(waited(1, 4)) < MS / 10, "nobody else does");
+}

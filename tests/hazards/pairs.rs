@@ -538,7 +538,7 @@ pub(crate) const PAIRS: &[Pair] = &[
         slug: "ghost-members-after-freeze",
         counter: "ghost_members",
         phases: Drawn,
-        why: "3 heartbeats of each of 3 members wait in connections that are dead at the thaw; each races its connection's end",
+        why: "4 heartbeats of each of 3 members wait in connections that are dead at the thaw; each races its connection's end",
         remains: "",
     },
 ];

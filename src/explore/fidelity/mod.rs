@@ -184,7 +184,7 @@ fn loaded_bins(series: &[i64]) -> i64 {
 /// What healthy runs tell of the machine's speed.
 struct Speed {
     /// The tables of the steady run.
-    tables: Option<(serde_json::Value, serde_json::Value)>,
+    tables: Option<[serde_json::Value; 3]>,
     /// By experiment, the measures of its repetitions.
     measures: Vec<(String, Vec<Measures>)>,
     /// By how much start-ups before time 0 differ, ns.
@@ -253,8 +253,8 @@ fn parsed(loaded: &Loaded) -> serde_json::Value {
 }
 
 /// The tables of a scenario that say how fast its machine is.
-fn tables(resolved: &serde_json::Value) -> (serde_json::Value, serde_json::Value) {
-    (resolved["links"].clone(), resolved["services"].clone())
+fn tables(resolved: &serde_json::Value) -> [serde_json::Value; 3] {
+    ["links", "services", "pauses"].map(|key| resolved[key].clone())
 }
 
 /// The rows of one experiment, while they are made.
@@ -300,12 +300,11 @@ impl<'a> Table<'a> {
         Row::new(&self.experiment.name, key, live, &sorted, slack, room, timers.iter().map(|t| t.name()).collect(), machine)
     }
 
-    /// A stretch that is below a second on both sides is the machine's: in the live runs and, as a rule, in the simulated ones. That a timer strikes in one
-    /// seed of a hundred does not make 6 ms and 9 ms differ by anything but speed.
+    /// A stretch that is below a second on both sides is the machine's.
     fn machine(&self, key: &Key, live: &[Value], sorted: &[Value]) -> Machine {
         let short = |v: &Value| v.is_none_or(|v| v < SECOND);
         let high = rank::central(sorted).1;
-        if !key.kind.is_stretch() || !live.iter().all(short) || !short(&rank::quantile(sorted, 50)) {
+        if !key.kind.is_stretch() || !live.iter().all(short) || !short(&high) {
             return Machine::Apart;
         }
         // Nothing was measured on either side, and that is no matter of speed.

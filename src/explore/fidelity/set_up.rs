@@ -43,7 +43,7 @@ pub fn scenario(live: &Live, steady: &Value) -> Result<String, String> {
         "producers": of(true).map(|c| producer(live, c)).collect::<Vec<_>>(),
         "consumers": of(false).map(consumer).collect::<Vec<_>>(),
     });
-    for key in ["rocketmq", "cpus", "links", "services"] {
+    for key in ["rocketmq", "cpus", "links", "services", "pauses"] {
         if let Some(value) = steady.get(key) {
             scenario[key] = value.clone();
         }

@@ -146,7 +146,7 @@ const RULES: &[Rule] = &[
         &[Event::MembersMeet, Event::MemberMoved],
         &[HEARTBEAT, PULL_RETRY],
     ),
-    (&[Kind::ShutdownTime], &[Event::MemberMoved], &[SHUTDOWN_WAIT, PULL_RETRY]),
+    (&[Kind::ShutdownTime], &[Event::MemberMoved], &[SHUTDOWN_WAIT]),
     // The retry topic is made with the first heartbeat: members know its queues after a poll and have them after a rebalance.
     (&[Kind::FirstRetry, Kind::DuplicateWindow], &[Event::SentBack], &[DELAY_SCAN, REPUT, POLL, REBALANCE]),
     (&[Kind::DuplicateWindow], &[Event::Suspended], &[SUSPEND]),

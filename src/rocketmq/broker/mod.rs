@@ -561,8 +561,7 @@ impl Broker {
 
     #[cold]
     fn channel_gone(&mut self, cx: &mut Cx<'_, '_>, conn: Conn, why: ForgetWhy) {
-        let serial = if why == ForgetWhy::ChannelClosed { self.channels.ended(conn) } else { self.channels.close(conn) };
-        let Some(serial) = serial else { return };
+        let Some(serial) = self.channels.gone(conn, why) else { return };
         if let Ok(Some(event)) = self.events.offer(ChannelEvent { conn, serial, why }, cx.now.mono) {
             self.begin_event(cx, event);
         }

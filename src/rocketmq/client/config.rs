@@ -17,7 +17,8 @@ pub struct ClientConfig {
     pub new_ip_each_life: bool,
     /// Each thread whose answer has come asks the driver for [`WorkClass::Resume`](crate::contract::WorkClass::Resume) before it goes on.
     pub threads_resume_late: bool,
-    /// Each thread whose request failed asks it for [`WorkClass::Failure`](crate::contract::WorkClass::Failure), twice.
+    /// Each thread whose request failed asks it for [`WorkClass::Failure`](crate::contract::WorkClass::Failure), twice; the rebalance thread asks for
+    /// [`WorkClass::Log`](crate::contract::WorkClass::Log), which costs as much, when a share of queues has changed.
     pub failures_cost: bool,
     pub rules: Rules,
     pub cpus: u32,

@@ -340,8 +340,12 @@ impl Instance {
                 }
             }
             Tick::PullLater(c, p) => self.pull_queue.push_back((c, p)),
-            Tick::ConsumeLater(c, p, messages) => self.submit_concurrent(cx, c, p, messages.into_vec().into()),
-            Tick::OrderlyLater(c, p) => self.submit_orderly(cx, c, p, WorkClass::HandOver),
+            Tick::ConsumeLater(c, p, messages) => {
+                self.submit_concurrent(cx, c, p, messages.into_vec().into());
+            }
+            Tick::OrderlyLater(c, p) => {
+                self.submit_orderly(cx, c, p, WorkClass::HandOver);
+            }
             Tick::TryLockLater(c, p) => self.submit(cx, Exec::ConsumeSchedule(c), Op::try_lock_later(c, p)),
             Tick::UnlockLater(c, mq) => self.submit(cx, Exec::Scheduler, Op::unlock(c, mq)),
             Tick::LockAll(c) => {

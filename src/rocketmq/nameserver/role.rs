@@ -143,8 +143,7 @@ impl NameServer {
     }
 
     fn channel_gone(&mut self, out: &mut Out<Frame>, conn: Conn, why: ForgetWhy) {
-        let serial = if why == ForgetWhy::ChannelClosed { self.channels.ended(conn) } else { self.channels.close(conn) };
-        if let Some(serial) = serial {
+        if let Some(serial) = self.channels.gone(conn, why) {
             let dropped = self.routes.on_channel_destroy(Channel(serial), None);
             self.forgotten(out, &dropped, why);
         }

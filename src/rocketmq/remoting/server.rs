@@ -5,6 +5,7 @@
 
 use super::idle::IdleWatch;
 use crate::contract::Conn;
+use crate::contract::note::ForgetWhy;
 use std::collections::VecDeque;
 
 /// One accepted channel.
@@ -57,13 +58,17 @@ impl Channels {
             channel.last_io = now;
         }
     }
+    /// A channel is gone, and why: it has ended, or this side closes it. Returns its serial if that is news.
+    pub fn gone(&mut self, conn: Conn, why: ForgetWhy) -> Option<u32> {
+        if why == ForgetWhy::ChannelClosed { self.ended(conn) } else { self.close(conn) }
+    }
     /// This side closes a channel; returns its serial if it was open.
     pub fn close(&mut self, conn: Conn) -> Option<u32> {
         let channel = self.table.get_mut(conn.index())?.as_mut()?;
         std::mem::replace(&mut channel.open, false).then_some(channel.serial)
     }
     /// A channel has ended: nothing comes on it any more. Returns its serial.
-    pub fn ended(&mut self, conn: Conn) -> Option<u32> {
+    fn ended(&mut self, conn: Conn) -> Option<u32> {
         self.table.get_mut(conn.index()).and_then(Option::take).map(|c| c.serial)
     }
     /// The open channel with this serial.

@@ -21,30 +21,29 @@ const LOCAL_RETRY_MS: u64 = 5_000;
 const SEND_BACK_MS: u64 = 5_000;
 
 impl Instance {
-    /// `submitConsumeRequest`: the pulled list in chunks, one task each.
-    pub(super) fn submit_pulled(&mut self, cx: &mut Cx<'_, '_>, c: u16, p: u32, messages: &[Message]) {
+    /// `submitConsumeRequest`: the pulled list in chunks, one task each. Whether the pool takes them.
+    pub(super) fn submit_pulled(&mut self, cx: &mut Cx<'_, '_>, c: u16, p: u32, messages: &[Message]) -> bool {
         let size = self.consumers[c as usize].config.settings.consume_message_batch_max_size.max(1) as usize;
-        for chunk in messages.chunks(size) {
-            self.submit_concurrent(cx, c, p, SmallVec::from_slice(chunk));
-        }
+        messages.chunks(size).all(|chunk| self.submit_concurrent(cx, c, p, SmallVec::from_slice(chunk)))
     }
 
+    /// One task. A pool that is shut down rejects it, and so does the scheduler that would try again later: the messages stay in the tree, uncommitted.
     pub(in crate::rocketmq::client) fn submit_concurrent(
         &mut self,
         cx: &mut Cx<'_, '_>,
         c: u16,
         p: u32,
         messages: SmallVec<[Message; 1]>,
-    ) {
-        // A pool that is shut down rejects, and so does the scheduler that would try again later: the messages stay in the tree, uncommitted.
+    ) -> bool {
         if self.consumers[c as usize].shutting_down {
-            return;
+            return false;
         }
         self.submit(
             cx,
             Exec::Consume(c),
             Concurrent { c, p, messages, begun_ms: 0, failed_from: 0, next: 0, kept: Vec::new() }.into(),
         );
+        true
     }
 
     /// Calls the listener on this thread.

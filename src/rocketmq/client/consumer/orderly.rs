@@ -22,13 +22,13 @@ use std::collections::BTreeMap;
 const LOCK_MS: u64 = 1_000;
 
 impl Instance {
-    /// `submitConsumeRequest(dispatchToConsume = true)`.
-    pub(in crate::rocketmq::client) fn submit_orderly(&mut self, cx: &mut Cx<'_, '_>, c: u16, p: u32, class: WorkClass) {
-        // A pool that is shut down rejects.
+    /// `submitConsumeRequest(dispatchToConsume = true)`. A pool that is shut down does not take it.
+    pub(in crate::rocketmq::client) fn submit_orderly(&mut self, cx: &mut Cx<'_, '_>, c: u16, p: u32, class: WorkClass) -> bool {
         if self.consumers[c as usize].shutting_down {
-            return;
+            return false;
         }
         self.submit_as(cx, Exec::Consume(c), Orderly::new(c, p).into(), class);
+        true
     }
 
     /// `submitConsumeRequestLater`: -1 means the consumer's own setting; clamped to 10 ms .. 30 s.

@@ -212,15 +212,11 @@ impl Instance {
         }
         cx.out.note(Note::Pulled { group, queue: mq, from, to: next_begin, count: messages.len() as u16 });
         let dispatch = pq.queue.put(messages.iter().copied(), Some(max));
-        let rejected = consumer.shutting_down && (dispatch || !orderly);
-        if orderly {
-            if dispatch {
-                self.submit_orderly(cx, c, p, WorkClass::Delivery);
-            }
-        } else {
-            self.submit_pulled(cx, c, p, &messages);
-        }
-        if rejected {
+        let taken = match orderly {
+            true => !dispatch || self.submit_orderly(cx, c, p, WorkClass::Delivery),
+            false => self.submit_pulled(cx, c, p, &messages),
+        };
+        if !taken {
             self.pull_later(cx, c, p, self.settings.pull_time_delay_mills_when_exception);
         } else if pull_interval > 0 {
             self.pull_later(cx, c, p, pull_interval)
