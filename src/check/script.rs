@@ -262,6 +262,7 @@ impl Line<'_> {
             "unindexed" => Note::Unindexed { queue: self.queue(1)?, log: 0, from: self.number(2)? },
             "expired" => Note::Expired { queue: self.queue(1)?, log: 0, below: self.number(2)? },
             "deleted" => Note::FileDeleted { upto: self.number(1)?, expired: !self.has("early") },
+            "paused" => Note::Paused { lasts: self.number(1)? * MS },
             "diskfull" => Note::DiskFull { on: !self.has("off") },
             "flushed" => Note::Flushed { upto: self.number(1)? },
             "refused" => Note::FlushedInVain { upto: self.number(1)?, held: false },

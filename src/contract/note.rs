@@ -538,6 +538,10 @@ pub enum Note {
     Exited,
     Frozen,
     Thawed,
+    /// The host of this process stands still from now on, for so much longer than it would have, ns.
+    Paused {
+        lasts: u64,
+    },
     /// A fault of the scenario struck (`on`) or ended; `touched` counts what it met so far.
     Fault {
         index: u16,

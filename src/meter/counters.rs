@@ -209,6 +209,12 @@ static TABLE: &[CounterDoc] = &[
     ),
     doc("log_files_deleted", Count, R, "files of commit logs that brokers deleted, by broker and reason"),
     doc(
+        "paused_time",
+        Duration,
+        R,
+        "time hosts stood still (`pauses`), from the beginning of the run, summed over the hosts; by host",
+    ),
+    doc(
         "route_removal",
         Duration,
         R,

@@ -5,7 +5,7 @@ use super::hist::Hist;
 use super::routes::Worst;
 use super::sends::Sends;
 use super::watch::Watch;
-use crate::base::ids::GroupId;
+use crate::base::ids::{GroupId, NodeId};
 use crate::check::delivery::Cause;
 use crate::check::losses::Losses;
 use crate::check::offsets::RollbackCause;
@@ -179,6 +179,9 @@ impl Watch {
         book.put("busy_answers", None, (Some(self.busy.values().sum::<u64>() as i64), busy));
         book.put("disk_full_time", None, self.disk_full_time(end));
         book.put("log_files_deleted", None, self.log_files_deleted());
+        let name = |node: &NodeId| format!("host of {}", self.facts.nodes[node.0 as usize].name);
+        let paused: Vec<(String, i64)> = self.pauses.iter().map(|(node, ns)| (name(node), *ns as i64)).collect();
+        book.put("paused_time", None, (Some(paused.iter().map(|p| p.1).sum()), paused));
         book.put("route_removal", None, self.believers(&self.routes.removal));
         book.put("stale_route", None, self.believers(&self.routes.stale));
         let names = &self.facts.names;
@@ -245,5 +248,19 @@ fn quantiles(book: &mut Book, names: [&'static str; 4], hists: &[(String, &Hist)
     for (entity, hist) in whole {
         let values = [hist.quantile(0.5), hist.quantile(0.9), hist.quantile(0.99), hist.max()];
         names.into_iter().zip(values).for_each(|(name, value)| book.put(name, entity, duration(value)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::base::time::MS;
+    use crate::check::script::{causes, counter, play};
+
+    #[test]
+    fn pauses_of_hosts_are_summed_by_host() {
+        let found = play("5 broker-a paused 30; 9 broker-a paused 20; 9 broker-b paused 5");
+        assert_eq!(counter(&found, "paused_time"), Some(55 * MS as i64));
+        assert_eq!(causes(&found, "paused_time"), "host of broker-a 50000000, host of broker-b 5000000");
+        assert_eq!(counter(&play("5 broker-a up"), "paused_time"), Some(0));
     }
 }

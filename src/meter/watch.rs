@@ -96,6 +96,8 @@ pub struct Watch {
     pub(super) spread: Spread,
     pub(super) transactions: Transactions,
     pub(super) disks: Disks,
+    /// How long hosts stood still, ns, by the first of their processes.
+    pub(super) pauses: BTreeMap<NodeId, u64>,
     pub(super) outages: Outages,
     pub(super) recovery: Recovery,
     pub(super) support: Support,
@@ -148,6 +150,7 @@ impl Watch {
             spread: Spread::default(),
             transactions: Transactions::default(),
             disks: Disks::default(),
+            pauses: BTreeMap::new(),
             outages: Outages::new(&facts),
             recovery: Recovery::new(&facts),
             support: Support::new(&facts),
@@ -618,6 +621,7 @@ impl Watch {
                 self.life(stamp, note);
             }
             Note::Killed | Note::HostLost | Note::Exited | Note::Frozen | Note::Thawed | Note::Up => self.fate(stamp, note),
+            Note::Paused { lasts } => *self.pauses.entry(node).or_default() += lasts,
             Note::Severed { fault, from, to } => self.severed(*fault, from, to),
             Note::ClockStepped { ms } => self.locks.clock_stepped(node, *ms),
             Note::Fault { index, on, touched } => {

@@ -67,6 +67,7 @@ const WORDS: &[(&str, &str)] = &[
     ("busy_answers", "requests answered SYSTEM_BUSY or the like"),
     ("disk_full_time", "brokers took nothing for want of room"),
     ("log_files_deleted", "files of the log deleted"),
+    ("paused_time", "hosts stood still"),
     ("route_removal", "from a broker's death until a nameserver forgot it"),
     ("stale_route", "from a master's death until a client's route was right"),
     ("avoided_broker_time", "clients kept a broker aside"),

@@ -407,7 +407,7 @@ impl<O: Observer> World<O> {
         match event.kind {
             Kind::Fault => self.fault(event.a, event.b),
             Kind::Boot => self.boot(node),
-            Kind::Pause => self.pause(event.a as usize, event.b),
+            Kind::Pause => self.pause(node, event.a as usize, event.b),
             Kind::Deliver => self.deliver(event.a, event.b as usize),
             Kind::Syn => self.syn(event.a),
             Kind::SynAck => self.syn_ack(event.a, event.b == 0),

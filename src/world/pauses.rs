@@ -27,14 +27,18 @@ impl<O: Observer> World<O> {
 
     /// A pause begins.
     #[cold]
-    pub(super) fn pause(&mut self, host: usize, n: u32) {
+    pub(super) fn pause(&mut self, node: NodeId, host: usize, n: u32) {
         let spec = self.spec.clone();
         let Some(pauses) = &spec.pauses else { return };
         let word = self.draws.word(Entity::named(&spec.hosts[host]), Purpose::Pause, u64::from(n) << 1 | 1);
         let until = self.now.saturating_add(pauses.lasts.at(word));
         let stands = &mut self.hosts[host].stands_until;
+        let lasts = until.saturating_sub(self.now.max(*stands));
         *stands = until.max(*stands);
         self.pauses_end = self.pauses_end.max(until);
+        if lasts > 0 {
+            self.truth(node, Note::Paused { lasts });
+        }
         self.plan_pause(host, n + 1);
     }
 
@@ -113,7 +117,7 @@ mod tests {
             for (at, node, note) in &world.observer().0 {
                 let ends = &ends[world.spec.nodes[node.0 as usize].host as usize];
                 let within = ends.iter().any(|end| (end - LASTS + 1..*end).contains(at));
-                assert!(!within || matches!(note, Note::Up), "{alone}: {at} {node:?} {note:?}");
+                assert!(!within || matches!(note, Note::Up | Note::Paused { .. }), "{alone}: {at} {node:?} {note:?}");
                 pauses = pauses.max(ends.len());
             }
             assert!(pauses > 5, "{alone}: {pauses}");
@@ -122,6 +126,44 @@ mod tests {
             let delivered = count(|note| matches!(note, Note::ListenerEntered { .. }));
             assert_eq!((acked, delivered), (50 * world.spec.duration / SEC, acked), "{alone}");
         }
+    }
+
+    /// Each process keeps one live wake-up: one that was put off is not lost, so that an idle process still acts by its timers.
+    #[test]
+    fn a_timer_that_falls_due_in_a_pause_is_not_lost() {
+        let mut spec = cluster(2, 1, 1, false);
+        spec.pauses = Some(PauseSpec { every: SEC, lasts: Quantiles::constant(LASTS) });
+        let end = spec.warmup + spec.duration;
+        let mut world = World::new(Arc::new(spec), All(Vec::new()));
+        for at in (0..end).step_by(SEC as usize) {
+            world.run_until(at, u64::MAX);
+            for (n, process) in world.processes.iter().enumerate() {
+                let stands = world.hosts[process.host as usize].stands_until >= at;
+                assert!(
+                    stands || process.state != State::Up || process.armed >= at,
+                    "{at}: {n} was to wake at {}",
+                    process.armed
+                );
+            }
+        }
+    }
+
+    /// A kernel that stands still completes no handshake.
+    #[test]
+    fn nobody_connects_to_a_host_that_stands_still() {
+        let mut world = World::new(Arc::new(cluster(1, 1, 10, false)), All(Vec::new()));
+        // The nameserver and the broker have started, the clients have not.
+        world.run_until(24 * SEC, u64::MAX);
+        let until = 58 * SEC;
+        (world.hosts[0].stands_until, world.pauses_end) = (until, until);
+        let asked = |world: &World<All>, taken: bool| {
+            let to_it = |c: &&Connection| c.ends[1].node == NodeId(0) && c.ends[0].node != NodeId(1) && c.established == taken;
+            world.connections.iter().filter(to_it).count()
+        };
+        world.run_until(until - 1, u64::MAX);
+        assert!(asked(&world, false) > 0 && asked(&world, true) == 0);
+        world.run_until(until + 10 * SEC, u64::MAX);
+        assert!(asked(&world, true) > 0);
     }
 
     /// How long a send takes shows it: hosts of their own stand still in turn, and who shares one stands still with it.
