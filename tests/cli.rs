@@ -464,9 +464,13 @@ fn fidelity_finds_a_planted_mismatch_and_prints_the_same_with_any_number_of_jobs
     let listed = fidelity(&folders, &["--out", &page]);
     assert!(err(&listed).contains("differences.json: x y names no row"), "{}", err(&listed));
     let page = std::fs::read_to_string(page).expect("the page is text");
-    for said in
-        ["# Held against a real cluster", "- the rule: small `groups.cg.duplicates`", "lonely | – | not compared", "## Every row"]
-    {
+    for said in [
+        "# Held against a real cluster",
+        "- the rule: small `groups.cg.duplicates`",
+        "lonely | – | not compared",
+        "## Every row",
+        "without the run \"steady\"",
+    ] {
         assert!(page.contains(said), "{said}\n{page}");
     }
     assert!(page.starts_with(&out(&listed)), "standard output has the opening");

@@ -6,7 +6,7 @@
 use super::json::{Json, in_unit, unit};
 use super::text;
 use crate::explore::fidelity::judge::{BINS, Comparison, Histogram, INSIDE_PERCENT, Judgement, LISTED_PERCENT, Machine, Row};
-use crate::explore::fidelity::{EXTREMES, measures::Kind};
+use crate::explore::fidelity::{EXTREMES, STEADY, measures::Kind};
 use crate::run::outcome::Unit;
 use std::collections::BTreeMap;
 
@@ -111,11 +111,17 @@ fn rules(j: &Judgement, comparison: &Comparison, out: &mut String) {
     );
     let machine = comparison.rows.iter().filter(|r| matches!(r.machine, Machine::Compared { .. })).count();
     let apart = comparison.rows.iter().filter(|r| !r.compared()).count();
-    *out += &format!(
-        "\n{machine} of the rows (marked *machine*) rest on the speed of the live machine. They are compared because the link and service \
-         tables of their scenarios are those of the steady run, and to the accuracy with which that machine repeats itself. {apart} further \
-         ones are not compared, since their scenario has other tables.\n"
-    );
+    *out += &match comparison.rows.iter().any(|r| r.experiment == STEADY) {
+        true => format!(
+            "\n{machine} of the rows (marked *machine*) rest on the speed of the live machine. They are compared because the tables of links, services and \
+             pauses of their scenarios are those of the steady run, and to the accuracy with which that machine repeats itself. {apart} further \
+             ones are not compared, since their scenario has other tables.\n"
+        ),
+        false => format!(
+            "\n{apart} of the rows rest on the speed of the live machine and are not compared: without the run \"{STEADY}\" among the others nothing says \
+             how fast that machine is, and how far it repeats itself.\n"
+        ),
+    };
 }
 
 fn histogram(j: &Judgement, out: &mut String) {
