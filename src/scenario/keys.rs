@@ -600,7 +600,7 @@ section! {
 }
 
 section! {
-    /// Moments at which a host stands still: its hypervisor has given the processors to another, or takes the memory away.
+    /// Moments at which a host stands still: its hypervisor has given the processors to another.
     pauses, "pauses", shared [], settings [] {
         EVERY "every", SOME, Required, "Mean time between two of them on a host; they come at random.";
         LASTS "lasts", Takes::Delay, Required, "How long each lasts.";

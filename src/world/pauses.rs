@@ -1,6 +1,6 @@
 //! Moments at which a host stands still.
 //!
-//! A virtual machine loses its processors to its neighbours for tens of milliseconds, a few times a minute: producers of live runs without any fault, 10 or 20 ms
+//! A virtual machine loses its processors to its neighbours for tens of milliseconds, a few times a minute: producers of live runs without any fault, 10 to 25 ms
 //! between two of their sends, had no answer for 31 to 124 ms once in each minute, and all of their threads were late together. Unlike a freeze, which stops one process while its
 //! kernel goes on, a pause stops everything: packets, timers and threads alike come to their turn when it is over, in the order in which they were
 //! due. Clocks go on. Faults of the plan strike at their moment; what follows from them waits.
@@ -39,7 +39,7 @@ impl<O: Observer> World<O> {
         if lasts > 0 {
             self.truth(node, Note::Paused { lasts });
         }
-        self.plan_pause(host, n + 1);
+        self.plan_pause(host, n.wrapping_add(1));
     }
 
     /// When an event comes to its turn whose host stands still.
