@@ -76,16 +76,9 @@ mod tests {
     use super::*;
     use crate::world::spec::PauseSpec;
     use crate::world::tests::cluster;
+    use crate::world::thaw_tests::All;
 
     const LASTS: u64 = 300 * MS;
-
-    struct All(Vec<(u64, NodeId, Note)>);
-
-    impl Observer for All {
-        fn note(&mut self, stamp: Stamp, note: &Note) {
-            self.0.push((stamp.at, stamp.node, note.clone()));
-        }
-    }
 
     /// A cluster whose hosts stand still for 0.3 s, six times a minute: what happened, and for each host when its pauses ended.
     fn paused(seed: u64, consumers: u16, alone: bool) -> (World<All>, Vec<Vec<u64>>) {

@@ -5,7 +5,7 @@ use super::tests::{cluster, fault};
 use super::*;
 
 /// Notes of every node.
-struct All(Vec<(u64, NodeId, Note)>);
+pub(super) struct All(pub(super) Vec<(u64, NodeId, Note)>);
 
 impl Observer for All {
     fn note(&mut self, stamp: Stamp, note: &Note) {
